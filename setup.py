@@ -1,0 +1,80 @@
+"""Muster: the roll call of a device fleet over MQTT."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "actors" / "version.py").read_text())
+assert VERSION is not None
+
+BASE = ["pykka>=4.5,<5", "paho-mqtt~=2.2", "psutil~=7.2", "msgspec>=0.22,<0.23"]
+SERVER = [
+    "peewee~=4.5.3",
+    "bottle~=0.13.4",
+    "cheroot~=11.1",
+    "prometheus-client~=0.26",
+    "click~=8.5",
+    "rich~=15.0",
+    "cryptography>=50,<51",
+    "zeroconf<1",
+]
+POSTGRES = ["psycopg[binary]~=3.3"]
+MYSQL = ["PyMySQL~=1.2"]
+# The broker in pure Python that `muster up` falls back to where no mosquitto is installed.
+BROKER = ["amqtt==0.12.1"]
+EDGE = ["zeroconf<1"]
+SCANNER = ["evdev~=2.0"]
+DEV = [
+    "pytest>=9,<10",
+    "pytest-timeout~=2.4",
+    "pytest-xdist~=3.8",
+    "hypothesis~=6.170",
+    "playwright~=1.65",
+    "ruff~=0.17",
+    "mypy~=2.4",
+    "import-linter~=2.16",
+    "build~=1.6",
+    "types-psutil",
+]
+
+setup(
+    name="muster-fleet",
+    version=VERSION.group(1),
+    description="The roll call of a device fleet over MQTT: discovery, presence and durable readings on supervised actors.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["actors*", "supervisor*", "web*", "edge*"]),
+    package_data={
+        "actors": ["py.typed"],
+        "supervisor": ["py.typed"],
+        "web": ["py.typed", "static/*", "static/vendor/*"],
+        "edge": ["py.typed"],
+    },
+    install_requires=BASE,
+    extras_require={
+        "server": SERVER,
+        "postgres": POSTGRES,
+        "mysql": MYSQL,
+        "broker": BROKER,
+        "edge": EDGE,
+        "scanner": SCANNER,
+        "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + DEV,
+    },
+    entry_points={
+        "console_scripts": [
+            "muster = supervisor.cli:main",
+            "muster-edge = edge.cli:main",
+        ]
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: System :: Networking :: Monitoring",
+    ],
+)
