@@ -1,0 +1,116 @@
+"""Timers: one heap on the monotonic clock that tells messages to actors.
+
+There is no cancel. A deadline that moved away is judged by its receiver when it fires and set again; a deadline that
+moved nearer is simply set again. Receivers that can be restarted put a token into the message.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from pykka import ActorDeadError, ActorRef
+
+from actors.runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEARTBEAT = 1.0
+"""Seconds: the thread looks at the clock at least this often, so that a stopped process is noticed when it wakes."""
+LATE = 2.0
+"""Seconds: waking later than this means that the process itself was stopped (suspend, SIGSTOP, swap)."""
+
+
+class Timers:
+    """One thread sleeps until the earliest deadline."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: list[tuple[float, int, ActorRef[Any], Any]] = []
+        self._tie = count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self.dropped = 0
+        """Messages whose receiver had ended."""
+        self.on_late: Callable[[float], None] | None = None
+        """Called with the lateness in seconds when the thread woke more than `LATE` seconds after its time."""
+
+    def at(self, when: float, ref: ActorRef[Any], message: Any) -> None:
+        """Tell `message` to `ref` when the monotonic clock shows `when` or more."""
+        with self._changed:
+            heapq.heappush(self._heap, (when, next(self._tie), ref, message))
+            if self._heap[0][0] >= when:
+                self._changed.notify()
+
+    def after(self, seconds: float, ref: ActorRef[Any], message: Any) -> None:
+        """Tell `message` to `ref` in `seconds` from now."""
+        self.at(self._clock.monotonic() + seconds, ref, message)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def next_at(self) -> float | None:
+        """Return the earliest deadline, monotonic seconds."""
+        return self._heap[0][0] if self._heap else None
+
+    def fire_due(self) -> int:
+        """Tell all messages that are due; return how many."""
+        now = self._clock.monotonic()
+        fired = 0
+        while True:
+            with self._changed:
+                if not self._heap or self._heap[0][0] > now:
+                    return fired
+                _, _, ref, message = heapq.heappop(self._heap)
+            fired += 1
+            try:
+                ref.tell(message)
+            except ActorDeadError:
+                self.dropped += 1
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End the thread; deadlines that are set stay unfired."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            with self._changed:
+                late = self._sleep()
+            if late > LATE and self.on_late is not None:
+                self.on_late(late)
+            self.fire_due()
+
+    def _sleep(self) -> float:
+        """Sleep until the earliest deadline, a nearer one, or `HEARTBEAT`; return how late we woke, seconds."""
+        now = self._clock.monotonic()
+        planned = now + HEARTBEAT
+        if self._heap:
+            planned = min(planned, self._heap[0][0])
+        if planned > now and not self._stopping:
+            self._changed.wait(planned - now)
+            return self._clock.monotonic() - planned
+        return 0.0
+
+
+class ManualTimers(Timers):
+    """The same heap without a thread; `Runtime.advance` fires it."""
+
+    def start(self) -> None:
+        """Start nothing."""
+
+    def stop(self, timeout: float = 0.0) -> None:
+        """Stop nothing."""
