@@ -47,7 +47,7 @@ class Deliveries(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """From the writer to a link: these deliveries have ended (committed, duplicate or dead-lettered); acknowledge them."""
+    """From the writer to a link: these have ended (committed, duplicate or dead-lettered); acknowledge them."""
 
     tokens: list[int]
 
@@ -57,8 +57,8 @@ class DeviceSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     serial: str
     kind: Kind
-    family: Literal["pi", "site"]
-    """The family of topics it spoke first."""
+    family: str
+    """The family of topics it spoke first, which fixes its kind: `pi`, `datalogger`, `gateway` or `sensor`."""
     type: str = ""
     device_id: str = ""
     """The id in its topics: `7` of `plant/gateway/7/heartbeat`."""

@@ -143,7 +143,8 @@ class SupervisedMailbox:
         blame = 1 if reason in (ExitReason.CRASHED, ExitReason.HUNG) else 0
         kept = list(owner.unfinished())
         if kept:
-            return [Envelope(message, attempts=_attempts(self.current) + blame) for message in kept]
+            first = Envelope(kept[0], attempts=_attempts(self.current) + blame)
+            return [first, *(Envelope(message) for message in kept[1:])]
         current = self.current
         if current is None or current.reply_to is not None or isinstance(current.message, _ActorStop):
             return []

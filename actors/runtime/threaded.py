@@ -41,7 +41,10 @@ class ThreadedActor(pykka.ThreadingActor):
         self.actor_inbox.announce_ready()
 
     def unfinished(self) -> Sequence[Any]:
-        """Return messages taken and not finished, for the next incarnation; empty means: the current one, if any."""
+        """Return messages taken and not finished, for the next incarnation; the first is the one to blame for a crash.
+
+        Empty means: the current one, if any.
+        """
         return ()
 
     @property

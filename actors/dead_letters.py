@@ -1,0 +1,59 @@
+"""Where messages go that cannot be processed: counted by reason, kept for replay, bounded per sender."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from actors.messages import Delivery, Settled, StoreDeadLetter
+from actors.runtime import Clock, Directory
+from actors.writes import Outgoing
+
+QUOTA = 200
+"""Dead letters kept per sender and window; more are counted and acknowledged, not kept."""
+QUOTA_WINDOW = 3600.0
+"""Seconds."""
+MOST_SENDERS = 10_000
+"""Senders counted at a time; beyond that the window starts anew for all."""
+
+
+class DeadLetterDesk:
+    """Takes refused deliveries on the dispatcher's thread."""
+
+    def __init__(self, clock: Clock, outgoing: Outgoing, directory: Directory) -> None:
+        self._clock = clock
+        self._outgoing = outgoing
+        self._directory = directory
+        self._kept: Counter[str] = Counter()
+        self._window_from = clock.monotonic()
+        self.by_reason: Counter[str] = Counter()
+        """Messages refused so far, by reason; `quota` counts those that were not kept."""
+
+    def refuse(self, delivery: Delivery, reason: str, detail: str, serial: str = "") -> None:
+        """End a delivery as a dead letter: it is acknowledged when its row is committed."""
+        self.by_reason[reason] += 1
+        if self._over_quota(serial or delivery.topic):
+            self.by_reason["quota"] += 1
+            if delivery.token:
+                self._directory.tell(delivery.link, Settled([delivery.token]))
+            return
+        self._outgoing.add(
+            StoreDeadLetter(
+                reason=reason,
+                detail=detail[:500],
+                link=delivery.link,
+                topic=delivery.topic,
+                payload=delivery.payload,
+                rx_us=delivery.rx_us,
+                serial=serial,
+                token=delivery.token,
+                qos=delivery.qos,
+            )
+        )
+
+    def _over_quota(self, sender: str) -> bool:
+        now = self._clock.monotonic()
+        if now - self._window_from > QUOTA_WINDOW or len(self._kept) > MOST_SENDERS:
+            self._kept.clear()
+            self._window_from = now
+        self._kept[sender] += 1
+        return self._kept[sender] > QUOTA

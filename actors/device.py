@@ -1,0 +1,333 @@
+"""The actor of one device: its identity, its presence, and its readings on their way to the registry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewell, FromDevice, Measured
+from actors.fleet import DeviceView, Fleet, Record
+from actors.link.messages import Publish
+from actors.messages import Delivery, DeviceSnapshot, Kind, Reason, StoreDevice, StorePresence, StoreSensors
+from actors.presence import Transition, deadline_at, note_transition, on_farewell, on_life
+from actors.runtime import Directory, PooledActor, Runtime
+from actors.topics import Address
+from actors.writes import Outgoing
+
+logger = logging.getLogger(__name__)
+
+SEEN_EVERY_US = 300_000_000
+"""`last_seen` of a device that simply goes on is written at most this often."""
+INFO_EVERY_US = 300_000_000
+"""So is a change of `system_info` alone, which changes with every status."""
+VERDICT_GRACE = 0.25
+"""Seconds after a deadline at which it is judged: links report what they have handled every 0.2 s."""
+SECOND_LOOK = 0.1
+"""Seconds until the next look when something received before the deadline is still on its way."""
+
+SUBSCRIBER_OF: Mapping[str, str] = {
+    "pi": "subscriber.pi",
+    "datalogger": "subscriber.site",
+    "gateway": "subscriber.site",
+    "sensor": "subscriber.pi",
+}
+"""Whose watermark decides whether everything a device sent has been handled, by family."""
+
+KIND_OF_FAMILY: Mapping[str, Kind] = {
+    "pi": "raspberry_pi",
+    "datalogger": "datalogger",
+    "gateway": "gateway",
+    "sensor": "sensor",
+}
+KIND_OF_TYPE: Mapping[str, Kind] = {
+    "raspberry_pi": "raspberry_pi",
+    "raspberrypi": "raspberry_pi",
+    "datalogger": "datalogger",
+    "gateway": "gateway",
+    "sensor": "sensor",
+    "iot_sensor": "sensor",
+    "controller": "controller",
+    "industrial_controller": "controller",
+}
+"""Kinds by the announced `device_type`; any other type is `other`."""
+
+
+@dataclass
+class World:
+    """What every device needs, shared by all of them."""
+
+    runtime: Runtime
+    fleet: Fleet
+    outgoing: Outgoing
+    directory: Directory
+    """Services by name."""
+    show: Callable[[DeviceView, bool], None]
+    """Takes every change for the live page; the flag tells whether more than the presence has changed."""
+
+
+def new_snapshot(serial: str, address: Address, delivery: Delivery) -> DeviceSnapshot:
+    """Return what is known of a device at the first message of it."""
+    return DeviceSnapshot(
+        serial=serial,
+        kind=KIND_OF_FAMILY[address.family],
+        family=address.family,
+        type=address.type or ("raspberry_pi" if address.family == "pi" else address.family),
+        device_id=address.device_id or serial,
+        site=address.site,
+        label=address.label,
+        first_seen_us=delivery.rx_us,
+        last_seen_us=delivery.rx_us,
+        since_us=delivery.rx_us,
+        broker=broker_of(delivery.link),
+    )
+
+
+def broker_of(link: str) -> str:
+    """Return the broker's name from a link's: `local` of `local.control`."""
+    return link.rpartition(".")[0]
+
+
+class DeviceActor(PooledActor):
+    """One device. Its state is in its record, so that a crash loses nothing of it."""
+
+    def __init__(self, serial: str, world: World) -> None:
+        super().__init__()
+        self._serial = serial
+        self._world = world
+        self._record: Record | None = None
+        self._armed = False
+
+    def on_start(self) -> None:
+        """Find the record; a device that is stored as online must have a deadline."""
+        record = self._world.fleet.record(self._serial)
+        if record is None:
+            raise LookupError(f"{self._serial} has no record")
+        self._record = record
+        if record.snapshot.presence == "online":
+            self._arm(self._world.runtime.clock.monotonic() + self._world.fleet.offline_after(record.snapshot))
+
+    def on_receive(self, message: FromDevice | Changed | Due) -> None:
+        """Handle one message of the device, its deadline, or an operator's change."""
+        assert self._record is not None
+        _HANDLERS[type(message)](self, message, self._record)
+
+    # What the device says
+
+    def _beaten(self, message: Beaten, record: Record) -> None:
+        beat = message.beat
+        changes = {}
+        if beat.ip_address and beat.ip_address != record.snapshot.ip_address:
+            changes["ip_address"] = beat.ip_address
+        self._told(message, record, "heartbeat", beat.session, changes)
+
+    def _announced(self, message: Announced, record: Record) -> None:
+        said = message.announcement
+        reason: Reason = "announce" if message.address.verb == "announce" else "heartbeat"
+        self._told(message, record, reason, said.session, _facts(said, record.snapshot))
+
+    def _measured(self, message: Measured, record: Record) -> None:
+        self._told(message, record, "data", None, {}, data=True)
+        known = record.sensors
+        if known is None or not message.names <= known:
+            self._new_sensors(message, record, known or frozenset())
+        self._world.outgoing.add(message.reading)
+
+    def _farewell(self, message: Farewell, record: Record) -> None:
+        if message.delivery.retain:
+            return  # old news: whoever published it may have come back since
+        snapshot = record.snapshot
+        reason: Reason = "goodbye" if message.goodbye else "will"
+        transition = on_farewell(snapshot.presence, reason, session=message.session, last_session=snapshot.session)
+        if transition is not None:
+            self._change(record, transition, message.delivery.rx_us, {})
+
+    def _told(
+        self,
+        message: Beaten | Announced | Measured,
+        record: Record,
+        reason: Reason,
+        session: str | None,
+        changes: dict[str, Any],
+        *,
+        data: bool = False,
+    ) -> None:
+        """Take a message's facts and, if it is live, its evidence of life."""
+        delivery = message.delivery
+        if delivery.retain:
+            return
+        snapshot = record.snapshot
+        address = message.address
+        if address.site and (
+            address.device_id != snapshot.device_id or address.type != snapshot.type or address.site != snapshot.site
+        ):
+            changes.update(_moved(address, snapshot))
+        if session and session != snapshot.session:
+            changes["session"] = session
+        if delivery.live:
+            self._alive(record, delivery, reason, changes, data=data)
+        elif changes:
+            self._publish(record, changes, delivery.rx_us)
+
+    def _alive(
+        self, record: Record, delivery: Delivery, reason: Reason, changes: dict[str, Any], *, data: bool
+    ) -> None:
+        """Take a live message as evidence that the device is there."""
+        fleet = self._world.fleet
+        broker = broker_of(delivery.link)
+        if broker != record.snapshot.broker:
+            changes["broker"] = broker
+        never_heard = record.heard_at < 0
+        record.heard_at = max(record.heard_at, delivery.rx_at)
+        record.heard_us = max(record.heard_us, delivery.rx_us)
+        data_only = data and (never_heard or record.data_only)
+        if data_only != record.data_only:
+            fleet.update(record, record.snapshot, data_only=data_only)
+        transition = on_life(record.snapshot.presence, reason)
+        if transition is not None:
+            self._change(record, transition, delivery.rx_us, changes)
+        elif changes:
+            self._publish(record, changes, delivery.rx_us)
+        elif delivery.rx_us - record.stored_seen_us > SEEN_EVERY_US:
+            self._seen(record)
+        sight = fleet.sight(record)
+        if record.heard_epoch != sight.epoch and delivery.rx_at >= sight.sight_since_at:
+            fleet.heard(record, sight.epoch)
+            self._show(record, facts=False)
+        if not self._armed:
+            self._arm(record.heard_at + fleet.offline_after(record.snapshot))
+
+    # Silence
+
+    def _due(self, _message: Due, record: Record) -> None:
+        """Judge a silence: only of a device believed online, only as far as we could hear, only once all is handled."""
+        self._armed = False
+        snapshot = record.snapshot
+        if snapshot.presence == "offline":
+            return
+        fleet = self._world.fleet
+        sight = fleet.sight(record)
+        now = self._world.runtime.clock.monotonic()
+        patience = fleet.offline_after(snapshot)
+        deadline = deadline_at(record.heard_at, sight.sight_since_at, patience)
+        if sight.blind:
+            self._arm(now + patience)
+        elif now < deadline:
+            self._arm(deadline)
+        elif not self._everything_handled(record, deadline):
+            self._arm(now + SECOND_LOOK - VERDICT_GRACE)
+        elif self.actor_inbox.depth():
+            self._armed = True
+            self.actor_ref.tell(DUE)  # behind what has just been found to wait in the mailbox
+        else:
+            clock_us = int(self._world.runtime.clock.time() * 1_000_000)
+            self._change(record, Transition("offline", "timeout"), clock_us, {})
+
+    def _everything_handled(self, record: Record, deadline: float) -> bool:
+        subscriber = SUBSCRIBER_OF[record.snapshot.family]
+        sights = self._world.fleet.broker_sight(record)
+        return sights.has_handled(subscriber, deadline, data_only=record.data_only)
+
+    def _arm(self, when: float) -> None:
+        self._armed = True
+        self._world.runtime.timers.at(when + VERDICT_GRACE, self.actor_ref, DUE)
+
+    # What changes, and who learns of it
+
+    def _changed(self, message: Changed, record: Record) -> None:
+        now_us = int(self._world.runtime.clock.time() * 1_000_000)
+        self._publish(record, dict(message.changes), now_us)
+        if record.snapshot.presence == "online" and "offline_after" in message.changes:
+            # A nearer deadline needs an entry of its own; the later one finds nothing to do.
+            self._arm(record.heard_at + self._world.fleet.offline_after(record.snapshot))
+        if message.reply_to is not None:
+            message.reply_to.set(None)
+
+    def _change(self, record: Record, transition: Transition, at_us: int, changes: dict[str, Any]) -> None:
+        """Carry out a transition: stored at once, one event."""
+        world = self._world
+        snapshot = msgspec.structs.replace(
+            record.snapshot, **changes, presence=transition.presence, reason=transition.reason, since_us=at_us
+        )
+        world.fleet.update(record, snapshot)
+        record.transitions_at = note_transition(record.transitions_at, world.runtime.clock.monotonic())
+        if changes:
+            world.outgoing.add(StoreDevice(snapshot))
+        world.outgoing.add(StorePresence(self._serial, transition.presence, transition.reason, at_us))
+        self._seen(record)
+        self._show(record, facts=bool(changes))
+
+    def _publish(self, record: Record, changes: dict[str, Any], at_us: int) -> None:
+        """Publish new facts; figures that change all the time are stored from time to time only."""
+        snapshot = msgspec.structs.replace(record.snapshot, **changes)
+        if snapshot == record.snapshot:
+            return
+        self._world.fleet.update(record, snapshot)
+        if changes.keys() != {"system_info"} or at_us - record.stored_info_us > INFO_EVERY_US:
+            record.stored_info_us = at_us
+            self._world.outgoing.add(StoreDevice(snapshot))
+        self._show(record, facts=True)
+
+    def _seen(self, record: Record) -> None:
+        if record.heard_us > record.stored_seen_us:
+            record.stored_seen_us = record.heard_us
+            self._world.outgoing.touch(self._serial, record.heard_us)
+
+    def _new_sensors(self, message: Measured, record: Record, known: frozenset[str]) -> None:
+        new = message.names - known
+        # Devices of one make send the same names: one set serves them all.
+        record.sensors = self._world.fleet.shared(known | message.names)
+        if new:
+            self._world.outgoing.add(StoreSensors(self._serial, sorted(new), message.delivery.rx_us))
+
+    def _show(self, record: Record, *, facts: bool) -> None:
+        self._world.show(self._world.fleet.view(record), facts)
+
+
+def request_announcement(directory: Directory, broker: str, serial: str) -> None:
+    """Ask one device, of which only a heartbeat is known, to announce itself."""
+    payload = msgspec.json.encode({"request": "announce", "device_id": serial})
+    directory.tell(f"{broker}.control", Publish("server/requests", payload))
+
+
+def _moved(address: Address, snapshot: DeviceSnapshot) -> dict[str, Any]:
+    """Return the changes of a device that speaks from another id, type or site of its own family."""
+    if address.family != snapshot.family:
+        return {}  # the first family that a serial speaks fixes its kind
+    old = Address(snapshot.family, "", device_id=snapshot.device_id, type=snapshot.type, site=snapshot.site)
+    changes = {"device_id": address.device_id, "site": address.site, "type": address.type or snapshot.type}
+    if snapshot.label == old.label:  # an operator's label stays
+        changes["label"] = address.label
+    return changes
+
+
+def _facts(said: Any, snapshot: DeviceSnapshot) -> dict[str, Any]:
+    """Return what an announcement changes."""
+    changes: dict[str, Any] = {
+        name: value
+        for name in ("ip_address", "hostname", "mac_address")
+        if (value := getattr(said, name)) and value != getattr(snapshot, name)
+    }
+    for name in ("services", "system_info"):
+        value = getattr(said, name)
+        if value is not None and (encoded := msgspec.json.encode(value)) != getattr(snapshot, name):
+            changes[name] = encoded
+    if said.device_type and said.device_type != snapshot.type and snapshot.family == "pi":
+        changes["type"] = said.device_type
+        changes["kind"] = KIND_OF_TYPE.get(said.device_type.lower().replace("-", "_"), "other")
+    if "hostname" in changes and snapshot.label in ("", snapshot.hostname):
+        changes["label"] = changes["hostname"]
+    return changes
+
+
+_HANDLERS: Mapping[type, Any] = {
+    Beaten: DeviceActor._beaten,  # noqa: SLF001 - a table of this class's own methods
+    Announced: DeviceActor._announced,  # noqa: SLF001
+    Measured: DeviceActor._measured,  # noqa: SLF001
+    Farewell: DeviceActor._farewell,  # noqa: SLF001
+    Changed: DeviceActor._changed,  # noqa: SLF001
+    Due: DeviceActor._due,  # noqa: SLF001
+}

@@ -1,0 +1,68 @@
+"""What a device actor is told, by subscribers and by operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.messages import Delivery, StoreReading
+from actors.payloads import Announcement, Beat
+from actors.topics import Address
+
+
+class Beaten(msgspec.Struct, frozen=True, gc=False):
+    """A heartbeat."""
+
+    serial: str
+    address: Address
+    delivery: Delivery
+    beat: Beat
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """An announcement or a detailed status."""
+
+    serial: str
+    address: Address
+    delivery: Delivery
+    announcement: Announcement
+
+
+class Farewell(msgspec.Struct, frozen=True, gc=False):
+    """A status that says `offline`: a last will, or a goodbye."""
+
+    serial: str
+    address: Address
+    delivery: Delivery
+    session: str = ""
+    goodbye: bool = False
+
+
+class Measured(msgspec.Struct, frozen=True, gc=False):
+    """A reading, decoded and identified."""
+
+    serial: str
+    address: Address
+    delivery: Delivery
+    reading: StoreReading
+    names: frozenset[str]
+
+
+FromDevice = Beaten | Announced | Farewell | Measured
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """An operator has changed fields of the snapshot."""
+
+    changes: dict[str, Any]
+    reply_to: Any = None
+    """A future that gets None once the change is published; None if nobody waits."""
+
+
+class Due:
+    """The deadline of a device has come; judged by the device itself."""
+
+
+DUE = Due()
+"""One object for all devices and deadlines: what it means is read from the record when it arrives."""

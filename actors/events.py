@@ -1,0 +1,125 @@
+"""The ring of live events: serialised once, read by every stream at its own pace.
+
+Publishers never wait and never learn who listens. A reader holds nothing but the number of the last event it has seen;
+one that falls off the ring is told to fetch everything again (`resync`).
+
+Kinds that the page knows, with their key (states of one kind and key supersede each other) and data:
+
+| kind | key | data |
+|---|---|---|
+| `device` | serial | Device JSON, or the changed part of it with `serial`: a record was made or changed |
+| `presence` | serial | `serial`, `presence`, `reason`, `since` |
+| `removed` | serial | `serial` |
+| `sight` | link | `link`, `sees` (bool): presences are, or are no longer, `unknown` |
+| `link` | link | `name`, `state` |
+| `supervision` | path | `path`, `state`, `restarts`, `error`: a child was restarted, quarantined, resumed |
+| `dead_letter` | | `reason`, `topic`, `serial` |
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+CAPACITY = 10_000
+"""Events kept. At 1,000 events a second a page may be away for 10 s before it must fetch everything again."""
+STATES = frozenset({"device", "presence", "sight", "link", "supervision"})
+"""Kinds of which only the latest per key is worth writing."""
+
+
+class Event(NamedTuple):
+    """One thing that happened."""
+
+    seq: int
+    kind: str
+    key: str
+    """What it is about: a serial, a link, a path of the tree; empty for none."""
+    frame: bytes
+    """The whole Server-Sent Event, ready to be written."""
+
+
+class Batch(NamedTuple):
+    """What is new to a reader."""
+
+    events: list[Event]
+    seq: int
+    """Pass this to the next `since`."""
+    resync: bool
+    """True when events between were lost to this reader; `events` is empty then."""
+
+
+class EventRing:
+    """The last `capacity` events, numbered from 1; thread-safe.
+
+    Ids on the wire are `epoch-number`; the epoch is random per ring, so that a number of an earlier process is not
+    taken for one of ours.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.epoch = secrets.token_hex(4)
+        self._capacity = capacity
+        self._slots: list[Event | None] = [None] * capacity
+        self._lock = threading.Lock()
+        self._encoder = msgspec.json.Encoder()
+        self._last = 0
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event, 0 before the first."""
+        return self._last
+
+    def publish(self, kind: str, key: str, data: Any) -> int:
+        """Add an event with anything that msgspec can encode; return its number."""
+        with self._lock:
+            seq = self._last + 1
+            body = self._encoder.encode(data)
+            frame = b"id: %s\nevent: %s\ndata: %s\n\n" % (self.event_id(seq).encode(), kind.encode(), body)
+            self._slots[seq % self._capacity] = Event(seq, kind, key, frame)
+            self._last = seq
+        return seq
+
+    def since(self, seq: int, limit: int = 1000) -> Batch:
+        """Return the events after number `seq`, at most `limit`."""
+        if seq == self._last:
+            return Batch([], seq, resync=False)
+        with self._lock:
+            if not self._last - self._capacity <= seq <= self._last:
+                return Batch([], self._last, resync=True)
+            until = min(self._last, seq + limit)
+            events = list(self._between(seq + 1, until + 1))
+        return Batch(events, until, resync=False)
+
+    def event_id(self, seq: int) -> str:
+        """Return the id that stands for `seq` on the wire."""
+        return f"{self.epoch}-{seq}"
+
+    def parse_id(self, event_id: str) -> int | None:
+        """Return the number in an id of this ring, None for anything else."""
+        epoch, _, number = event_id.partition("-")
+        if epoch != self.epoch or not (number.isascii() and number.isdigit() and len(number) < 19):
+            return None
+        return int(number)
+
+    def _between(self, start: int, stop: int) -> Iterator[Event]:
+        for seq in range(start, stop):
+            event = self._slots[seq % self._capacity]
+            assert event is not None
+            yield event
+
+
+def coalesce(events: list[Event]) -> list[Event]:
+    """Drop the states that a later one of the same kind and key supersedes; order is kept."""
+    latest: set[tuple[str, str]] = set()
+    kept: list[Event] = []
+    for event in reversed(events):
+        if event.kind in STATES:
+            if (event.kind, event.key) in latest:
+                continue
+            latest.add((event.kind, event.key))
+        kept.append(event)
+    kept.reverse()
+    return kept

@@ -1,0 +1,263 @@
+"""Decoding what devices send: typed, bounded, and refused with a reason that names the field.
+
+Unknown extra fields pass. A refused payload becomes a dead letter with one of the reasons of `REASONS`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from actors.topics import SERIAL
+
+LARGEST_PAYLOAD = 1_000_000
+"""Bytes of a reading; larger ones are refused."""
+LARGEST_ANNOUNCEMENT = 65_536
+"""Bytes of an announcement, heartbeat or status."""
+DEEPEST = 16
+"""Levels of nesting."""
+MOST_MEASURES = 256
+"""Numbers in one reading."""
+LONGEST_MEASURE = 120
+"""Characters in the name of a measure."""
+LARGEST_INTEGER = 2**63 - 1
+
+REASONS = {
+    "not_utf8": "the bytes are not UTF-8",
+    "not_json": "the text is not JSON",
+    "not_an_object": "the JSON is not an object",
+    "missing_field": "a required field is missing",
+    "wrong_type": "a field has the wrong type",
+    "too_long": "a text is longer than allowed",
+    "too_large": "the payload is larger than allowed",
+    "too_deep": "the JSON is nested too deep",
+    "too_many": "there are more numbers than allowed",
+    "out_of_range": "a number or a time is out of range",
+    "nul": "a text contains the NUL character",
+    "bad_serial": "the serial number is not one",
+    "bad_topic": "the topic is not one of ours",
+    "bad_timestamp": "the timestamp cannot be read",
+    "unbound": "a device may speak only for itself",
+    "quota": "this device has too many dead letters already",
+    "crashed": "handling the message crashed its actor twice",
+    "stuck": "the message was not resolved in time",
+    "fleet_full": "the fleet has as many devices as it may",
+    "refused_by_database": "the database refused the row",
+}
+"""Every reason a message is dead-lettered for; the label of `muster_dead_letters_total`."""
+
+
+class RefusedError(Exception):
+    """The message cannot be processed, and why."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+Text = Annotated[str, Meta(max_length=256)]
+Timestamp = str | int | float
+
+
+class Beat(msgspec.Struct):
+    """A heartbeat, and the part that all messages of presence share."""
+
+    device_id: Text | None = None
+    serial_number: Text | None = None
+    ip_address: Annotated[str, Meta(max_length=64)] | None = None
+    timestamp: Timestamp | None = None
+    status: Annotated[str, Meta(max_length=32)] | None = None
+    session: Annotated[str, Meta(max_length=64)] | None = None
+    reason: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class Announcement(Beat):
+    """An announcement or a detailed status."""
+
+    hostname: Annotated[str, Meta(max_length=253)] | None = None
+    mac_address: Annotated[str, Meta(max_length=64)] | None = None
+    device_type: Annotated[str, Meta(max_length=64)] | None = None
+    services: dict[str, Any] | None = None
+    system_info: dict[str, Any] | None = None
+
+
+_decode_beat = msgspec.json.Decoder(Beat).decode
+_decode_announcement = msgspec.json.Decoder(Announcement).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+_PATTERNS = (
+    (re.compile(r"missing required field"), "missing_field"),
+    (re.compile(r"of length <="), "too_long"),
+    (re.compile(r"Expected `object`, got `\w+`$"), "not_an_object"),
+    (re.compile(r"^Expected|Invalid value"), "wrong_type"),
+    (re.compile(r"out of range|too large|Number"), "out_of_range"),
+)
+"""What msgspec says, and our word for it; the first match decides."""
+
+
+def _refusal(error: Exception) -> RefusedError:
+    """Translate a decoder's error."""
+    if isinstance(error, RecursionError):
+        return RefusedError("too_deep", REASONS["too_deep"])
+    if isinstance(error, UnicodeDecodeError):
+        return RefusedError("not_utf8", REASONS["not_utf8"])
+    text = str(error)
+    if "utf-8" in text.lower():
+        return RefusedError("not_utf8", text)
+    for pattern, reason in _PATTERNS:
+        if pattern.search(text):
+            return RefusedError(reason, text)
+    return RefusedError("not_json", text)
+
+
+def decode_beat(payload: bytes) -> Beat:
+    """Decode a heartbeat.
+
+    Raises:
+        RefusedError: with a reason of `REASONS`.
+
+    """
+    _check_size(payload, LARGEST_ANNOUNCEMENT)
+    try:
+        beat = _decode_beat(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error) from None
+    if b"\\u0000" in payload:
+        _check_tree(msgspec.to_builtins(beat))
+    return beat
+
+
+def decode_announcement(payload: bytes) -> Announcement:
+    """Decode an announcement or a status.
+
+    Raises:
+        RefusedError: with a reason of `REASONS`.
+
+    """
+    _check_size(payload, LARGEST_ANNOUNCEMENT)
+    try:
+        announcement = _decode_announcement(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error) from None
+    _check_tree(msgspec.to_builtins(announcement))
+    return announcement
+
+
+def decode_reading(payload: bytes) -> dict[str, Any]:
+    """Decode a reading's JSON object.
+
+    Raises:
+        RefusedError: with a reason of `REASONS`.
+
+    """
+    _check_size(payload, LARGEST_PAYLOAD)
+    try:
+        body: dict[str, Any] = _decode_object(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error) from None
+    return body
+
+
+def serial_of(body: dict[str, Any] | Beat, *, bound_id: str, names: tuple[str, ...]) -> str:
+    """Return the serial number: of the topic for bound topics, else of the payload.
+
+    Args:
+        body: the decoded payload.
+        bound_id: the id in the topic, or empty.
+        names: the fields that may carry the serial, the first present one counts.
+
+    Raises:
+        RefusedError: `missing_field`, `wrong_type`, `bad_serial`, or `unbound` when payload and topic disagree.
+
+    """
+    serial = _first(body, names)
+    if serial is None:
+        if bound_id:
+            return bound_id
+        raise RefusedError("missing_field", f"the payload has no `{names[0]}`")
+    if not isinstance(serial, str):
+        raise RefusedError("wrong_type", f"`{names[0]}` is not text but {type(serial).__name__}")
+    if not SERIAL.fullmatch(serial):
+        raise RefusedError("bad_serial", f"`{names[0]}` {serial[:80]!r} does not match [A-Za-z0-9._:-]{{1,64}}")
+    if bound_id and serial != bound_id:
+        raise RefusedError("unbound", f"the payload says {serial!r} on the topic of {bound_id!r}")
+    return serial
+
+
+def _first(body: dict[str, Any] | Beat, names: tuple[str, ...]) -> Any:
+    for name in names:
+        value = body.get(name) if isinstance(body, dict) else getattr(body, name)
+        if value is not None:
+            return value
+    return None
+
+
+def measures_of(body: dict[str, Any], skip: frozenset[str]) -> dict[str, int | float]:
+    """Return every number of a reading under its path: `{"a": {"b": 1}}` is `{"a.b": 1}`; booleans are 0 and 1.
+
+    Raises:
+        RefusedError: `too_deep`, `too_many`, `too_long`, `out_of_range`, `nul`.
+
+    """
+    found: dict[str, int | float] = {}
+    for key, value in body.items():
+        if key not in skip:
+            kind = type(value)
+            if kind is float or (kind is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER):
+                found[key] = value  # the common case: a flat object of numbers
+            else:
+                _collect(key, value, found, 1)
+    if len(found) > MOST_MEASURES:
+        raise RefusedError("too_many", f"{len(found)} numbers, at most {MOST_MEASURES} are taken")
+    for key in found:
+        if len(key) > LONGEST_MEASURE:
+            raise RefusedError("too_long", f"the measure {key[:40]!r}... has a name of {len(key)} characters")
+        if "\0" in key:
+            raise RefusedError("nul", f"the measure {key[:40]!r} has NUL in its name")
+    return found
+
+
+def _collect(path: str, value: Any, found: dict[str, int | float], depth: int) -> None:
+    if isinstance(value, bool):
+        found[path] = int(value)
+    elif isinstance(value, int):
+        if abs(value) > LARGEST_INTEGER:
+            raise RefusedError("out_of_range", f"`{path[:80]}` does not fit into 64 bits")
+        found[path] = value
+    elif isinstance(value, float):
+        found[path] = value
+    elif isinstance(value, dict | list):
+        if depth >= DEEPEST:
+            raise RefusedError("too_deep", f"`{path[:80]}` is nested deeper than {DEEPEST} levels")
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            _collect(f"{path}.{key}", item, found, depth + 1)
+        if len(found) > MOST_MEASURES:
+            raise RefusedError("too_many", f"more than {MOST_MEASURES} numbers")
+
+
+def _check_size(payload: bytes, largest: int) -> None:
+    if len(payload) > largest:
+        raise RefusedError("too_large", f"{len(payload)} bytes, at most {largest} are taken")
+
+
+def _check_tree(value: Any, path: str = "$", depth: int = 0) -> None:
+    """Refuse NUL, integers beyond 64 bits and deep nesting anywhere in a decoded payload."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise RefusedError("nul", f"`{path}` contains NUL")
+    elif isinstance(value, int):
+        if abs(value) > LARGEST_INTEGER:
+            raise RefusedError("out_of_range", f"`{path}` does not fit into 64 bits")
+    elif isinstance(value, dict | list):
+        if depth >= DEEPEST:
+            raise RefusedError("too_deep", f"`{path}` is nested deeper than {DEEPEST} levels")
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            if isinstance(key, str) and "\0" in key:
+                raise RefusedError("nul", f"a field name under `{path}` contains NUL")
+            _check_tree(item, f"{path}.{key}"[:200], depth + 1)

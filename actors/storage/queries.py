@@ -1,0 +1,186 @@
+"""The questions that readers answer: each a frozen message that runs on a read-only connection and gives one page.
+
+Pages are keyset pages, newest first: a page costs the same wherever it lies, and new rows do not shift it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+from peewee import fn
+
+from actors.storage.models import DeadLetter, Device, Event, LastSeen, Reading, Sensor
+from actors.storage.purge import TOMBSTONE
+from actors.storage.tokens import Token, find_token, list_tokens
+
+#: Rows in one page at most.
+MOST_ROWS = 1000
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Rows and where the next page begins."""
+
+    items: list[dict[str, Any]]
+    cursor: str | None
+    """Give it back as `after`; None on the last page."""
+
+
+class BadCursor(ValueError):  # noqa: N818  # named after what it says of the argument
+    """The cursor is not one that a page gave out."""
+
+
+class Query(Protocol):
+    """Anything that a reader runs."""
+
+    def run(self, database: Any) -> Any:
+        """Return the answer; `database` is connected and read-only."""
+
+
+class FindReadings(msgspec.Struct, frozen=True, kw_only=True):
+    """One device's readings with `since_us <= ts_us < until_us`, newest first."""
+
+    serial: str
+    channel: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    limit: int = 100
+    after: str | None = None
+
+    def run(self, database: Any) -> Page:
+        """Return a page; without such a device it is empty."""
+        device_id = _find_device(database, self.serial)
+        if device_id is None:
+            return Page([], None)
+        # Ordered like the unique index, which makes a page a single range of it.
+        where = Reading.device_id == device_id
+        if self.channel is not None:
+            where &= Reading.channel == self.channel
+        if self.since_us is not None:
+            where &= Reading.ts_us >= self.since_us
+        if self.until_us is not None:
+            where &= Reading.ts_us < self.until_us
+        if self.after is not None:
+            ts_us, digest = _parse_reading_cursor(self.after)
+            where &= (Reading.ts_us < ts_us) | ((Reading.ts_us == ts_us) & (Reading.digest < digest))
+            where &= Reading.ts_us <= ts_us
+        query = Reading.select().where(where).order_by(Reading.ts_us.desc(), Reading.digest.desc())
+        rows = list(query.limit(_bound(self.limit)).dicts().execute(database))
+        for row in rows:
+            row["digest"] = bytes(row["digest"]).hex()
+            row["measures"] = msgspec.json.decode(row["measures"])
+            del row["device_id"]
+        last = f"{rows[-1]['ts_us']}-{rows[-1]['digest']}" if rows else ""
+        return Page(rows, last if len(rows) == _bound(self.limit) else None)
+
+
+class FindEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to one device, or in the fleet, newest first."""
+
+    serial: str | None = None
+    limit: int = 100
+    after: str | None = None
+
+    def run(self, database: Any) -> Page:
+        """Return a page."""
+        query = Event.select()
+        if self.serial is not None:
+            query = query.where(Event.serial == self.serial)
+        page = _page_by_id(database, query, Event.id, self.after, self.limit)
+        for row in page.items:
+            row["data"] = msgspec.json.decode(row["data"])
+        return page
+
+
+class FindDeadLetters(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages that could not be processed, newest first; `payload` is bytes."""
+
+    reason: str | None = None
+    serial: str | None = None
+    limit: int = 100
+    after: str | None = None
+
+    def run(self, database: Any) -> Page:
+        """Return a page."""
+        query = DeadLetter.select()
+        if self.reason is not None:
+            query = query.where(DeadLetter.reason == self.reason)
+        if self.serial is not None:
+            query = query.where(DeadLetter.serial == self.serial)
+        page = _page_by_id(database, query, DeadLetter.id, self.after, self.limit)
+        for row in page.items:
+            row["payload"] = bytes(row["payload"])
+        return page
+
+
+class FindSensors(msgspec.Struct, frozen=True):
+    """The numbers that a device has sent, by name."""
+
+    serial: str
+
+    def run(self, database: Any) -> Page:
+        """Return at most `MOST_ROWS` rows, without a further page."""
+        device_id = _find_device(database, self.serial)
+        if device_id is None:
+            return Page([], None)
+        query = Sensor.select(Sensor.name, Sensor.first_seen_us).where(Sensor.device_id == device_id)
+        return Page(list(query.order_by(Sensor.name).limit(MOST_ROWS).dicts().execute(database)), None)
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many rows there are; readings are too many to count within a second, so their highest id stands for them."""
+
+    def run(self, database: Any) -> dict[str, int]:
+        """Return the counts by name."""
+        questions = {
+            "devices": Device.select(fn.COUNT(Device.id)).where(~Device.serial.startswith(TOMBSTONE)),
+            "heard": LastSeen.select(fn.COUNT(LastSeen.device_id)),
+            "sensors": Sensor.select(fn.COUNT(Sensor.device_id)),
+            "dead_letters": DeadLetter.select(fn.COUNT(DeadLetter.id)),
+            "last_reading_id": Reading.select(fn.COALESCE(fn.MAX(Reading.id), 0)),
+        }
+        return {name: int(query.scalar(database)) for name, query in questions.items()}
+
+
+class FindToken(msgspec.Struct, frozen=True):
+    """The API token with that SHA-256."""
+
+    digest: str
+
+    def run(self, database: Any) -> Token | None:
+        """Return the token, ended or not."""
+        return find_token(database, self.digest)
+
+
+class ListTokens(msgspec.Struct, frozen=True):
+    """All API tokens."""
+
+    def run(self, database: Any) -> list[Token]:
+        """Return them in the order of their making."""
+        return list_tokens(database)
+
+
+def _bound(limit: int) -> int:
+    return max(1, min(limit, MOST_ROWS))
+
+
+def _find_device(database: Any, serial: str) -> int | None:
+    found: int | None = Device.select(Device.id).where(Device.serial == serial).scalar(database)
+    return found
+
+
+def _parse_reading_cursor(cursor: str) -> tuple[int, bytes]:
+    ts_us, _, digest = cursor.rpartition("-")
+    try:
+        return int(ts_us), bytes.fromhex(digest)
+    except ValueError:
+        raise BadCursor(cursor[:100]) from None
+
+
+def _page_by_id(database: Any, query: Any, key: Any, after: str | None, limit: int) -> Page:
+    if after is not None:
+        if not (after.isascii() and after.isdigit() and len(after) < 19):  # a signed 64-bit number
+            raise BadCursor(after[:100])
+        query = query.where(key < int(after))
+    rows = list(query.order_by(key.desc()).limit(_bound(limit)).dicts().execute(database))
+    return Page(rows, str(rows[-1]["id"]) if len(rows) == _bound(limit) else None)

@@ -1,0 +1,357 @@
+"""The writer's core: one batch of writes becomes one transaction.
+
+A store is used by one thread; only `sever` may come from another.
+
+If the connection is lost while it commits, nobody knows whether the batch is in the database. It is then committed
+again: readings and devices have identities and are recognised; an event or a dead letter may appear twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from peewee import Database
+
+from actors.messages import DeviceSnapshot, StoreDeadLetter, StoreEvent, StorePresence, StoreReading, Write
+from actors.storage import deadletters
+from actors.storage.connection import Connection
+from actors.storage.database import migrate
+from actors.storage.errors import StorageError, StoreUnavailable, Verdict, classify, explain
+from actors.storage.models import Device
+from actors.storage.plan import Plan, cut_after_deletes, to_row
+from actors.storage.purge import Purge
+from actors.storage.sql import Dialect, Statements, slices
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: The packet id within a token (`connection epoch << 16 | packet id`).
+PACKET_ID = 0xFFFF
+
+
+@dataclass(slots=True)
+class CommitResult:
+    """What a commit did."""
+
+    new: list[StoreReading] = field(default_factory=list)
+    """Readings whose identity was new: only these have effects."""
+    duplicates: int = 0
+    dead: list[StoreDeadLetter] = field(default_factory=list)
+    """Every dead letter written, those that arrived as such included."""
+    dropped: int = 0
+    """Dead letters that the database refused as well; they are in the log."""
+    settled: dict[str, list[int]] = field(default_factory=dict)
+    """Link to the tokens of the deliveries that have ended."""
+
+    def add(self, other: CommitResult) -> None:
+        """Take over what a part of the batch did."""
+        self.new += other.new
+        self.duplicates += other.duplicates
+        self.dead += other.dead
+        self.dropped += other.dropped
+
+
+class Store:
+    """Commits batches to one database."""
+
+    def __init__(
+        self, database: Database, *, keep: int = deadletters.KEEP, keep_each: int = deadletters.KEEP_EACH
+    ) -> None:
+        """Prepare the statements; nothing is connected before `open` or the first commit.
+
+        Args:
+            database: from `open_database`.
+            keep: dead letters kept in all.
+            keep_each: dead letters kept of one serial for one reason.
+
+        """
+        dialect = Dialect(database)
+        self._connection = Connection(database)
+        self._dialect = dialect
+        self._sql = Statements(dialect)
+        self._retention = deadletters.Retention(self._connection, dialect, keep=keep, keep_each=keep_each)
+        self._purge = Purge(self._connection, dialect)
+        self._migrated = False
+        self._ids: dict[str, int] = {}
+        self._fresh: list[str] = []
+        """Serials whose ids were learnt in this transaction, to be forgotten if it fails."""
+
+    def open(self) -> None:
+        """Connect, and bring the tables up to date the first time.
+
+        Raises:
+            StoreUnavailable: the database is away.
+
+        """
+        if self._connection.is_open:
+            return
+        self._connection.open()
+        if not self._migrated:
+            self._guard(lambda: migrate(self._connection.database))
+            self._migrated = True
+
+    def close(self) -> None:
+        """Close the connection; the next call opens it again."""
+        self._connection.close()
+
+    def sever(self) -> None:
+        """Break a running statement from another thread and let no further transaction through."""
+        self._connection.sever()
+
+    def commit(self, writes: Sequence[Write]) -> CommitResult:
+        """Write everything in one transaction.
+
+        A row that the database refuses is found by halving the batch, and becomes a dead letter; the others are stored.
+
+        Raises:
+            StoreUnavailable: the database is away, busy or full; nothing was changed.
+            StoreSevered: a successor has taken over; nothing was changed.
+
+        """
+        self.open()
+        result = self._guard(lambda: self._commit(writes))
+        result.settled = _settle(writes)
+        return result
+
+    def run(self, work: Callable[[Database], T]) -> T:
+        """Run `work` in a transaction and return its result; for rare administrative writes and for reading.
+
+        Raises:
+            StoreUnavailable: as in `commit`. Other errors are those of `work`, whose transaction was rolled back.
+
+        """
+        self.open()
+        return self._guard(lambda: self._run(work))
+
+    def purge(self) -> bool:
+        """Delete a slice of what deleted devices have left; return whether there is more to do."""
+        if not self._purge.is_due:
+            return False
+        self.open()
+        return self._guard(lambda: self._transact(self._purge.step))
+
+    def _guard(self, work: Callable[[], T]) -> T:
+        """Give the errors of `work` their meaning; after any that is not a row's the connection starts anew."""
+        try:
+            return work()
+        except StorageError:
+            self.close()
+            raise
+        except Exception as error:
+            if classify(error) is Verdict.RETRY:
+                self.close()
+                raise StoreUnavailable(explain(error)) from error
+            raise
+
+    def _run(self, work: Callable[[Database], T]) -> T:
+        self._connection.check()
+        with self._connection.database.atomic():
+            result = work(self._connection.database)
+            self._connection.check()
+        return result
+
+    def _transact(self, work: Callable[[], T]) -> T:
+        self._connection.check()
+        self._connection.execute(self._dialect.begin)
+        try:
+            result = work()
+            self._connection.check()
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(Exception):
+                self._connection.execute("ROLLBACK")
+            self._forget()
+            raise
+        self._fresh.clear()
+        return result
+
+    def _forget(self) -> None:
+        """Drop what was learnt from rows that a rollback has taken back."""
+        for serial in self._fresh:
+            self._ids.pop(serial, None)
+        self._fresh.clear()
+        self._retention.forget()
+
+    def _commit(self, writes: Sequence[Write]) -> CommitResult:
+        try:
+            return self._transact(lambda: self._apply(writes))
+        except Exception as error:
+            if isinstance(error, StorageError) or classify(error) is Verdict.RETRY:
+                raise
+            logger.warning("the database refused one of %d rows: %s", len(writes), explain(error))
+        return self._transact(lambda: self._isolate(writes))
+
+    def _isolate(self, writes: Sequence[Write]) -> CommitResult:
+        """Apply what can be applied: halve the batch under savepoints until a refused write stands alone."""
+        result = CommitResult()
+        error = self._try(lambda: result.add(self._apply(writes)))
+        if error is None:
+            return result
+        if len(writes) == 1:
+            return self._refuse(writes[0], error)
+        middle = len(writes) // 2
+        result.add(self._isolate(writes[:middle]))
+        result.add(self._isolate(writes[middle:]))
+        return result
+
+    def _try(self, work: Callable[[], None]) -> Exception | None:
+        """Run `work` under a savepoint and return the error that a row of it caused, if any."""
+        self._connection.execute("SAVEPOINT part")
+        try:
+            work()
+        except Exception as error:
+            if isinstance(error, StorageError) or classify(error) is Verdict.RETRY:
+                raise
+            self._connection.execute("ROLLBACK TO SAVEPOINT part")
+            self._connection.execute("RELEASE SAVEPOINT part")
+            self._forget()
+            return error
+        self._connection.execute("RELEASE SAVEPOINT part")
+        return None
+
+    def _refuse(self, write: Write, error: Exception) -> CommitResult:
+        """Dead-letter a write; a dead letter that is refused itself ends in the log."""
+        result = CommitResult()
+        second: Exception | None = error
+        if not isinstance(write, StoreDeadLetter):
+            letter = deadletters.from_refused(write, explain(error), time.time_ns() // 1000)
+            second = self._try(lambda: self._put_dead_letters([letter], result))
+        if second is not None:
+            logger.error("the database refused %.1000r and its dead letter: %s", write, explain(second))
+            result.dropped += 1
+        return result
+
+    def _apply(self, writes: Sequence[Write]) -> CommitResult:
+        result = CommitResult()
+        for segment in cut_after_deletes(writes):
+            self._apply_plan(Plan.of(segment), result)
+        return result
+
+    def _apply_plan(self, plan: Plan, result: CommitResult) -> None:
+        self._find_ids(plan.serials())
+        self._put_devices(plan)
+        self._put_presence(plan.presence.values())
+        ids = self._ids
+        seen = [(ids[serial], ts_us) for serial, ts_us in plan.last_seen.items() if serial in ids]
+        self._connection.execute_many(self._sql.last_seen, seen)
+        sensors = [(ids[serial], name, ts_us) for serial, name, ts_us in plan.sensors if serial in ids]
+        self._connection.execute_many(self._sql.sensor, sensors)
+        self._put_readings(plan.readings, result)
+        self._put_dead_letters(plan.dead_letters, result)
+        self._put_events(plan.events)
+        for serial in plan.deletes:
+            if (device_id := ids.pop(serial, None)) is not None:
+                self._purge.bury(device_id, serial)
+
+    def _find_ids(self, serials: Iterable[str]) -> None:
+        missing = [serial for serial in serials if serial not in self._ids]
+        for part in slices(missing):
+            sql = self._dialect.select(Device, ("serial", "id"), self._dialect.within("serial", len(part)))
+            for serial, device_id in self._connection.fetch(sql, part):
+                self._ids[serial] = device_id
+                self._fresh.append(serial)
+
+    def _put_devices(self, plan: Plan) -> None:
+        if not plan.devices:
+            return
+        ids = self._ids
+        fresh = [snapshot for serial, snapshot in plan.devices.items() if serial not in ids]
+        known = [(ids[serial], *to_row(snapshot)) for serial, snapshot in plan.devices.items() if serial in ids]
+        self._connection.execute_many(self._sql.update_device, known)
+        self._connection.execute_many(self._sql.insert_device, [to_row(snapshot) for snapshot in fresh])
+        self._find_ids(snapshot.serial for snapshot in fresh)
+        _note_first_seen(fresh, plan.last_seen)
+
+    def _put_presence(self, transitions: Iterable[StorePresence]) -> None:
+        ids = self._ids
+        rows = [(t.presence, t.reason, t.since_us, ids[t.serial]) for t in transitions if t.serial in ids]
+        self._connection.execute_many(self._sql.update_presence, rows)
+
+    def _put_readings(self, readings: list[StoreReading], result: CommitResult) -> None:
+        readings = self._drop_redelivered(self._drop_strays(readings, result), result)
+        if not readings:
+            return
+        ids = self._ids
+        rows = [(ids[r.serial], r.ts_us, r.digest, r.rx_us, r.clock, r.source, r.channel, r.measures) for r in readings]
+        ((newest,),) = self._connection.fetch(self._sql.newest_reading)
+        if self._connection.execute_many(self._sql.insert_reading, rows) == len(rows):
+            result.new += readings
+            return
+        # Some were known. The new ones are those with higher ids, since nobody else writes.
+        fresh = {
+            (device_id, ts, bytes(d)) for device_id, ts, d in self._connection.fetch(self._sql.new_readings, (newest,))
+        }
+        for reading, row in zip(readings, rows, strict=True):
+            if row[:3] in fresh:
+                fresh.discard(row[:3])
+                result.new.append(reading)
+            else:
+                result.duplicates += 1
+
+    def _drop_strays(self, readings: list[StoreReading], result: CommitResult) -> list[StoreReading]:
+        """Dead-letter the readings of devices that have no row: it was refused, or deleted meanwhile."""
+        ids = self._ids
+        strays = [reading for reading in readings if reading.serial not in ids]
+        if not strays:
+            return readings
+        detail = "this serial has no record in the database: the record was refused or deleted"
+        letters = [deadletters.from_reading(reading, deadletters.UNKNOWN, detail) for reading in strays]
+        self._put_dead_letters(letters, result)
+        return [reading for reading in readings if reading.serial in ids]
+
+    def _drop_redelivered(self, readings: list[StoreReading], result: CommitResult) -> list[StoreReading]:
+        """Drop redeliveries of readings that carry neither id nor timestamp, and note the packet ids of the others."""
+        if not any(reading.stamped and reading.token for reading in readings):
+            return readings
+        kept: list[StoreReading] = []
+        receipts: dict[tuple[str, int], tuple[int, int, bytes]] = {}
+        for reading in readings:
+            if reading.stamped and reading.token:
+                key = (reading.link, reading.token & PACKET_ID)
+                device_id = self._ids[reading.serial]
+                known = (receipts.get(key) or self._find_receipt(key)) if reading.dup else None
+                if known is not None and (known[0], known[2]) == (device_id, reading.digest):
+                    result.duplicates += 1
+                    continue
+                receipts[key] = (device_id, reading.ts_us, reading.digest)
+            kept.append(reading)
+        self._connection.execute_many(self._sql.receipt, [(*key, *value) for key, value in receipts.items()])
+        return kept
+
+    def _find_receipt(self, key: tuple[str, int]) -> tuple[int, int, bytes] | None:
+        found = self._connection.fetch(self._sql.find_receipt, key)
+        return (found[0][0], found[0][1], bytes(found[0][2])) if found else None
+
+    def _put_dead_letters(self, letters: list[StoreDeadLetter], result: CommitResult) -> None:
+        if not letters:
+            return
+        rows = [deadletters.to_row(letter) for letter in letters]
+        self._connection.execute_many(self._sql.dead_letter, rows)
+        self._retention.enforce(rows)
+        result.dead += letters
+
+    def _put_events(self, events: list[StoreEvent]) -> None:
+        rows = [(event.ts_us, event.serial, event.kind, event.data) for event in events]
+        self._connection.execute_many(self._sql.event, rows)
+
+
+def _note_first_seen(fresh: Iterable[DeviceSnapshot], last_seen: dict[str, int]) -> None:
+    """Let a new device's record tell when it was seen, before the first slice of `last_seen` is written."""
+    for snapshot in fresh:
+        if snapshot.last_seen_us:
+            last_seen.setdefault(snapshot.serial, snapshot.last_seen_us)
+
+
+def _settle(writes: Iterable[Write]) -> dict[str, list[int]]:
+    """Return the tokens of the deliveries that end with these writes, each once."""
+    settled: dict[str, dict[int, Any]] = {}
+    for write in writes:
+        if isinstance(write, StoreReading | StoreDeadLetter) and write.token:
+            settled.setdefault(write.link, {})[write.token] = None
+    return {link: list(tokens) for link, tokens in settled.items()}

@@ -1,0 +1,228 @@
+"""Subscribers decode what a link delivers and hand it to its device; what they refuse becomes a dead letter."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any
+
+import msgspec
+
+from actors.dead_letters import DeadLetterDesk
+from actors.device_messages import Announced, Beaten, Farewell, FromDevice, Measured
+from actors.identity import NOT_IN_BODY, BadTimestampError, digest, timestamp_us
+from actors.link.messages import Replay
+from actors.messages import Deliveries, Delivery, StoreReading
+from actors.payloads import (
+    RefusedError,
+    decode_announcement,
+    decode_beat,
+    decode_reading,
+    measures_of,
+    serial_of,
+)
+from actors.runtime import Directory, PooledActor
+from actors.sight import Sight
+from actors.topics import Address, BadTopicError, parse_pi, parse_site
+
+logger = logging.getLogger(__name__)
+
+PI_SERIAL = ("device_id", "serial_number")
+SITE_SERIAL = ("serial_number", "device_id")
+LONGEST_SENDER_ID = 128
+CLOCKS = frozenset({"ntp", "rtc", "unsynced"})
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass
+class Intake:
+    """What all subscribers share."""
+
+    devices: Directory
+    """Serial to device actor."""
+    services: Directory
+    desk: DeadLetterDesk
+    sights: Mapping[str, Sight]
+    """Link name to its sight."""
+    zone: tzinfo = UTC
+    """The zone of device times that name none."""
+    shared_topics: bool = True
+    """Whether `devices/announce`, `/heartbeat`, `/status` are served."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Messages by verb, for the metrics."""
+
+
+class SubscriberActor(PooledActor):
+    """Decodes one family of topics. Subclasses give the parser and the fields that may carry the serial."""
+
+    parse: Callable[[str], Address]
+    serial_names: tuple[str, ...]
+
+    def __init__(self, name: str, intake: Intake, *, data_links: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._name = name
+        self._intake = intake
+        self._data_links = data_links
+        self._batch: Deliveries | None = None
+        self._index = 0
+
+    def on_start(self) -> None:
+        """Ask the data links for what a predecessor left: a broker never redelivers on an open connection."""
+        for link in self._data_links:
+            self._intake.services.tell(link, Replay(self._name))
+
+    def on_receive(self, message: Deliveries) -> None:
+        """Decode a batch, in order; then move the watermark."""
+        self._batch = message
+        devices, counts = self._intake.devices, self._intake.counts
+        for self._index, delivery in enumerate(message.items):
+            try:
+                decoded = self._decode(delivery)
+            except RefusedError as refused:
+                self._intake.desk.refuse(delivery, refused.reason, refused.detail, _guess_serial(delivery))
+            else:
+                counts[decoded.address.verb] += 1
+                devices.tell(decoded.serial, decoded)
+        self._batch = None
+        sight = self._intake.sights.get(message.link)
+        if sight is not None:
+            sight.handled(self._name, message.handled_until_at)
+
+    def unfinished(self) -> Sequence[Deliveries]:
+        """Return the rest of a batch, the message that crashed us alone in front of it."""
+        batch = self._batch
+        if batch is None or not batch.items:
+            return ()
+        culprit, rest = batch.items[self._index], batch.items[self._index + 1 :]
+        return (
+            Deliveries(batch.link, [culprit], 0.0),
+            Deliveries(batch.link, rest, batch.handled_until_at),
+        )
+
+    def _decode(self, delivery: Delivery) -> FromDevice:
+        try:
+            address = type(self).parse(delivery.topic)
+        except BadTopicError as error:
+            raise RefusedError("bad_topic", str(error)) from None
+        return _DECODERS[address.verb](self, address, delivery)
+
+    def _beat(self, address: Address, delivery: Delivery) -> FromDevice:
+        self._check_shared(address)
+        beat = decode_beat(delivery.payload)
+        serial = serial_of(beat, bound_id=address.bound_id, names=self.serial_names)
+        if beat.status == "offline":
+            return Farewell(serial, address, delivery, beat.session or "", goodbye=beat.reason == "goodbye")
+        return Beaten(serial, address, delivery, beat)
+
+    def _announcement(self, address: Address, delivery: Delivery) -> FromDevice:
+        self._check_shared(address)
+        if address.bound_id and address.verb == "status" and delivery.payload in _PLAIN:
+            return _PLAIN[delivery.payload](address, delivery)
+        said = decode_announcement(delivery.payload)
+        serial = serial_of(said, bound_id=address.bound_id, names=self.serial_names)
+        if said.status == "offline":
+            return Farewell(serial, address, delivery, said.session or "", goodbye=said.reason == "goodbye")
+        return Announced(serial, address, delivery, said)
+
+    def _reading(self, address: Address, delivery: Delivery) -> FromDevice:
+        body = decode_reading(delivery.payload)
+        serial = serial_of(body, bound_id=address.bound_id, names=self.serial_names)
+        measures = measures_of(body, NOT_IN_BODY)
+        channel = "reading" if address.verb == "readings" else address.verb
+        sender_id = _sender_id(body)
+        told = body.get("timestamp")
+        try:
+            ts_us = delivery.rx_us if told is None else timestamp_us(told, self._intake.zone)
+            fingerprint = digest(channel, body, sender_id)
+        except BadTimestampError as error:
+            raise RefusedError("bad_timestamp", str(error)) from None
+        except (RecursionError, OverflowError, msgspec.MsgspecError) as error:
+            raise RefusedError("out_of_range", str(error)) from None
+        clock = body.get("clock")
+        reading = StoreReading(
+            serial=serial,
+            channel=channel,
+            ts_us=ts_us,
+            digest=fingerprint,
+            rx_us=delivery.rx_us,
+            clock=clock if clock in CLOCKS else "",
+            source="mqtt",
+            measures=_encode(measures).decode(),
+            stamped=told is None and sender_id is None,
+            link=delivery.link,
+            token=delivery.token,
+            dup=delivery.dup,
+        )
+        return Measured(serial, address, delivery, reading, frozenset(measures))
+
+    def _check_shared(self, address: Address) -> None:
+        if address.family == "pi" and not address.bound_id and not self._intake.shared_topics:
+            raise RefusedError("unbound", "the shared topics are switched off; a device speaks on devices/{id}/...")
+
+
+class PiSubscriber(SubscriberActor):
+    """`devices/...`."""
+
+    parse = staticmethod(parse_pi)
+    serial_names = PI_SERIAL
+
+
+class SiteSubscriber(SubscriberActor):
+    """`{site}/datalogger/...` and `{site}/gateway/...`."""
+
+    parse = staticmethod(parse_site)
+    serial_names = SITE_SERIAL
+
+
+def _plain_online(address: Address, delivery: Delivery) -> FromDevice:
+    from actors.payloads import Beat
+
+    return Beaten(address.bound_id, address, delivery, Beat())
+
+
+def _plain_offline(address: Address, delivery: Delivery) -> FromDevice:
+    return Farewell(address.bound_id, address, delivery)
+
+
+_PLAIN: Mapping[bytes, Callable[[Address, Delivery], FromDevice]] = {
+    b"online": _plain_online,
+    b"offline": _plain_offline,
+}
+"""The common form of a last will on `devices/{id}/status`: plain text instead of JSON."""
+
+_DECODERS: Mapping[str, Callable[[SubscriberActor, Address, Delivery], FromDevice]] = {
+    "heartbeat": SubscriberActor._beat,  # noqa: SLF001 - a table of this class's own methods
+    "announce": SubscriberActor._announcement,  # noqa: SLF001
+    "status": SubscriberActor._announcement,  # noqa: SLF001
+    "readings": SubscriberActor._reading,  # noqa: SLF001
+    "input": SubscriberActor._reading,  # noqa: SLF001
+    "output": SubscriberActor._reading,  # noqa: SLF001
+}
+
+
+def _sender_id(body: dict[str, Any]) -> str | None:
+    """Return the sender's own id of a message.
+
+    Raises:
+        RefusedError: `wrong_type` or `too_long`.
+
+    """
+    told = body.get("id")
+    if told is None:
+        return None
+    if isinstance(told, bool) or not isinstance(told, str | int):
+        raise RefusedError("wrong_type", f"`id` is neither text nor an integer but {type(told).__name__}")
+    text = str(told)
+    if len(text) > LONGEST_SENDER_ID:
+        raise RefusedError("too_long", f"`id` has {len(text)} characters, at most {LONGEST_SENDER_ID} are taken")
+    return text
+
+
+def _guess_serial(delivery: Delivery) -> str:
+    """Return the serial a refused message is filed under, as far as its topic tells."""
+    parts = delivery.topic.split("/")
+    return parts[1][:64] if len(parts) == 3 and parts[0] == "devices" else ""

@@ -1,0 +1,72 @@
+"""The way from the dispatcher to the writer: single writes in, one batch per round out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.messages import StoreLastSeen, Write, WriteBatch
+from actors.runtime import PooledActor
+
+if TYPE_CHECKING:
+    from actors.runtime import Directory
+
+LAST_SEEN_SLICE = 500
+"""Rows of `last_seen` in one write, so that no commit is long."""
+REGISTRY = "registry"
+
+
+class Outgoing:
+    """Writes that wait for the end of the dispatcher's round; it outlives the actor that sends them."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._writes: list[Write] = []
+        self._last_seen: list[tuple[str, int]] = []
+        self._asked = False
+
+    def add(self, write: Write) -> None:
+        """Queue a write, in order."""
+        self._writes.append(write)
+        if not self._asked:
+            self._asked = True
+            self._directory.tell("batcher", FLUSH)
+
+    def touch(self, serial: str, last_seen_us: int) -> None:
+        """Queue a `last_seen`."""
+        self._last_seen.append((serial, last_seen_us))
+        if not self._asked:
+            self._asked = True
+            self._directory.tell("batcher", FLUSH)
+
+    def flush(self) -> None:
+        """Send everything to the registry as one batch."""
+        self._asked = False
+        writes, self._writes = self._writes, []
+        seen, self._last_seen = self._last_seen, []
+        writes.extend(StoreLastSeen(seen[i : i + LAST_SEEN_SLICE]) for i in range(0, len(seen), LAST_SEEN_SLICE))
+        if writes:
+            self._directory.tell(REGISTRY, WriteBatch(writes))
+
+
+class Flush:
+    """Asks the batcher to send what has gathered."""
+
+
+FLUSH = Flush()
+
+
+class Batcher(PooledActor):
+    """Has its turn after every actor that was ready before the first write of a round; then it sends them all."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        super().__init__()
+        self._outgoing = outgoing
+
+    def on_start(self) -> None:
+        """Send what a predecessor left."""
+        self._outgoing.flush()
+
+    def on_receive(self, message: object) -> None:
+        """Handle `FLUSH`."""
+        assert message is FLUSH, message
+        self._outgoing.flush()

@@ -1,0 +1,7 @@
+"""`python -m supervisor.cli` is `muster`."""
+
+from __future__ import annotations
+
+from . import main
+
+main()

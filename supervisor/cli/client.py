@@ -1,0 +1,136 @@
+"""Speaks to a running server over its HTTP API, and finds it."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from supervisor.server.rundir import find_server, runtime_directory
+
+_TIMEOUT = 15.0
+_PAGE = 1000
+_MAX_ANSWER = 64 * 2**20
+
+Params = Mapping[str, str | int | None]
+
+
+class ApiError(Exception):
+    """The server refused or cannot be reached; the message is one sentence."""
+
+    def __init__(self, sentence: str, *, status: int = 0, body: Any = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.body = body
+
+
+class NoServerError(Exception):
+    """No server was found to talk to; the message is one sentence that says how to name one."""
+
+
+class ApiClient:
+    """A connection to one server, with a token."""
+
+    def __init__(self, url: str, token: str = "", *, timeout: float = _TIMEOUT) -> None:
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise NoServerError(f"`{url}` is not a server's URL, write http://host:port.")
+        self.url = url.rstrip("/")
+        self._token = token
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname, port, timeout=timeout)
+        self._path = parts.path.rstrip("/")
+
+    def get(self, path: str, params: Params | None = None) -> Any:
+        """Return the decoded answer; raise `ApiError` for anything but success."""
+        return self._call("GET", path, params)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send `body` as JSON and return the decoded answer."""
+        return self._call("POST", path, None, msgspec.json.encode(body))
+
+    def delete(self, path: str) -> Any:
+        """Delete what is at `path`."""
+        return self._call("DELETE", path, None)
+
+    def pages(self, path: str, params: Params | None = None, *, limit: int | None = None) -> Iterator[Any]:
+        """Yield the items of a list, page after page, at most `limit` of them."""
+        cursor, left = None, limit
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            page = self.get(path, {**(params or {}), "limit": size, "cursor": cursor})
+            yield from page["items"]
+            cursor = page.get("cursor")
+            if not cursor:
+                return
+            left = None if left is None else left - len(page["items"])
+
+    def _call(self, method: str, path: str, params: Params | None, body: bytes | None = None) -> Any:
+        query = urlencode({key: value for key, value in (params or {}).items() if value is not None})
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        target = f"{self._path}{quote(path)}" + (f"?{query}" if query else "")
+        try:
+            self._connection.request(method, target, body=body, headers=headers)
+            answer = self._connection.getresponse()
+            raw = answer.read(_MAX_ANSWER)
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise ApiError(f"The server at {self.url} cannot be reached: {reason}.") from None
+        return self._decode(answer.status, raw)
+
+    def _decode(self, status: int, raw: bytes) -> Any:
+        try:
+            body = msgspec.json.decode(raw) if raw else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ApiError(f"What answers at {self.url} is not a Muster server.", status=status) from None
+        if status < 400:
+            return body
+        error = body.get("error") if isinstance(body, dict) else None
+        message = error.get("message") if isinstance(error, dict) else None
+        if status == 401 and not self._token:
+            message = "it wants a token, set MUSTER_API_TOKEN or run the command as the user of the server"
+        raise ApiError(f"The server at {self.url} refused: {message or f'status {status}'}.", status=status, body=body)
+
+
+def connect(url: str | None, token_file: str | None, environ: Mapping[str, str]) -> ApiClient:
+    """Return a client for the server named by flag, environment or runtime directory.
+
+    The token of the runtime directory is sent only to the server that left it there.
+
+    Raises:
+        NoServerError: if none is named and none of this user runs here.
+
+    """
+    token = _read_token(token_file) if token_file else environ.get("MUSTER_API_TOKEN", "")
+    named = url or environ.get("MUSTER_SERVER_URL", "")
+    running = find_server(runtime_directory(environ))
+    if named:
+        if not token and running is not None and named.rstrip("/") == running.url.rstrip("/"):
+            token = running.token
+        return ApiClient(named, token)
+    if running is None:
+        raise NoServerError(
+            "No running server of this user was found; start one with `muster up`, or name one with --url or"
+            " MUSTER_SERVER_URL."
+        )
+    return ApiClient(running.url, token or running.token)
+
+
+def _read_token(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoServerError(f"The token file {path} cannot be read: {error}.") from None

@@ -1,0 +1,84 @@
+"""The group of commands, each imported when it is used, and the one place where errors become sentences."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from actors.version import __version__
+from supervisor.server.child import ChildError
+from supervisor.server.config import ConfigError
+from supervisor.server.instance import InstanceError
+from supervisor.server.rundir import RuntimeDirectoryError
+
+from .client import ApiError, NoServerError
+
+#: Command -> module in this package and name in it.
+_COMMANDS = {
+    "up": ("serve", "up"),
+    "server": ("serve", "server"),
+    "status": ("status", "status"),
+    "devices": ("devices", "devices"),
+    "resolve": ("resolve", "resolve"),
+    "token": ("token", "token"),
+    "tree": ("tree", "tree"),
+    "dead-letters": ("dead_letters", "dead_letters"),
+    "doctor": ("doctor", "doctor"),
+}
+#: What may go wrong without a fault of Muster's: one sentence, no traceback.
+_EXPECTED = (ApiError, ChildError, InstanceError, NoServerError, RuntimeDirectoryError)
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order in which one meets them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Import and return a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="muster", message="%(prog)s %(version)s")
+def muster() -> None:
+    """Keep the roll call of a fleet of devices that speak MQTT.
+
+    `muster up` starts everything on this machine; `muster up --demo` adds a simulated fleet to look at.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; expected failures are one sentence on stderr."""
+    try:
+        code = muster.main(list(arguments), prog_name="muster", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ConfigError as error:
+        return _fail(f"{error}", 2)
+    except _EXPECTED as error:
+        return _fail(f"{error}", 1)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted.", 1)
+    except BrokenPipeError:
+        # The reader (`muster devices | head`) has seen enough; the interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    click.echo(f"muster: {sentence}", err=True)
+    return code

@@ -1,0 +1,58 @@
+"""`muster token`: who may speak to the server."""
+
+from __future__ import annotations
+
+import click
+
+from .client import ApiClient
+from .common import ago, api_command, print_json, print_table
+
+_ROLES = ("read", "operate", "admin", "device")
+
+
+@click.group()
+def token() -> None:
+    """Create, list and revoke the tokens of the HTTP API."""
+
+
+@token.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(_ROLES), default="read", show_default=True)
+@click.option("--serial", help="The device that a token of role `device` is limited to.")
+@api_command
+def create(client: ApiClient, *, name: str, role: str, serial: str | None, as_json: bool) -> None:
+    """Make a token called NAME and print it; it is shown only this once."""
+    if (role == "device") != (serial is not None):
+        raise click.UsageError("--serial belongs to --role device, and the other way round.")
+    body = {"name": name, "role": role, **({"serial": serial} if serial else {})}
+    made = client.post("/api/tokens", body)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(made["token"])
+
+
+@token.command("list")
+@api_command
+def list_(client: ApiClient, *, as_json: bool) -> None:
+    """List the tokens by name; their secret is not kept."""
+    items = list(client.pages("/api/tokens"))
+    if as_json:
+        print_json({"items": items})
+        return
+    rows = (
+        (item["id"], item["name"], item["role"], item.get("serial"), ago(item.get("created"))) for item in items
+    )
+    print_table(("ID", "NAME", "ROLE", "SERIAL", "CREATED"), rows)
+
+
+@token.command()
+@click.argument("token_id", metavar="ID", type=int)
+@api_command
+def revoke(client: ApiClient, *, token_id: int, as_json: bool) -> None:
+    """Revoke the token with this ID at once."""
+    client.delete(f"/api/tokens/{token_id}")
+    if as_json:
+        print_json({"id": token_id, "revoked": True})
+    else:
+        click.echo(f"Token {token_id} is revoked.")

@@ -1,0 +1,61 @@
+"""`muster tree`: the supervision tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .client import ApiClient
+from .common import COLOURS, api_command, print_json, show
+
+Node = dict[str, Any]
+
+
+@click.command()
+@api_command
+def tree(client: ApiClient, *, as_json: bool) -> None:
+    """Show every actor: its state, restarts, mailbox and last exception."""
+    root = client.get("/api/supervision")
+    if as_json:
+        print_json(root)
+    else:
+        _print(root)
+
+
+def _print(root: Node) -> None:
+    from rich.console import Console
+    from rich.tree import Tree
+
+    drawn = Tree(_line(root))
+    _add(drawn, root)
+    Console(highlight=False).print(drawn)
+
+
+def _add(drawn: Any, node: Node) -> None:
+    children = node.get("children") or []
+    for child in children:
+        _add(drawn.add(_line(child)), child)
+    counts = node.get("counts")
+    if counts:
+        drawn.add(_text(", ".join(f"{number} {state}" for state, number in counts.items()), "dim"))
+
+
+def _line(node: Node) -> Any:
+    line = _text(show(node["id"]), "bold")
+    state = show(node.get("state"))
+    line.append(f"  {state}", style=COLOURS.get(state, ""))
+    if node.get("restarts"):
+        line.append(f"  {node['restarts']} restarts", style="yellow")
+    if node.get("mailbox"):
+        line.append(f"  {node['mailbox']} waiting", style="dim")
+    last = node.get("last_exception")
+    if last:
+        line.append(f"  {show(last.get('error'))}", style="red")
+    return line
+
+
+def _text(text: str, style: str) -> Any:
+    from rich.text import Text
+
+    return Text(text, style=style)

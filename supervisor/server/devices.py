@@ -1,0 +1,180 @@
+"""The supervisor of all devices: one actor each, counted each by itself, discovered the first time it speaks."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import msgspec
+from pykka import Future
+
+from actors.dead_letters import DeadLetterDesk
+from actors.device import DeviceActor, World, new_snapshot, request_announcement
+from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured
+from actors.messages import DeleteDevice, DeviceSnapshot, StoreDevice, StoreEvent
+from actors.runtime import Directory
+from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
+
+logger = logging.getLogger(__name__)
+
+SLICE = 2_000
+"""Devices started in one turn, so that others have theirs in between."""
+QUARANTINE = Intensity(restarts=5, within=60.0)
+"""A device that crashes more often than this is parked."""
+MOST_DEVICES = 250_000
+"""Serials beyond this are refused: a broken sender that invents serials must not fill the memory."""
+
+
+class StartSlice(msgspec.Struct, frozen=True):
+    """To itself: start the next devices of this list."""
+
+    serials: list[str]
+
+
+class CreateDevice(msgspec.Struct, frozen=True):
+    """An operator declares a device before it speaks. The future gets True, or False if the serial exists."""
+
+    snapshot: DeviceSnapshot
+    reply_to: Any
+
+
+class RemoveDevice(msgspec.Struct, frozen=True):
+    """An operator deletes a device. The future gets True, or False if the serial is unknown."""
+
+    serial: str
+    reply_to: Any
+
+
+class DeviceSupervisor(DynamicSupervisor):
+    """Starts an actor for each known device, and for each unknown one as it speaks."""
+
+    def __init__(self, *, world: World, desk: DeadLetterDesk, devices: Directory, **settings: Any) -> None:
+        super().__init__(
+            template=ChildSpec("device", lambda serial: DeviceActor(serial, world), shutdown=2.0),
+            per_child=True,
+            intensity=QUARANTINE,
+            backoff=BackoffPolicy(base=0.05, cap=5.0),
+            directory=devices,
+            max_children=MOST_DEVICES,
+            runtime=world.runtime,
+            **settings,
+        )
+        self._world = world
+        self._dead_letters = desk
+
+    def on_start(self) -> None:
+        """Start the known devices in slices; be ready after the last."""
+        self._start_slice([record.snapshot.serial for record in self._world.fleet])
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle what is particular to devices, leave the rest to the supervisor."""
+        match message:
+            case StartSlice():
+                return self._start_slice(message.serials)
+            case CreateDevice():
+                return self._create(message.snapshot, message.reply_to)
+            case RemoveDevice():
+                return self._remove(message.serial, message.reply_to)
+        return super().on_receive(message)
+
+    def _start_slice(self, serials: list[str]) -> None:
+        for serial in serials[:SLICE]:
+            record = self._world.fleet.record(serial)
+            if record is not None and serial not in self.table.children:
+                self.adopt(serial)
+                if record.snapshot.quarantined:
+                    self.take_down(self.table.children[serial], parked=True)
+        rest = serials[SLICE:]
+        if rest:
+            self.actor_ref.tell(StartSlice(rest))
+        else:
+            self.ready()
+
+    # Discovery
+
+    def on_unknown(self, name: str, message: Any) -> None:
+        """Create the device that has just spoken for the first time."""
+        if not isinstance(message, Beaten | Announced | Farewell | Measured):
+            self._answer_nobody(message)
+            return
+        if len(self.table.children) >= self.max_children:
+            detail = f"the fleet has {self.max_children} devices, which is the limit"
+            self._dead_letters.refuse(message.delivery, "fleet_full", detail, name)
+            return
+        delivery = message.delivery
+        if delivery.retain and not isinstance(message, Measured):
+            return  # what a broker kept is no sign that the device still exists
+        snapshot = new_snapshot(name, message.address, delivery)
+        self._world.fleet.add(snapshot)
+        self._world.outgoing.add(StoreDevice(snapshot))
+        self._note("discovered", name, {"kind": snapshot.kind, "site": snapshot.site})
+        self.adopt(name, messages=[message])
+        if snapshot.family == "pi" and not isinstance(message, Announced):
+            request_announcement(self._world.directory, snapshot.broker, name)
+
+    def _create(self, snapshot: DeviceSnapshot, reply_to: Future[bool]) -> None:
+        if snapshot.serial in self._world.fleet:
+            reply_to.set(False)
+            return
+        self._world.fleet.add(snapshot)
+        self._world.outgoing.add(StoreDevice(snapshot))
+        self.adopt(snapshot.serial)
+        reply_to.set(True)
+
+    def _remove(self, serial: str, reply_to: Future[bool]) -> None:
+        child = self.table.children.get(serial)
+        if child is None:
+            reply_to.set(False)
+            return
+        if child.ref is not None:
+            self.runtime.kill(child.ref)
+        self.table.remove(child)
+        if self.directory is not None:
+            self.directory.withdraw(serial)
+        self._world.fleet.remove(serial)
+        self._world.outgoing.add(DeleteDevice(serial))
+        reply_to.set(True)
+
+    # What a device did not handle
+
+    def on_undeliverable(
+        self, child_id: str, message: Any, reason: str, attempts: int, error: BaseException | None
+    ) -> None:
+        """Store a valid reading all the same; dead-letter what crashed its device."""
+        if reason in ("crashed_twice", "breaker") and isinstance(message, Beaten | Announced | Farewell | Measured):
+            detail = f"handling it ended the device's actor {attempts} times: {error!r}"
+            self._dead_letters.refuse(message.delivery, "crashed", detail, child_id)
+        elif isinstance(message, Measured):
+            self._world.outgoing.add(message.reading)
+        else:
+            self._answer_nobody(message)
+
+    def _answer_nobody(self, message: Any) -> None:
+        if isinstance(message, Changed) and message.reply_to is not None:
+            error = LookupError("the device does not run now")
+            message.reply_to.set_exception((LookupError, error, None))
+
+    # Quarantine is part of what is known of a device
+
+    def on_quarantine(self, child_id: str, error: Any) -> None:
+        """Mark the device."""
+        self._mark(child_id, quarantined=True)
+        self._note("quarantine", child_id, {"error": getattr(error, "message", "")})
+
+    def on_resume(self, child_id: str) -> None:
+        """Unmark it."""
+        self._mark(child_id, quarantined=False)
+        self._note("resume", child_id, {})
+
+    def _mark(self, serial: str, *, quarantined: bool) -> None:
+        record = self._world.fleet.record(serial)
+        if record is not None and record.snapshot.quarantined is not quarantined:
+            snapshot = msgspec.structs.replace(record.snapshot, quarantined=quarantined)
+            self._world.fleet.update(record, snapshot)
+            self._world.outgoing.add(StoreDevice(snapshot))
+            self._world.show(self._world.fleet.view(record), True)
+
+    def _note(self, kind: str, serial: str, data: dict[str, Any]) -> None:
+        now_us = int(self.runtime.clock.time() * 1_000_000)
+        self._world.outgoing.add(StoreEvent(kind, serial, now_us, json.dumps(data)))

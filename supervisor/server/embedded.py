@@ -1,0 +1,253 @@
+"""The broker that `muster up` brings along: the system's mosquitto with a generated configuration, else amqtt.
+
+It listens on loopback only. Its port stays the same when it is started again, also in a later run, so that devices find
+it. What mosquitto has queued for the server's persistent session lies in `data_dir/broker` and survives both.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import pwd
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from .child import ChildError, ChildProcess, ProcessActor
+from .probe import probe_broker
+
+logger = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+STANDARD_PORT = 1883
+#: Debian keeps daemons out of a user's PATH; the others are Homebrew's and a build from source.
+_SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+_START_TIMEOUT = 15.0
+#: Bytes that mosquitto may queue for one client that is away.
+_QUEUED_BYTES = 512 * 2**20
+#: Messages under way to one client. Packet ids have 16 bits: with fewer, none is used twice at a time.
+_IN_FLIGHT = 30_000
+
+Implementation = Literal["auto", "mosquitto", "amqtt"]
+
+
+class BrokerError(ChildError):
+    """The embedded broker cannot be started; the message is one sentence that says how to mend it."""
+
+
+def find_mosquitto(path: str | None = None) -> str | None:
+    """Return the path of the system's mosquitto, or None."""
+    return shutil.which("mosquitto", path=path) or shutil.which("mosquitto", path=_SBIN)
+
+
+def has_amqtt() -> bool:
+    """Return whether the fallback broker is installed."""
+    return importlib.util.find_spec("amqtt") is not None
+
+
+class BrokerProcess:
+    """The broker as a child process; outlives the actor that looks after it."""
+
+    name = "embedded broker"
+
+    def __init__(self, directory: Path, *, port: int = 0, implementation: Implementation = "auto") -> None:
+        """Decide what to run, and start nothing.
+
+        Args:
+            directory: For its configuration, its log and what it keeps; made when missing.
+            port: The port to listen on; 0 takes that of the last run, 1883 or any free one.
+            implementation: `auto` takes mosquitto where it is installed.
+
+        Raises:
+            BrokerError: if neither broker is installed.
+
+        """
+        self._directory = directory
+        self._wanted_port = port
+        self._port = 0
+        self._executable = None if implementation == "amqtt" else find_mosquitto()
+        if self._executable is None and (implementation == "mosquitto" or not has_amqtt()):
+            raise BrokerError(
+                "No MQTT broker is installed: run `apt install mosquitto`, or `pip install 'muster-fleet[broker]'`"
+                " for a simple one, or set MUSTER_BROKER_URL to a broker that you have."
+            )
+        self._child: ChildProcess | None = None
+
+    @property
+    def durable(self) -> bool:
+        """Whether it keeps messages for clients that are away, and over its own restart."""
+        return self._executable is not None
+
+    @property
+    def port(self) -> int:
+        """Return the port it listens on, 0 before the first start."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Return what clients on this machine connect to."""
+        return f"mqtt://{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the current run's trampoline, 0 before the first start."""
+        return self._child.pid if self._child else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._child is not None and self._child.running
+
+    def start(self) -> None:
+        """Start the broker and return when it has answered an MQTT CONNECT; at once when it runs already.
+
+        Raises:
+            BrokerError: if it does not, with the last line of its log.
+
+        """
+        if self.running:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._port = self._port or self._choose_port()
+        if not _is_free(self._port):
+            raise BrokerError(f"Port {self._port}, where the embedded broker listens, is taken by another program.")
+        try:
+            self._launch()
+        except BrokerError:
+            if not self._set_damaged_store_aside():
+                raise
+            self._launch()
+        _write(self._directory / "port", f"{self._port}\n")
+
+    def wait(self) -> int:
+        """Block until it has ended; return its exit code."""
+        assert self._child is not None, "start() first"
+        return self._child.wait()
+
+    def stop(self) -> None:
+        """End it in order: mosquitto saves what it has queued."""
+        if self._child is not None:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._child is not None:
+            self._child.kill()
+
+    def _launch(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+        self._child = ChildProcess(self.name, self._command(), log=self._log)
+        self._child.start()
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not probe_broker(HOST, self._port, timeout=1.0) or not self._child.running:
+            if not self._child.running or time.monotonic() > deadline:
+                self._child.stop()
+                raise BrokerError(f"The embedded broker did not start: {self._last_log_line()}.")
+            time.sleep(0.01)
+
+    def _command(self) -> list[str]:
+        if self._executable is None:
+            script = Path(__file__).with_name("amqtt_broker.py")
+            return [sys.executable, "-P", str(script), str(self._port)]
+        path = self._directory / "mosquitto.conf"
+        _write(path, mosquitto_configuration(self._directory, self._port))
+        return [self._executable, "-c", str(path)]
+
+    def _choose_port(self) -> int:
+        if self._wanted_port:
+            return self._wanted_port
+        for port in (self._last_port(), STANDARD_PORT):
+            if port and _is_free(port):
+                return port
+        with socket.socket() as listener:
+            listener.bind((HOST, 0))
+            port = listener.getsockname()[1]
+            assert isinstance(port, int)
+            return port
+
+    def _last_port(self) -> int:
+        try:
+            return int((self._directory / "port").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+
+    def _set_damaged_store_aside(self) -> bool:
+        """Rename a store that mosquitto cannot read (a power cut leaves such): a broker without it beats none."""
+        store = self._directory / "mosquitto.db"
+        if "Couldn't open database" not in self._read_log() or not store.exists():
+            return False
+        aside = store.with_name(f"mosquitto.db.damaged-{int(time.time())}")
+        store.rename(aside)
+        logger.error("The embedded broker could not read what it had saved; it begins anew, the old file is %s", aside)
+        return True
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "broker.log"
+
+    def _read_log(self) -> str:
+        try:
+            return self._log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def _last_log_line(self) -> str:
+        lines = self._read_log().strip().splitlines()
+        return lines[-1].rstrip(".") if lines else f"it said nothing in {self._log}"
+
+
+class EmbeddedBroker(ProcessActor):
+    """The actor that looks after a `BrokerProcess`."""
+
+    def __init__(self, process: BrokerProcess) -> None:
+        super().__init__(process)
+
+
+def mosquitto_configuration(directory: Path, port: int) -> str:
+    """Return the configuration of a mosquitto that queues by bytes, loses nothing it queued and listens on loopback."""
+    lines = [
+        "# Written by Muster at each start; changes are lost.",
+        f"listener {port} {HOST}",
+        "allow_anonymous true",
+        "set_tcp_nodelay true",
+        "persistence true",
+        f"persistence_location {directory}/",
+        "autosave_interval 5",
+        "persistent_client_expiration 14d",
+        # By default a client that is away gets 1,000 messages and the newer ones are dropped without a word.
+        "max_queued_messages 0",
+        f"max_queued_bytes {_QUEUED_BYTES}",
+        f"max_inflight_messages {_IN_FLIGHT}",
+        "sys_interval 5",
+        "connection_messages false",
+        "log_dest stderr",
+        "log_type error",
+        "log_type warning",
+    ]
+    try:
+        # Started as root it would become the user `mosquitto`, who may not read our directory.
+        lines.append(f"user {pwd.getpwuid(os.geteuid()).pw_name}")
+    except KeyError:
+        logger.debug("This user id has no name; mosquitto keeps it anyway unless it is root's.")
+    return "\n".join(lines) + "\n"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        # As the broker does: connections of the last run that linger are no reason to move.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)

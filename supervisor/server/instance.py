@@ -1,0 +1,104 @@
+"""One server process per data directory: the instance id and the lock that guards it.
+
+The id names the server's persistent MQTT session, so two processes with the same id would throw each other off the
+broker for ever. The lock is the kernel's (`flock`): it ends with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_ID = re.compile(r"[0-9a-f]{8,32}")
+
+
+class InstanceError(Exception):
+    """The data directory cannot be used; the message is one sentence."""
+
+
+class Instance:
+    """The identity of this server, held exclusively until `close`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Take the lock of `data_dir`, making the directory and the id where they are missing.
+
+        Raises:
+            InstanceError: if another process holds it, or the directory cannot be used.
+
+        """
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _take_lock(data_dir)
+        except OSError as error:
+            raise InstanceError(f"The data directory {data_dir} cannot be used: {error.strerror}.") from None
+        try:
+            self.id = _load_or_create_id(data_dir / "instance")
+        except OSError as error:
+            self.close()
+            raise InstanceError(f"The instance id in {data_dir} cannot be used: {error.strerror}.") from None
+        except InstanceError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the directory free; harmless when repeated."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _take_lock(data_dir: Path) -> int:
+    lock = os.open(data_dir / "instance.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise InstanceError(
+            f"Another Muster server (pid {holder}) is using the data directory {data_dir}; stop it first"
+            " or give this one a directory of its own with --data-dir."
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _load_or_create_id(path: Path) -> str:
+    try:
+        found = path.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return _create_id(path)
+    if not _ID.fullmatch(found):
+        # A new id would abandon what the broker queued under the old one: that is for the operator to decide.
+        raise InstanceError(f"The file {path} does not hold an instance id; restore it, or delete it to get a new one.")
+    return found
+
+
+def _create_id(path: Path) -> str:
+    """Write a new id so that a power cut leaves either no file or a whole one."""
+    new = secrets.token_hex(4)
+    temporary = path.with_suffix(".new")
+    with temporary.open("w", encoding="ascii") as file:
+        file.write(f"{new}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return new

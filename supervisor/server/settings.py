@@ -1,0 +1,319 @@
+"""The shape of Muster's configuration: one typed value, `Config`, whose every field refuses what makes no sense.
+
+Nothing here reads a file or the environment: `supervisor.server.config` does. Secrets (passwords in URLs, the API
+token, the enrolment key) never appear in a `repr`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from actors.messages import Kind
+
+DEFAULT_BROKER_URL = "mqtt://127.0.0.1:1883"
+#: Default port of each scheme that a broker's URL may have.
+BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
+DATABASE_SCHEMES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
+#: Hosts that no other machine can reach.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_NAME = r"^[A-Za-z0-9_-]{1,32}$"
+_LEVEL = r"^[^/+#\x00]{1,64}$"
+_PREFIX = r"^[^+#$\x00][^+#\x00]{0,127}$"
+_SECRETS = ("api_token", "enrolment_key", "password")
+_HIDDEN = "***"
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Site = Annotated[str, msgspec.Meta(pattern=_LEVEL)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+
+
+def redact_url(url: str) -> str:
+    """Return `url` with the password replaced, fit for logs and error messages."""
+    return re.sub(r"(://[^:/@]*:).*@", rf"\1{_HIDDEN}@", url)
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the configuration; unknown keys are refused and secrets are not shown."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value}" for name, value in self._shown())
+        return f"{type(self).__name__}({shown})"
+
+    def _shown(self) -> Iterator[tuple[str, str]]:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if name in _SECRETS and value:
+                yield name, _HIDDEN
+            else:
+                yield name, redact_url(repr(value)) if isinstance(value, str) else repr(value)
+
+
+class Tls(Section, frozen=True):
+    """Files for a TLS connection to a broker; all in PEM."""
+
+    ca: str = ""
+    """Certificates to trust; empty means those of the system."""
+    cert: str = ""
+    """Our own certificate, where the broker asks for one."""
+    key: str = ""
+    """The private key of `cert`."""
+
+    def __post_init__(self) -> None:
+        if bool(self.cert) != bool(self.key):
+            raise ValueError("`cert` and `key` belong together, one of them is missing")
+
+
+class Broker(Section, frozen=True):
+    """One MQTT broker that the server keeps its two links to."""
+
+    name: Annotated[str, msgspec.Meta(pattern=_NAME)] = "local"
+    """Names the links (`local.control`, `local.data`) in the tree and in metrics."""
+    configured_url: str = msgspec.field(default="", name="url")
+    """As given; empty when nobody gave one. Use `url`."""
+    tls: Tls = Tls()
+    client_id: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    """Replaces `muster-{instance}` in the client ids; only for brokers that prescribe one."""
+    keepalive: Annotated[int, msgspec.Meta(ge=5, le=65_535)] = 30
+    """Seconds, of the control link."""
+    timeout: Seconds = 10.0
+    """Seconds for a connection attempt."""
+
+    def __post_init__(self) -> None:
+        _check_broker_url(self.url)
+
+    @property
+    def url(self) -> str:
+        """Return the URL to connect to, `DEFAULT_BROKER_URL` when none was configured."""
+        return self.configured_url or DEFAULT_BROKER_URL
+
+    @property
+    def given(self) -> bool:
+        """Whether somebody configured this broker."""
+        return bool(self.configured_url)
+
+    @property
+    def host(self) -> str:
+        """Return the broker's host name or address."""
+        return _split(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Return the broker's port, by the scheme where the URL has none."""
+        parts = _split(self.url)
+        return parts.port or BROKER_PORTS[parts.scheme]
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is encrypted: by the scheme of the URL alone."""
+        return _split(self.url).scheme == "mqtts"
+
+    @property
+    def username(self) -> str:
+        """Return the user's name, or an empty string."""
+        return unquote(_split(self.url).username or "")
+
+    @property
+    def password(self) -> str:
+        """Return the password, or an empty string."""
+        return unquote(_split(self.url).password or "")
+
+
+class Http(Section, frozen=True):
+    """Where the page and the API listen."""
+
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Port = 5000
+    """0 takes any free port."""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOOPBACK or self.host.startswith("127.")
+
+    @property
+    def url(self) -> str:
+        """Return the base URL as a browser on this machine would write it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class Database(Section, frozen=True):
+    """Where the registry keeps its records."""
+
+    url: str = ""
+    """`sqlite:///path`, `postgresql://...` or `mysql://...`; the loader fills in SQLite in the data directory."""
+
+    def __post_init__(self) -> None:
+        if self.url:
+            _check_database_url(self.url)
+
+
+class OfflineAfterFor(Section, frozen=True):
+    """Seconds of silence before offline, for some devices; the most particular one wins: device, type, site, kind."""
+
+    kind: dict[Kind, Seconds] = {}
+    type: dict[str, Seconds] = {}
+    site: dict[str, Seconds] = {}
+    device: dict[str, Seconds] = {}
+
+
+class Publishing(Section, frozen=True):
+    """Defaults for what the server publishes to devices where the request does not say."""
+
+    qos: Literal[0, 1, 2] = 1
+    retain: bool = False
+
+
+class EmbeddedBroker(Section, frozen=True):
+    """The broker that `muster up` runs where none is configured."""
+
+    port: Port = 0
+    """0 takes 1883 when it is free and any free port else."""
+    implementation: Literal["auto", "mosquitto", "amqtt"] = "auto"
+    """`auto` takes mosquitto where it is installed."""
+
+
+class Limits(Section, frozen=True):
+    """Bounds on what is kept in memory or taken from outside."""
+
+    unresolved_bytes: Count = 128 * 2**20
+    """Payload of deliveries not yet committed, per data link; above it the link stops reading."""
+    payload_bytes: Count = 256 * 2**10
+    """Largest MQTT payload that is decoded; a larger one is a dead letter."""
+    body_bytes: Count = 2**20
+    """Largest HTTP body."""
+    streams: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
+    """Open pages with live updates."""
+    dead_letters_per_device: Count = 100
+    """Dead letters kept for one device; what is refused beyond is counted."""
+
+
+class Config(Section, frozen=True):
+    """Everything that can be configured; immutable, complete, checked."""
+
+    brokers: tuple[Broker, ...] = (Broker(),)
+    http: Http = Http()
+    database: Database = Database()
+    data_dir: str = ""
+    """Absolute path; the loader fills in the default of the user."""
+    offline_after: Seconds | None = None
+    """Seconds of silence for every device, instead of the defaults of their kinds."""
+    offline_after_for: OfflineAfterFor = OfflineAfterFor()
+    sites: Literal["all"] | tuple[Site, ...] = "all"
+    """The sites that this server looks after."""
+    primary: bool = True
+    """Exactly one server of an installation owns `devices/#` and `server/*`."""
+    shared_topics: bool = True
+    """Whether devices without credentials may speak on the topics that all of them share."""
+    prefixes: tuple[Annotated[str, msgspec.Meta(pattern=_PREFIX)], ...] = ("harit-samarth",)
+    """First levels of the topics on which sensors publish."""
+    timezone: str = "UTC"
+    """IANA name of the zone in which timestamps without one are read."""
+    api_token: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """An admin token given from outside."""
+    enrolment_key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    log: Literal["text", "json"] = "text"
+    publishing: Publishing = Publishing()
+    embedded_broker: EmbeddedBroker = EmbeddedBroker()
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        if not self.brokers:
+            raise ValueError("`brokers` is empty, at least one is needed")
+        names = [broker.name for broker in self.brokers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two brokers have the same name ({', '.join(sorted(names))})")
+        _check_timezone(self.timezone)
+
+    @property
+    def data_path(self) -> Path:
+        """Return the data directory."""
+        return Path(self.data_dir)
+
+    @property
+    def broker_given(self) -> bool:
+        """Whether somebody configured a broker; if not, `muster up` runs its own."""
+        return any(broker.given for broker in self.brokers)
+
+    def with_broker_url(self, url: str) -> Config:
+        """Return a copy whose first broker is at `url`."""
+        first = msgspec.structs.replace(self.brokers[0], configured_url=url)
+        return msgspec.structs.replace(self, brokers=(first, *self.brokers[1:]))
+
+    def with_http(self, http: Http) -> Config:
+        """Return a copy that listens elsewhere."""
+        return msgspec.structs.replace(self, http=http)
+
+
+def broker_url(host: str, port: int | None, *, tls: bool, username: str = "", password: str = "") -> str:
+    """Compose a broker's URL from its parts, quoting what needs it."""
+    user = quote(username, safe="") + (f":{quote(password, safe='')}" if password else "")
+    at = f"{user}@" if user else ""
+    address = f"[{host}]" if ":" in host else host
+    return f"{'mqtts' if tls else 'mqtt'}://{at}{address}" + (f":{port}" if port else "")
+
+
+def _split(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("its port is not a number between 0 and 65535") from None
+    return parts
+
+
+def _check_broker_url(url: str) -> None:
+    parts = _split(url)
+    if parts.scheme not in BROKER_PORTS:
+        raise ValueError(f"`{redact_url(url)}` does not begin with mqtt:// or mqtts://")
+    if not parts.hostname:
+        raise ValueError(f"`{redact_url(url)}` names no host")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"`{redact_url(url)}` has something after the port (quote `/`, `?` and `#` in a password)")
+
+
+def _check_database_url(url: str) -> None:
+    scheme = url.partition("://")[0]
+    if scheme not in DATABASE_SCHEMES or "://" not in url:
+        raise ValueError(f"`{redact_url(url)}` does not begin with sqlite:///, postgresql:// or mysql://")
+    parts = _split(url)
+    if scheme == "sqlite":
+        if parts.netloc or not parts.path.strip("/"):
+            raise ValueError(f"`{url}` names no file (write sqlite:////absolute/path or sqlite:///relative/path)")
+    elif not parts.hostname or not parts.path.strip("/"):
+        raise ValueError(f"`{redact_url(url)}` needs a host and the name of a database")
+
+
+def _check_timezone(name: str) -> None:
+    if name == "UTC":
+        return
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"`timezone` `{name}` is not a known time zone (an IANA name such as Europe/Berlin)") from None
+
+
+def parse_listen(text: str) -> dict[str, Any]:
+    """Split `host:port`, `[v6]:port`, `:port` or `port` into the fields of `Http`.
+
+    Raises:
+        ValueError: with the reason, if it is none of these.
+
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"`{text}` is not host:port (write an IPv6 address in brackets)")
+    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError(f"`{text}` is not host:port with a port between 0 and 65535")
+    return {"host": host, "port": int(port)} if colon and host else {"port": int(port)}

@@ -1,0 +1,1 @@
+"""Muster's tests; a package, so that every test imports its helpers as `tests.support`."""

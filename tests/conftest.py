@@ -1,0 +1,75 @@
+"""Fixtures that every test may use. The servers are real; each xdist worker starts its own, when first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.support.browser import chromium
+from tests.support.databases import MariaDB, Postgres
+from tests.support.mosquitto import Mosquitto
+from tests.support.need import need
+
+
+@pytest.fixture
+def needs() -> Callable[..., str]:
+    """`needs("tc", ...)`: the path of a program, or the end of this test: skipped, and failed under CI."""
+    return need
+
+
+@pytest.fixture
+def mosquitto() -> Iterator[Mosquitto]:
+    """A broker of this test alone, anonymous, without TLS."""
+    with Mosquitto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_mosquitto() -> Iterator[Mosquitto]:
+    """One broker for many tests, which keep to topics and client ids of their own and never stop it."""
+    with Mosquitto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL; a test that stops it starts it again."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """One MariaDB; a test that stops it starts it again."""
+    with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once for each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/muster.db"
+    return request.getfixturevalue(request.param).fresh_database()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. It ends with the module: while it lives no other test in this process could use asyncio."""
+    with chromium() as instance:
+        yield instance
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page with a clean profile; an uncaught JavaScript error on it fails the test."""
+    with browser.new_context() as context:
+        context.set_default_timeout(10_000)
+        errors: list[str] = []
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        assert not errors

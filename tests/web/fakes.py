@@ -1,0 +1,307 @@
+"""In-memory twins of all that the face is given, and a small WSGI client."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from actors.events import EventRing
+from actors.messages import DeviceSnapshot
+from actors.runtime import ManualClock
+from web.app import make_app
+from web.face import ConflictError, DeviceView, Face
+from web.limits import Limits, Rates
+from web.sessions import Credential
+from web.site import Site, Slots
+
+NOON = 1_760_000_000_000_000  # microseconds since 1970: 2025-10-09T08:53:20Z
+
+
+def view(serial, presence="online", **fields):
+    """A device as the fleet would show it."""
+    derived = {
+        "presence": presence,
+        "reason": fields.pop("reason", "heartbeat"),
+        "since_us": fields.pop("since_us", NOON),
+        "last_seen_us": fields.pop("last_seen_us", NOON),
+        "offline_after": fields.pop("effective_offline_after", 60.0),
+        "flapping": fields.pop("flapping", False),
+    }
+    known = {"kind": "raspberry_pi", "family": "pi", "first_seen_us": NOON} | fields
+    return DeviceView(snapshot=DeviceSnapshot(serial=serial, **known), **derived)
+
+
+class FakeFleet:
+    def __init__(self, *devices):
+        self.devices = {device.snapshot.serial: device for device in devices}
+
+    def put(self, device):
+        self.devices[device.snapshot.serial] = device
+
+    def get(self, serial):
+        return self.devices.get(serial)
+
+    def page(self, after, limit, where):
+        found = [
+            self.devices[serial]
+            for serial in sorted(self.devices)
+            if serial > after and where.matches(self.devices[serial])
+        ]
+        more = len(found) > limit
+        return found[:limit], found[limit - 1].snapshot.serial if more else None
+
+    def counts(self):
+        presences = [device.presence for device in self.devices.values()]
+        return {"total": len(presences)} | {name: presences.count(name) for name in ("online", "offline", "unknown")}
+
+    def create(self, device):
+        if device.serial in self.devices:
+            raise ConflictError("this serial exists")
+        fields = msgspec.structs.asdict(device)
+        fields.pop("presence"), fields.pop("reason"), fields.pop("since_us"), fields.pop("last_seen_us")
+        self.put(view(fields.pop("serial"), "offline", reason="startup", since_us=0, last_seen_us=0, **fields))
+        return self.devices[device.serial]
+
+    def patch(self, serial, changes):
+        device = self.devices.get(serial)
+        if device is None:
+            return None
+        effective = changes.get("offline_after", device.offline_after) or 60.0
+        snapshot = msgspec.structs.replace(device.snapshot, **changes)
+        self.devices[serial] = DeviceView(
+            snapshot=snapshot,
+            presence=device.presence,
+            reason=device.reason,
+            since_us=device.since_us,
+            last_seen_us=device.last_seen_us,
+            offline_after=effective,
+        )
+        return self.devices[serial]
+
+    def delete(self, serial):
+        return self.devices.pop(serial, None) is not None
+
+
+class FakeHistory:
+    def __init__(self):
+        self.rows = {"readings": [], "events": [], "sensors": [], "dead_letters": []}
+        self.asked = None
+        self.failure = None
+
+    def _page(self, table, limit, cursor):
+        if self.failure:
+            raise self.failure
+        start = int(cursor or 0)
+        rows = self.rows[table]
+        return rows[start : start + limit], str(start + limit) if start + limit < len(rows) else None
+
+    def readings(self, serial, *, metric, since_us, until_us, limit, cursor):
+        self.asked = {"serial": serial, "metric": metric, "since_us": since_us, "until_us": until_us}
+        return self._page("readings", limit, cursor)
+
+    def events(self, serial, *, limit, cursor):
+        return self._page("events", limit, cursor)
+
+    def sensors(self, serial):
+        return self.rows["sensors"]
+
+    def dead_letters(self, *, limit, cursor):
+        return self._page("dead_letters", limit, cursor)
+
+
+class FakeLinks:
+    def __init__(self):
+        self.rows = [{"name": "local.data", "state": "up", "since_us": NOON, "reconnects": 0, "detail": ""}]
+        self.reconnected = []
+
+    def status(self):
+        return self.rows
+
+    def reconnect(self, name):
+        if name not in [row["name"] for row in self.rows]:
+            raise KeyError(name)
+        self.reconnected.append(name)
+
+
+class FakeSupervision:
+    def __init__(self):
+        self.done = []
+        self.root = {
+            "path": "muster",
+            "id": "muster",
+            "type": "supervisor",
+            "strategy": "rest_for_one",
+            "state": "running",
+            "restarts": 0,
+            "mailbox": 0,
+            "since_us": NOON,
+            "last_exception": None,
+            "children": [
+                {
+                    "path": "links/local.data",
+                    "id": "local.data",
+                    "type": "worker",
+                    "state": "running",
+                    "restarts": 1,
+                    "mailbox": 3,
+                    "mailbox_age": 0.1,
+                    "since_us": NOON,
+                    "last_exception": {"error": "ValueError: x", "traceback": "Traceback ...", "at_us": NOON},
+                    "children": [],
+                }
+            ],
+        }
+
+    def tree(self):
+        return self.root
+
+    def _do(self, action, path):
+        if path == "muster":
+            raise ValueError("the root cannot be told anything")
+        if not path.startswith("links/"):
+            raise KeyError(path)
+        self.done.append((action, path))
+
+    def restart(self, path):
+        self._do("restart", path)
+
+    def quarantine(self, path):
+        self._do("quarantine", path)
+
+    def resume(self, path):
+        self._do("resume", path)
+
+
+class FakeResolver:
+    found: dict[str, Any] = {}
+
+    def resolve(self, device_type):
+        return self.found.get(device_type)
+
+
+class FakeDeadLetters:
+    def __init__(self):
+        self.replayed = []
+
+    def replay(self, letter):
+        if letter != 7:
+            raise KeyError(letter)
+        self.replayed.append(letter)
+
+
+class FakeTokens:
+    def __init__(self):
+        self.known = {
+            "the-read-token": Credential("read"),
+            "the-operate-token": Credential("operate"),
+            "the-admin-token": Credential("admin"),
+            "the-device-token": Credential("device", "pi-1"),
+        }
+
+    def verify(self, plain):
+        return self.known.get(plain)
+
+
+class FakePageKeys:
+    keys = {"the-page-key": Credential("admin")}
+
+    def redeem(self, key):
+        return self.keys.get(key)
+
+
+def make_face(*devices, clock=None, ring=None):
+    """A face of fakes; its parts are reachable as attributes, for tests to set up and look at."""
+    fleet = FakeFleet(*devices)
+
+    def health():
+        return {"status": "ok", "version": "9.9", "devices": fleet.counts()}
+
+    return Face(
+        fleet=fleet,
+        history=FakeHistory(),
+        links=FakeLinks(),
+        supervision=FakeSupervision(),
+        resolver=FakeResolver(),
+        dead_letters=FakeDeadLetters(),
+        tokens=FakeTokens(),
+        page_keys=FakePageKeys(),
+        ring=ring or EventRing(),
+        health=health,
+        metrics=lambda: b"muster_up 1\n",
+        clock=clock or ManualClock(),
+        version="9.9",
+    )
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def error(self):
+        return self.json["error"]
+
+
+class Client:
+    """Calls the WSGI application as a server would; keeps cookies; speaks with the admin token unless told otherwise."""
+
+    def __init__(self, face, *, token="the-admin-token", rates=None, streams=2):
+        self.face = face
+        self.site = Site(face=face, limits=Limits(rates or Rates()), streams=Slots(streams))
+        self.app = make_app(self.site)
+        self.token = token
+        self.cookie = ""
+
+    def environ(self, method, url, body=b"", **headers):
+        path, _, query = url.partition("?")
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": unquote(path, "latin-1"),
+            "QUERY_STRING": query,
+            "CONTENT_LENGTH": str(len(body)) if body else "",
+            "REMOTE_ADDR": "192.0.2.7",
+            "SERVER_NAME": "muster",
+            "SERVER_PORT": "5000",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": io.StringIO(),
+        }
+        if self.token:
+            environ["HTTP_AUTHORIZATION"] = f"Bearer {self.token}"
+        if self.cookie:
+            environ["HTTP_COOKIE"] = self.cookie
+        return environ | headers
+
+    def open(self, method, url, json_body=None, body=b"", **headers):
+        """Return status, headers and the iterable as the application gave it."""
+        if json_body is not None:
+            body = json.dumps(json_body).encode()
+        started = []
+        answer = self.app(self.environ(method, url, body, **headers), lambda *args: started.append(args))
+        status, pairs = started[0][:2]
+        found = dict(pairs)
+        if "Set-Cookie" in found:
+            self.cookie = found["Set-Cookie"].partition(";")[0]
+        return int(status[:3]), found, answer
+
+    def call(self, method, url, json_body=None, body=b"", **headers):
+        status, found, answer = self.open(method, url, json_body, body, **headers)
+        raw = b"".join(answer)
+        if hasattr(answer, "close"):
+            answer.close()
+        return Answer(status, found, raw)
+
+    def get(self, url, **headers):
+        return self.call("GET", url, **headers)
+
+    def post(self, url, json_body=None, **headers):
+        return self.call("POST", url, json_body, **headers)

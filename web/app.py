@@ -1,0 +1,185 @@
+"""The WSGI application: one table of who may call what, and the way every request takes through it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bottle
+import msgspec
+import pykka
+
+from web import (
+    routes_dead_letters,
+    routes_devices,
+    routes_events,
+    routes_history,
+    routes_links,
+    routes_page,
+    routes_pis,
+    routes_session,
+    routes_supervision,
+    routes_system,
+)
+from web.auth import SAFE_METHODS, Access, Principal, authenticate, check_origin, unauthenticated
+from web.call import Call, Reply, check_length, parse_query
+from web.errors import ApiError, error_body
+from web.site import Site
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[..., Any]
+"""Called with the `Call` and the variables of its path; returns a `Reply`, or what becomes JSON."""
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+SECURITY_HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the policy."""
+
+    method: str
+    path: str
+    access: Access
+    """The least role. `open` routes ask for nothing."""
+    handler: Handler
+    own: bool = False
+    """A device's own token may call it too, for its own `serial`."""
+
+
+ROUTES = (
+    Route("GET", "/api/health", "open", routes_system.health),
+    Route("GET", "/health", "open", routes_system.health),
+    Route("GET", "/metrics", "read", routes_system.metrics),
+    Route("GET", "/api/devices", "read", routes_devices.index),
+    Route("POST", "/api/devices", "operate", routes_devices.create),
+    Route("GET", "/api/devices/<serial>", "read", routes_devices.show, own=True),
+    Route("PATCH", "/api/devices/<serial>", "operate", routes_devices.patch),
+    Route("DELETE", "/api/devices/<serial>", "admin", routes_devices.delete),
+    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, own=True),
+    Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, own=True),
+    Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, own=True),
+    Route("GET", "/api/pi_devices", "read", routes_pis.index),
+    Route("GET", "/api/pi_device/<name>", "read", routes_pis.show),
+    Route("GET", "/api/resolve", "read", routes_pis.resolve),
+    Route("GET", "/api/supervision", "read", routes_supervision.tree),
+    Route("POST", "/api/supervision/<path:path>/<action:re:[a-z]+>", "operate", routes_supervision.act),
+    Route("GET", "/api/dead-letters", "read", routes_dead_letters.index),
+    Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay),
+    Route("GET", "/api/links", "read", routes_links.index),
+    Route("POST", "/api/links/<name>/reconnect", "operate", routes_links.reconnect),
+    Route("GET", "/api/events", "read", routes_events.stream),
+    Route("GET", "/api/session", "read", routes_session.show),
+    Route("POST", "/api/login", "open", routes_session.login),
+    Route("POST", "/api/logout", "open", routes_session.logout),
+    # The page itself sends those without a session to the login; its data comes from the routes above.
+    Route("GET", "/", "open", routes_page.index),
+    Route("GET", "/login", "open", routes_page.login),
+    Route("GET", "/favicon.ico", "open", routes_page.icon),
+    Route("GET", "/static/icon.svg", "open", routes_page.icon),
+    Route("GET", "/static/login.js", "open", routes_page.login_script),
+    Route("GET", "/static/style.css", "open", routes_page.style),
+    Route("GET", "/static/<name>", "read", routes_page.asset),
+)
+
+
+def make_app(site: Site, routes: Iterable[Route] = ROUTES) -> WsgiApp:
+    """Return the WSGI application of the whole face."""
+    app = bottle.Bottle()
+    app.default_error_handler = _plain_error
+    for route in routes:
+        app.route(route.path, route.method, _runner(site, route))
+    return _with_headers(app)
+
+
+def _runner(site: Site, route: Route) -> Callable[..., Any]:
+    def run(**args: str) -> Any:
+        environ = bottle.request.environ
+        try:
+            return _respond(_admit_and_handle(site, route, environ, args))
+        except ApiError as error:
+            return _respond(Reply(error.body(), error.status, error.headers))
+        except (pykka.Timeout, TimeoutError, pykka.ActorDeadError) as error:
+            logger.warning("%s %s: not answered in time: %r", route.method, route.path, error)
+            reply = error_body(503, "the part of Muster that answers this is busy or restarting")
+            return _respond(Reply(reply, 503, {"Retry-After": "1"}))
+        except Exception:
+            logger.exception("%s %s failed", route.method, route.path)
+            return _respond(Reply(error_body(500, "this is a bug in Muster; its log has the details"), 500))
+
+    return run
+
+
+def _admit_and_handle(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
+    check_length(environ)
+    who = _admit(site, route, environ, args.get("serial"))
+    call = Call(site, environ, parse_query(environ.get("QUERY_STRING", "")), who)
+    answer = route.handler(call, **args)
+    return answer if isinstance(answer, Reply) else Reply(answer)
+
+
+def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | None) -> Principal | None:
+    client = environ.get("REMOTE_ADDR", "")
+    now = site.face.clock.monotonic()
+    try:
+        who = authenticate(site.face, environ)
+    except ApiError:
+        _pay(site.limits.refused.take(client, now))
+        raise
+    _pay(site.limits.token.take(who.bucket, now) if who else site.limits.client.take(client, now))
+    if who is None:
+        if route.access != "open":
+            raise unauthenticated("a token is needed: Authorization: Bearer ...")
+        return None
+    if who.by_cookie and route.method not in SAFE_METHODS:
+        check_origin(environ)
+    if not who.may(route.access, own=route.own and serial == who.serial):
+        raise ApiError(403, f"the role {who.role} may not do this", details={"needed": route.access})
+    return who
+
+
+def _pay(wait: float) -> None:
+    if wait:
+        raise ApiError(429, "too many requests", headers={"Retry-After": str(int(wait) + 1)})
+
+
+def _respond(reply: Reply) -> Any:
+    body = reply.body
+    headers = {"Cache-Control": "no-store", **reply.headers}
+    if body is None:
+        return bottle.HTTPResponse(b"", reply.status, headers)
+    if reply.content_type == "application/json":
+        body = msgspec.json.encode(body)
+    return bottle.HTTPResponse(body, reply.status, {"Content-Type": reply.content_type, **headers})
+
+
+def _plain_error(error: Any) -> bytes:
+    """Answer what no handler was asked for: 404 and 405 of the router."""
+    bottle.response.content_type = "application/json"
+    messages = {404: "there is nothing at this path", 405: "this path does not take that method"}
+    status = error.status_code
+    return msgspec.json.encode(error_body(status, messages.get(status, "the request cannot be handled")))
+
+
+def _with_headers(app: Any) -> WsgiApp:
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, [*headers, *SECURITY_HEADERS], exc_info)
+
+        answer: Iterable[bytes] = app(environ, start)
+        return answer
+
+    return wsgi

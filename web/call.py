@@ -1,0 +1,144 @@
+"""One request as a handler sees it, and what a handler may answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from web.errors import ApiError, bad_field
+
+if TYPE_CHECKING:
+    from web.auth import Principal
+    from web.face import Face
+    from web.site import Site
+
+T = TypeVar("T")
+S = TypeVar("S", bound=str)
+
+BODY_LIMIT = 1_000_000
+"""Bytes of a request body; longer ones are refused unread."""
+MAX_LIMIT = 1000
+"""Items of one list answer."""
+MAX_TEXT = 200
+"""Characters of a query parameter."""
+
+_FIELD = re.compile(r"(?:field `(?P<named>[^`]+)`)|(?: - at `\$\.?(?P<path>[^`]*)`)")
+_DIGITS = re.compile(r"[0-9]{1,9}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer other than 200 with JSON."""
+
+    body: Any = None
+    """None for nothing, bytes or an iterable of bytes as they are (set `content_type`), all else becomes JSON."""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An authenticated request."""
+
+    site: Site
+    environ: Mapping[str, Any]
+    query: Mapping[str, str]
+    who: Principal | None
+    """None only on routes that are open."""
+
+    @property
+    def face(self) -> Face:
+        """What the server gave us."""
+        return self.site.face
+
+    def text(self, name: str) -> str | None:
+        """Return a query parameter; empty counts as absent. Raises a 400 for one that is too long."""
+        value = self.query.get(name)
+        if value is not None and (len(value) > MAX_TEXT or "\x00" in value):
+            raise bad_field(name, f"must have at most {MAX_TEXT} characters")
+        return value or None
+
+    def choice(self, name: str, allowed: Sequence[S]) -> S | None:
+        """Return a query parameter that must be one of `allowed`."""
+        value = self.text(name)
+        if value is None:
+            return None
+        for option in allowed:
+            if option == value:
+                return option
+        raise bad_field(name, f"must be one of {', '.join(allowed)}")
+
+    def limit(self, default: int = 100) -> int:
+        """Return `limit`, 1 to 1000; anything else is a 400."""
+        value = self.query.get("limit")
+        if value is None:
+            return default
+        if not _DIGITS.match(value) or not 1 <= int(value) <= MAX_LIMIT:
+            raise bad_field("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+        return int(value)
+
+    def time_us(self, name: str) -> int | None:
+        """Return an RFC 3339 query parameter as microseconds since 1970; without a zone it is UTC."""
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            # A `+` of a zone that was not escaped arrives as a blank.
+            moment = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise bad_field(name, "must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
+        delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+    def decode(self, decoder: msgspec.json.Decoder[T]) -> T:
+        """Return the body, validated. Raises a 400 that names the field, 411 and 413."""
+        raw = read_body(self.environ)
+        try:
+            return decoder.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ApiError(400, f"the body is not valid: {error}", details=_where(error)) from None
+
+
+def read_body(environ: Mapping[str, Any]) -> bytes:
+    """Read the body, whose length must be declared: nothing is read before it is known to be short enough."""
+    check_length(environ)
+    declared = int(environ.get("CONTENT_LENGTH") or 0)
+    raw: bytes = environ["wsgi.input"].read(declared) if declared else b""
+    if len(raw) < declared:
+        raise ApiError(400, "the body is shorter than its Content-Length")
+    return raw
+
+
+def check_length(environ: Mapping[str, Any]) -> None:
+    """Raise the 411, 400 or 413 of a body that will not be read."""
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        raise ApiError(411, "send the body with a Content-Length")
+    declared = environ.get("CONTENT_LENGTH") or "0"
+    if not declared.isascii() or not declared.isdigit():
+        raise ApiError(400, "the Content-Length is not a number")
+    if len(declared) > 9 or int(declared) > BODY_LIMIT:
+        raise ApiError(413, f"the body may have at most {BODY_LIMIT} bytes", details={"limit": BODY_LIMIT})
+
+
+def parse_query(query_string: str) -> dict[str, str]:
+    """Split a query string; of a repeated parameter the last counts. Raises a 400 for one that is not UTF-8."""
+    try:
+        pairs = parse_qsl(query_string, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError:
+        raise ApiError(400, "the query string cannot be read") from None
+    return dict(pairs)
+
+
+def _where(error: Exception) -> dict[str, str]:
+    found = [match["named"] or match["path"] for match in _FIELD.finditer(str(error))]
+    # "... missing required field `port` - at `$.services.ssh`": the path leads to the named field.
+    path = ".".join(part for part in reversed(found) if part)
+    return {"field": path} if path else {}

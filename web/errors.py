@@ -1,0 +1,55 @@
+"""The one error of the API, and its body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CODES = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    409: "conflict",
+    411: "length_required",
+    413: "too_large",
+    414: "too_large",
+    429: "rate_limited",
+    500: "internal",
+    503: "unavailable",
+}
+
+
+class ApiError(Exception):
+    """A refusal that the client is told about."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.details = dict(details or {})
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body of this error."""
+        return error_body(self.status, self.message, self.details)
+
+
+def error_body(status: int, message: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return `{"error": {"code", "message", "details"}}`."""
+    code = CODES.get(status, "bad_request" if status < 500 else "internal")
+    return {"error": {"code": code, "message": message, "details": dict(details or {})}}
+
+
+def bad_field(field: str, message: str) -> ApiError:
+    """Return the 400 that names a wrong query parameter or body field."""
+    return ApiError(400, f"{field}: {message}", details={"field": field})

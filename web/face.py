@@ -1,0 +1,230 @@
+"""All that the HTTP face is given: one frozen value, filled in by whoever starts the server.
+
+`web` knows the parts of Muster only by the protocols of this module, so that every route runs against plain fakes in
+tests. Each method is called on a thread of the HTTP server, many at a time: implementations are thread-safe and answer
+within their own deadline. What they may raise is written at each method; `pykka.Timeout`, `pykka.ActorDeadError` and
+`TimeoutError` are allowed everywhere and become 503.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from actors.events import EventRing
+from actors.messages import DeviceSnapshot
+from actors.runtime import Clock
+from web.sessions import Credential, SessionStore
+
+Sight = Literal["online", "offline", "unknown"]
+Item = dict[str, Any]
+"""One element of a list answer. Keys that end in `_us` are microseconds since 1970; they go out as RFC 3339 times under
+the name without the suffix (0 becomes null). A value of type bytes goes out as text, or as base64 where it is none."""
+
+
+class ConflictError(Exception):
+    """What was asked cannot be done in the present state: a serial that exists already, an action that is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceView:
+    """A device as the API shows it: the stored snapshot and what is derived from the moment of asking."""
+
+    snapshot: DeviceSnapshot
+    presence: Sight
+    """Derived: `unknown` while the link that carries this device sees nothing."""
+    reason: str
+    since_us: int
+    last_seen_us: int
+    """Live, where the snapshot's may be minutes old."""
+    offline_after: float
+    """Effective seconds of silence, after policy and overrides."""
+    flapping: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which devices of the fleet are wanted; None does not restrict. Texts are compared exactly, `q` is a substring."""
+
+    site: str | None = None
+    kind: str | None = None
+    type: str | None = None
+    group: str | None = None
+    presence: Sight | None = None
+    hostname: str | None = None
+    q: str | None = None
+    """Found in serial, label, hostname, IP or MAC address, site or device id, whatever the case."""
+
+    def matches(self, device: DeviceView) -> bool:
+        """Tell whether `device` passes every restriction."""
+        known = device.snapshot
+        return (
+            (self.site is None or known.site == self.site)
+            and (self.kind is None or known.kind == self.kind)
+            and (self.type is None or known.type == self.type)
+            and (self.group is None or known.group == self.group)
+            and (self.presence is None or device.presence == self.presence)
+            and (self.hostname is None or known.hostname == self.hostname)
+            and (self.q is None or self._found_in(known))
+        )
+
+    def _found_in(self, known: DeviceSnapshot) -> bool:
+        assert self.q is not None
+        texts = (
+            known.serial,
+            known.label,
+            known.hostname,
+            known.ip_address,
+            known.mac_address,
+            known.site,
+            known.device_id,
+        )
+        return self.q.lower() in "\n".join(texts).lower()
+
+
+class Fleet(Protocol):
+    """The roll call."""
+
+    def get(self, serial: str) -> DeviceView | None:
+        """Return one device, None when it is unknown."""
+        ...
+
+    def page(self, after: str, limit: int, where: Filter) -> tuple[list[DeviceView], str | None]:
+        """Return up to `limit` devices with a serial above `after`, by serial, and the next cursor if there is more."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Return `total`, `online`, `offline` and `unknown`."""
+        ...
+
+    def create(self, device: DeviceSnapshot) -> DeviceView:
+        """Add a device that has not spoken yet. Raises `ConflictError` when the serial exists."""
+        ...
+
+    def patch(self, serial: str, changes: Mapping[str, Any]) -> DeviceView | None:
+        """Change fields by the names of `DeviceSnapshot` and return the result; None when the serial is unknown.
+
+        Possible names: `label`, `group`, `site`, `offline_after` (None: back to policy), `metadata` (bytes, a JSON
+        object), `device_token`, `pinned`.
+        """
+        ...
+
+    def delete(self, serial: str) -> bool:
+        """Remove a device and all that is kept of it; False when it is unknown."""
+        ...
+
+
+class History(Protocol):
+    """The database, read. Pages are (items, cursor); a cursor that is not ours raises ValueError."""
+
+    def readings(
+        self, serial: str, *, metric: str | None, since_us: int | None, until_us: int | None, limit: int, cursor: str
+    ) -> tuple[list[Item], str | None]:
+        """Return readings of a device, newest first, `since_us <= ts < until_us`."""
+        ...
+
+    def events(self, serial: str, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return the timeline of a device, newest first."""
+        ...
+
+    def sensors(self, serial: str) -> list[Item]:
+        """Return the numbers that appeared in a device's readings, by name."""
+        ...
+
+    def dead_letters(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return messages that could not be processed, newest first."""
+        ...
+
+
+class Links(Protocol):
+    """The MQTT links."""
+
+    def status(self) -> list[Item]:
+        """Return per link at least `name`, `state` (`up|down|connecting|...`), `detail`, `since_us`, `reconnects`."""
+        ...
+
+    def reconnect(self, name: str) -> None:
+        """Close and open a link again. Raises KeyError for an unknown name."""
+        ...
+
+
+class Supervision(Protocol):
+    """The tree. A path is the ids from below the root, joined by `/`; the root's own path is its id."""
+
+    def tree(self) -> Item:
+        """Return the root node.
+
+        A node: `path`, `id`, `type` (`supervisor|worker`), `strategy` (supervisors), `state`
+        (`running|starting|backoff|quarantined|stopped|...`), `restarts`, `mailbox` (messages waiting), `mailbox_age`
+        (seconds), `since_us`, `last_exception` (null or `{"error", "traceback", "at_us"}`), `children` (a list; for
+        very many dynamic children only the remarkable ones) and, where children are left out, `counts` by state.
+        """
+        ...
+
+    def restart(self, path: str) -> None:
+        """Restart a child. Raises KeyError for an unknown path, ValueError with the reason when it is not possible."""
+        ...
+
+    def quarantine(self, path: str) -> None:
+        """Park a child; raises as `restart`."""
+        ...
+
+    def resume(self, path: str) -> None:
+        """Start a parked child again; raises as `restart`."""
+        ...
+
+
+class Resolver(Protocol):
+    """Finds the primary device of a type."""
+
+    def resolve(self, device_type: str) -> Item | None:
+        """Return its address and how it was found, None when there is none. May take seconds."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """The way back for what could not be processed."""
+
+    def replay(self, letter: int) -> None:
+        """Handle a dead letter again, as if it had just arrived. Raises KeyError when there is none of this id."""
+        ...
+
+
+class Tokens(Protocol):
+    """Who may do what; tokens are compared by hash."""
+
+    def verify(self, plain: str) -> Credential | None:
+        """Return the role of a bearer token and, for role `device`, its serial; None for no token of ours."""
+        ...
+
+
+class PageKeys(Protocol):
+    """Keys that open the page from a link."""
+
+    def redeem(self, key: str) -> Credential | None:
+        """Return what the key stands for as long as it is valid, else None."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """Everything the routes use."""
+
+    fleet: Fleet
+    history: History
+    links: Links
+    supervision: Supervision
+    resolver: Resolver
+    dead_letters: DeadLetters
+    tokens: Tokens
+    page_keys: PageKeys
+    ring: EventRing
+    health: Callable[[], Item]
+    """The body of `/api/health`; its `status` is `ok`, `degraded` or `failing`."""
+    metrics: Callable[[], bytes]
+    """Prometheus' text format, version 0.0.4."""
+    clock: Clock
+    version: str
+    sessions: SessionStore = field(default_factory=SessionStore)
+    """Outlives a restart of the HTTP actor, so that pages stay logged in."""

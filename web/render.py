@@ -1,0 +1,86 @@
+"""How things look in JSON: devices, times, rows of the database."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from web.face import DeviceView, Item
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EMPTY = b"{}"
+
+
+def rfc3339(us: int) -> str | None:
+    """Return microseconds since 1970 as an RFC 3339 time in UTC with milliseconds; 0, which is never, as None."""
+    if not us:
+        return None
+    moment = _EPOCH + timedelta(microseconds=us)
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def device_json(device: DeviceView) -> Item:
+    """Return the Device JSON; what is not known is null."""
+    known = device.snapshot
+    return {
+        "serial": known.serial,
+        "kind": known.kind,
+        "type": known.type or None,
+        "device_id": known.device_id or None,
+        "site": known.site or None,
+        "label": known.label or None,
+        "group": known.group or None,
+        "presence": device.presence,
+        "reason": device.reason,
+        "since": rfc3339(device.since_us),
+        "ip_address": known.ip_address or None,
+        "hostname": known.hostname or None,
+        "mac_address": known.mac_address or None,
+        "first_seen": rfc3339(known.first_seen_us),
+        "last_seen": rfc3339(device.last_seen_us),
+        "offline_after": device.offline_after,
+        "flapping": device.flapping,
+        "quarantined": known.quarantined,
+        "pinned": known.pinned,
+        "services": msgspec.Raw(known.services or _EMPTY),
+        "system_info": msgspec.Raw(known.system_info or _EMPTY),
+        "device_token": known.device_token or None,
+        "metadata": msgspec.Raw(known.metadata or _EMPTY),
+    }
+
+
+def listing(items: Sequence[Any], cursor: str | None = None) -> Item:
+    """Return the body of a list answer."""
+    return {"items": items, "cursor": cursor}
+
+
+def plain(value: Any) -> Any:
+    """Return a row or tree with its times and bytes readable, as `web.face.Item` says."""
+    if isinstance(value, dict):
+        return _plain_dict(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _plain_dict(value: dict[str, Any]) -> Item:
+    out: Item = {}
+    for key, item in value.items():
+        if key.endswith("_us") and (item is None or isinstance(item, int)):
+            out[key[:-3]] = rfc3339(item or 0)
+        elif isinstance(item, bytes):
+            out |= _readable(key, item)
+        else:
+            out[key] = plain(item)
+    return out
+
+
+def _readable(key: str, raw: bytes) -> Item:
+    try:
+        return {key: raw.decode()}
+    except UnicodeDecodeError:
+        return {key: base64.b64encode(raw).decode(), f"{key}_encoding": "base64"}

@@ -1,0 +1,148 @@
+"""The fleet: list, create, read, change, delete."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import quote
+
+import msgspec
+
+from actors.messages import DeviceSnapshot, Kind
+from web.call import Call, Reply
+from web.errors import ApiError, bad_field
+from web.face import ConflictError, DeviceView, Filter, Item, Sight
+from web.render import device_json, listing
+
+MAX_METADATA = 16_384
+"""Bytes of JSON."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SIGHTS: tuple[Sight, ...] = get_args(Sight)
+_SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
+
+Serial = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
+# Control characters have no place in a label, and PostgreSQL takes no NUL.
+Short = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Label = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Token = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[\x21-\x7e]*\Z")]
+Silence = Annotated[float, msgspec.Meta(ge=1, le=30 * 86_400)]
+Metadata = dict[str, Any]
+
+
+class NewDevice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `POST /api/devices`: a device that is expected and has not spoken yet."""
+
+    serial: Serial
+    kind: Kind = "other"
+    type: Short = ""
+    device_id: Short = ""
+    site: Short = ""
+    label: Label = ""
+    group: Short = ""
+    hostname: Short = ""
+    mac_address: Short = ""
+    offline_after: Silence | None = None
+    metadata: Metadata = {}
+    device_token: Token = ""
+    pinned: bool = False
+
+
+class DeviceChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `PATCH /api/devices/{serial}`: what is absent stays as it is."""
+
+    label: Label | msgspec.UnsetType = msgspec.UNSET
+    group: Short | msgspec.UnsetType = msgspec.UNSET
+    site: Short | msgspec.UnsetType = msgspec.UNSET
+    offline_after: Silence | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
+    device_token: Token | msgspec.UnsetType = msgspec.UNSET
+    pinned: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+_NEW = msgspec.json.Decoder(NewDevice)
+_CHANGES = msgspec.json.Decoder(DeviceChanges)
+
+
+def index(call: Call) -> Item:
+    """List devices by serial, a page at a time."""
+    where = Filter(
+        site=call.text("site"),
+        kind=call.choice("kind", KINDS),
+        type=call.text("type"),
+        group=call.text("group"),
+        presence=call.choice("presence", SIGHTS),
+        q=call.text("q"),
+    )
+    devices, cursor = call.face.fleet.page(after_serial(call), call.limit(), where)
+    return listing([device_json(device) for device in devices], cursor)
+
+
+def show(call: Call, serial: str) -> Item:
+    """Return one device."""
+    return device_json(known(call, serial))
+
+
+def create(call: Call) -> Reply:
+    """Add a device."""
+    new = call.decode(_NEW)
+    fields = msgspec.structs.asdict(new) | {"metadata": _encode_metadata(new.metadata)}
+    try:
+        device = call.face.fleet.create(DeviceSnapshot(family=_family(new.kind), **fields))
+    except ConflictError as error:
+        raise ApiError(409, str(error) or "this serial exists", details={"field": "serial"}) from None
+    return Reply(device_json(device), 201, {"Location": f"/api/devices/{quote(new.serial)}"})
+
+
+def patch(call: Call, serial: str) -> Item:
+    """Change a device and return it."""
+    given = msgspec.structs.asdict(call.decode(_CHANGES))
+    changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    if "metadata" in changes:
+        changes["metadata"] = _encode_metadata(changes["metadata"])
+    device = call.face.fleet.patch(serial, changes) if changes else call.face.fleet.get(serial)
+    if device is None:
+        raise _unknown(serial)
+    return device_json(device)
+
+
+def delete(call: Call, serial: str) -> Reply:
+    """Remove a device."""
+    if not call.face.fleet.delete(serial):
+        raise _unknown(serial)
+    return Reply(None, 204)
+
+
+def known(call: Call, serial: str) -> DeviceView:
+    """Return a device. Raises a 404 when there is none of this serial."""
+    device = call.face.fleet.get(serial) if _SERIAL.match(serial) else None
+    if device is None:
+        raise _unknown(serial)
+    return device
+
+
+def after_serial(call: Call) -> str:
+    """Return the cursor of a page of devices, which is the last serial of the page before."""
+    cursor = call.query.get("cursor", "")
+    if cursor and not _SERIAL.match(cursor):
+        raise bad_field("cursor", "must be the cursor of an earlier answer")
+    return cursor
+
+
+def _family(kind: Kind) -> Literal["pi", "site"]:
+    return "site" if kind in ("datalogger", "gateway") else "pi"
+
+
+def _encode_metadata(metadata: Metadata) -> bytes:
+    try:
+        raw = msgspec.json.encode(metadata)
+    except (msgspec.MsgspecError, OverflowError, RecursionError):
+        raise bad_field("metadata", "holds a value that cannot be kept") from None
+    if len(raw) > MAX_METADATA:
+        raise bad_field("metadata", f"may have at most {MAX_METADATA} bytes of JSON")
+    if b"\\u0000" in raw:
+        raise bad_field("metadata", "may hold no NUL")
+    return raw
+
+
+def _unknown(serial: str) -> ApiError:
+    return ApiError(404, "no device of this serial is known", details={"serial": serial[:64]})

@@ -1,0 +1,51 @@
+"""The page, its login and its files."""
+
+from __future__ import annotations
+
+from web.auth import log_in, set_cookie
+from web.call import Call, Reply
+from web.errors import ApiError
+from web.routes_session import attempt
+
+HTML = "text/html; charset=utf-8"
+
+
+def index(call: Call) -> Reply:
+    """Return the page, to those without a session the way to the login."""
+    if call.who is None or call.who.role == "device":
+        return Reply(b"", 303, {"Location": "/login"}, HTML)
+    return call.site.assets.reply("index.html", call.environ)
+
+
+def login(call: Call) -> Reply:
+    """Return the login page; with a page key in the link, a session and the way to the page."""
+    key = call.query.get("key")
+    if key is None:
+        return call.site.assets.reply("login.html", call.environ)
+    attempt(call)
+    opened = log_in(call.face, "key", key)
+    if opened is None:
+        return call.site.assets.reply("login.html", call.environ, status=401)
+    return Reply(b"", 303, {"Location": "/", "Set-Cookie": set_cookie(call.environ, opened[1])}, HTML)
+
+
+def asset(call: Call, name: str) -> Reply:
+    """Return a file of the page."""
+    if name not in call.site.assets:
+        raise ApiError(404, "there is no such file")
+    return call.site.assets.reply(name, call.environ)
+
+
+def icon(call: Call) -> Reply:
+    """Return the icon."""
+    return asset(call, "icon.svg")
+
+
+def login_script(call: Call) -> Reply:
+    """Return the script of the login page."""
+    return asset(call, "login.js")
+
+
+def style(call: Call) -> Reply:
+    """Return the style, which the login page shares."""
+    return asset(call, "style.css")

@@ -1,0 +1,124 @@
+"""`HttpActor`: the HTTP server as a supervised actor."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from actors.runtime import ThreadedActor
+from web.app import make_app
+from web.face import Face
+from web.limits import Limits, Rates
+from web.listener import STOP_WITHIN, Listener
+from web.site import Site, Slots
+from web.static import Assets
+
+logger = logging.getLogger(__name__)
+
+WATCH_EVERY = 1.0
+"""Seconds between two looks for slow requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """Where and how large the server is."""
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    """0 takes a free one; `on_bound` tells which."""
+    threads: int = 16
+    """Requests answered at a time, streams not counted."""
+    streams: int = 64
+    """Event streams open at a time; each has a thread of its own beside those of the API."""
+    rates: Rates = field(default_factory=Rates)
+
+
+class ServingEnded(NamedTuple):
+    """The listener's thread has ended though nobody stopped it."""
+
+    error: BaseException | None
+
+
+class HttpActor(ThreadedActor):
+    """Serves the face. A port that cannot be bound is a failed start; a listener that dies is a crash."""
+
+    def __init__(
+        self,
+        face: Face,
+        settings: HttpSettings,
+        on_bound: Callable[[str, int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._face = face
+        self._settings = settings
+        self._on_bound = on_bound
+        self._listener: Listener | None = None
+        self._stopping = threading.Event()
+
+    def on_start(self) -> None:
+        """Bind the port and serve. Raises OSError when the port cannot be had."""
+        settings = self._settings
+        site = Site(
+            face=self._face,
+            assets=Assets(),
+            limits=Limits(settings.rates),
+            streams=Slots(settings.streams),
+            stop=self._stopping,
+        )
+        listener = Listener((settings.host, settings.port), make_app(site), settings.threads + settings.streams)
+        listener.prepare()
+        self._listener = listener
+        threading.Thread(target=self._serve, args=(listener,), name="http-serve", daemon=True).start()
+        threading.Thread(target=self._watch, args=(listener,), name="http-watch", daemon=True).start()
+        host, port = listener.bind_addr[:2]
+        logger.info("serving on http://%s:%d", host, port)
+        if self._on_bound is not None:
+            self._on_bound(host, port)
+
+    def on_receive(self, message: Any) -> Any:
+        """Turn the end of the listener into a crash of this actor, which the supervisor heals."""
+        match message:
+            case ServingEnded(error=error):
+                raise RuntimeError("the HTTP listener ended by itself") from error
+            case _:
+                logger.warning("unexpected message: %r", type(message))
+
+    def on_stop(self) -> None:
+        """End streams, finish open requests, free the port; in bounded time."""
+        self._close()
+
+    def on_failure(self, *_: Any) -> None:
+        """Free the port for the next incarnation."""
+        self._close()
+
+    def sever(self) -> None:
+        """End streams and free the port from outside, without waiting for anything."""
+        self._stopping.set()
+        listener = self._listener
+        if listener is not None and listener.socket is not None:
+            with suppress(OSError):
+                listener.socket.close()
+
+    def _close(self) -> None:
+        self._stopping.set()
+        listener, self._listener = self._listener, None
+        # A second more than the requests are given, for the listener itself.
+        if listener is not None and not listener.stop_within(STOP_WITHIN + 1.0):
+            logger.warning("requests were still running when the HTTP server stopped")
+
+    def _serve(self, listener: Listener) -> None:
+        error: BaseException | None = None
+        try:
+            listener.serve()
+        except BaseException as caught:  # noqa: BLE001 - told to the actor, whatever it is
+            error = caught
+        if not self._stopping.is_set():
+            self.actor_ref.tell(ServingEnded(error))
+
+    def _watch(self, listener: Listener) -> None:
+        while not self._stopping.wait(WATCH_EVERY):
+            listener.cut_slow_requests()

@@ -1,0 +1,59 @@
+"""The files of the page, read once and kept ready: plain and gzipped, each with a strong ETag."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, NamedTuple
+
+from web.call import Reply
+
+TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+
+
+class Asset(NamedTuple):
+    """One file."""
+
+    content_type: str
+    plain: bytes
+    zipped: bytes
+    etag: str
+
+
+class Assets:
+    """Every file of `web/static` whose type is known, by name."""
+
+    def __init__(self) -> None:
+        self._files = {
+            entry.name: _load(entry.name, entry.read_bytes())
+            for entry in resources.files("web").joinpath("static").iterdir()
+            if entry.name.rpartition(".")[2] in TYPES
+        }
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def reply(self, name: str, environ: Mapping[str, Any], status: int = 200) -> Reply:
+        """Return a file that exists, or 304 when the browser has it."""
+        asset = self._files[name]
+        zipped = "gzip" in environ.get("HTTP_ACCEPT_ENCODING", "")
+        # A strong tag names the bytes: the gzipped form has one of its own.
+        etag = f'"{asset.etag}{"-gz" if zipped else ""}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if status == 200 and etag in environ.get("HTTP_IF_NONE_MATCH", ""):
+            return Reply(None, 304, headers)
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        return Reply(asset.zipped if zipped else asset.plain, status, headers, asset.content_type)
+
+
+def _load(name: str, raw: bytes) -> Asset:
+    kind = TYPES[name.rpartition(".")[2]]
+    return Asset(kind, raw, gzip.compress(raw, mtime=0), hashlib.sha256(raw).hexdigest()[:32])

@@ -1,0 +1,35 @@
+// Requests to the API of the server this page came from, and the server's clock.
+
+let skew = 0;
+
+/** Milliseconds since 1970 by the server's clock: ages must not depend on the clock of whoever looks. */
+export const serverNow = () => Date.now() + skew;
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function request(method, path) {
+  const answer = await fetch(path, {
+    method,
+    headers: method === "GET" ? {} : { "X-Muster-CSRF": "1" },
+    signal: AbortSignal.timeout(15000),
+  });
+  const date = Date.parse(answer.headers.get("Date"));
+  // The header has whole seconds: half a second is the best guess of what was cut off.
+  if (date) skew = Math.abs(date + 500 - Date.now()) > 2000 ? date + 500 - Date.now() : 0;
+  if (answer.status === 401) location.replace("/login");
+  const body = answer.status === 204 ? null : await answer.json();
+  // Health answers 503 with its usual body when the server cannot serve.
+  if (!answer.ok && body?.error) throw new ApiError(answer.status, body.error.message);
+  return body;
+}
+
+export const get = (path) => request("GET", path);
+export const post = (path) => request("POST", path);
+
+/** A path in which every segment is escaped, slashes between them kept. */
+export const escapePath = (path) => path.split("/").map(encodeURIComponent).join("/");

@@ -1,0 +1,91 @@
+// Elements without HTML strings: texts from devices only ever become text.
+
+/** Make an element; `properties` are attributes, `on...` listeners, and `text`. */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "text") element.textContent = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** Set a text only where it differs, so that nothing is selected away or announced again. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Make `parent` hold one element per item, in order; elements are kept by key, so focus and open parts survive. */
+export function keyed(parent, items, keyOf, make, update) {
+  const old = new Map([...parent.children].map((element) => [element.dataset.key, element]));
+  items.forEach((item, index) => {
+    const key = String(keyOf(item));
+    let element = old.get(key);
+    old.delete(key);
+    if (!element) {
+      element = make(item);
+      element.dataset.key = key;
+    }
+    update(element, item);
+    if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
+  });
+  for (const element of old.values()) element.remove();
+}
+
+const STEPS = [
+  [60, 1, "s"],
+  [3600, 60, "min"],
+  [86400, 3600, "h"],
+  [Infinity, 86400, "d"],
+];
+
+/** An age in words as short as `12 s`, `3 min`, `5 h`, `9 d`. */
+export function ageText(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [, unit, name] = STEPS.find(([limit]) => whole < limit);
+  return `${Math.floor(whole / unit)} ${name}`;
+}
+
+/** Give an element a time whose age is kept up to date by `tickAges`. */
+export function setTime(element, iso, ago = "") {
+  element.dataset.time = iso ?? "";
+  element.dataset.ago = ago;
+  element.title = iso ? new Date(iso).toLocaleString() : "";
+}
+
+/** Write all ages anew; called every second. */
+export function tickAges(now) {
+  for (const element of document.querySelectorAll("[data-time]")) {
+    const at = Date.parse(element.dataset.time);
+    setText(element, at ? ageText((now - at) / 1000) + element.dataset.ago : "–");
+  }
+}
+
+/** Fetch on demand, one at a time: a request during a fetch leads to one more after it, so the last word is the newest. */
+export class Refresher {
+  #fetch;
+  #running = false;
+  #again = false;
+
+  constructor(fetch) {
+    this.#fetch = fetch;
+  }
+
+  async request() {
+    if (this.#running) {
+      this.#again = true;
+      return;
+    }
+    this.#running = true;
+    do {
+      this.#again = false;
+      await this.#fetch().catch((error) => console.info(`not refreshed: ${error.message}`));
+      // What changes all the time is fetched twice a second at most.
+      if (this.#again) await new Promise((done) => setTimeout(done, 500));
+    } while (this.#again);
+    this.#running = false;
+  }
+}

@@ -1,0 +1,175 @@
+// The fleet: counts, filters and one page of the table.
+
+import { get } from "./api.js";
+import { h, keyed, Refresher, setText, setTime } from "./dom.js";
+
+const PAGE = 50;
+const COUNTS = [
+  ["", "total", "All devices"],
+  ["online", "online", "Online"],
+  ["offline", "offline", "Offline"],
+  ["unknown", "unknown", "Unknown"],
+];
+const KINDS = {
+  raspberry_pi: "Raspberry Pi",
+  datalogger: "Datalogger",
+  gateway: "Gateway",
+  sensor: "Sensor",
+  controller: "Controller",
+  other: "Other",
+};
+const REASONS = {
+  announce: "announced",
+  heartbeat: "heartbeat",
+  data: "data",
+  will: "last will",
+  goodbye: "said goodbye",
+  timeout: "silent",
+  link_lost: "link lost",
+  startup: "server started",
+};
+
+const element = (id) => document.getElementById(id);
+const filter = Object.fromEntries(new URLSearchParams(location.search));
+const devices = new Map(); // serial -> Device JSON of the page shown
+let cursors = [""]; // of the pages up to the one shown
+let next = null;
+
+export const fleet = new Refresher(async () => {
+  const query = new URLSearchParams({ limit: PAGE });
+  for (const name of ["presence", "q", "kind"]) if (filter[name]) query.set(name, filter[name]);
+  if (cursors.at(-1)) query.set("cursor", cursors.at(-1));
+  const asked = query.toString();
+  const page = await get(`/api/devices?${asked}`);
+  if (page.items.length === 0 && cursors.length > 1) {
+    cursors.pop();
+    fleet.request();
+    return;
+  }
+  next = page.cursor;
+  devices.clear();
+  for (const device of page.items) devices.set(device.serial, device);
+  draw();
+});
+
+export const counts = new Refresher(async () => {
+  const health = await get("/api/health");
+  for (const [, name] of COUNTS) setText(element(`count-${name}`), health.devices[name].toLocaleString());
+  for (const name of ["online", "offline", "unknown"]) {
+    element(`share-${name}`).style.flexGrow = health.devices[name];
+  }
+});
+
+/** Take a change that was pushed: at once where the device is shown, else by asking again. */
+export function onDevice(kind, data) {
+  counts.request();
+  const shown = devices.get(data.serial);
+  const leaves = filter.presence && data.presence && data.presence !== filter.presence;
+  if (kind === "removed" || !shown || leaves) {
+    fleet.request();
+    return;
+  }
+  const changed = data.presence && data.presence !== shown.presence;
+  Object.assign(shown, data);
+  draw(changed ? data.serial : null);
+}
+
+export function start() {
+  const bar = h("div", { class: "shares", "aria-hidden": "true" });
+  for (const name of ["online", "offline", "unknown"]) bar.append(h("span", { id: `share-${name}`, class: name }));
+  for (const [presence, name, label] of COUNTS) {
+    element("counts").append(
+      h(
+        "button",
+        { type: "button", class: `count ${name}`, "data-presence": presence, onclick: () => choose({ presence }) },
+        h("span", { class: "figure", id: `count-${name}`, text: "–" }),
+        h("span", { class: "name" }, presence ? h("i", { class: `dot ${presence}` }) : null, label),
+      ),
+    );
+  }
+  element("counts").append(bar);
+  element("search").value = filter.q ?? "";
+  element("kind").value = filter.kind ?? "";
+  let typing = 0;
+  element("search").addEventListener("input", (event) => {
+    clearTimeout(typing);
+    typing = setTimeout(() => choose({ q: event.target.value.trim() }), 200);
+  });
+  element("kind").addEventListener("change", (event) => choose({ kind: event.target.value }));
+  element("previous").addEventListener("click", () => {
+    cursors.pop();
+    fleet.request();
+  });
+  element("next").addEventListener("click", () => {
+    cursors.push(next);
+    fleet.request();
+  });
+  mark();
+}
+
+function choose(change) {
+  Object.assign(filter, change);
+  cursors = [""];
+  const chosen = Object.entries(filter).filter(([, value]) => value);
+  history.replaceState(null, "", chosen.length ? `?${new URLSearchParams(chosen)}` : "/");
+  mark();
+  fleet.request();
+}
+
+function mark() {
+  for (const button of document.querySelectorAll(".count")) {
+    button.setAttribute("aria-pressed", String(button.dataset.presence === (filter.presence ?? "")));
+  }
+}
+
+function draw(flash = null) {
+  keyed(element("devices"), [...devices.values()], (device) => device.serial, makeRow, (row, device) => {
+    updateRow(row, device);
+    if (device.serial === flash) {
+      row.classList.remove("flash");
+      void row.offsetWidth; // restarts the animation
+      row.classList.add("flash");
+    }
+  });
+  const count = devices.size;
+  const first = (cursors.length - 1) * PAGE;
+  const filtered = filter.q || filter.kind || filter.presence;
+  const none = filtered ? "No device matches." : "No device has spoken yet. The first message of one makes it appear.";
+  setText(element("fleet-note"), count ? `${first + 1}–${first + count}` : none);
+  element("previous").disabled = cursors.length < 2;
+  element("next").disabled = !next;
+}
+
+const CELLS = ["since", "seen", "kind", "site", "address"];
+const TITLES = ["Since", "Last seen", "Kind", "Site", "Address"];
+
+function makeRow() {
+  const name = h("th", { scope: "row" }, h("span", { class: "label" }), h("span", { class: "serial" }));
+  const presence = h(
+    "td",
+    { class: "presence" },
+    h("i", { class: "dot" }),
+    h("span", { class: "state" }),
+    h("span", { class: "reason" }),
+    h("span", { class: "marks" }),
+  );
+  const cells = CELLS.map((cell, index) => h("td", { class: cell, "data-title": TITLES[index] }));
+  return h("tr", {}, name, presence, ...cells);
+}
+
+function updateRow(row, device) {
+  const part = (name) => row.querySelector(`.${name}`);
+  const label = device.label ?? device.hostname ?? device.serial;
+  setText(part("label"), label);
+  setText(part("serial"), label === device.serial ? "" : device.serial);
+  part("dot").className = `dot ${device.presence}`;
+  setText(part("state"), device.presence);
+  setText(part("reason"), REASONS[device.reason] ?? device.reason);
+  const marks = [device.quarantined && "quarantined", device.flapping && "flapping"].filter(Boolean);
+  setText(part("marks"), marks.join(" "));
+  setTime(part("since"), device.since);
+  setTime(part("seen"), device.last_seen, " ago");
+  setText(part("kind"), KINDS[device.kind] ?? device.kind);
+  setText(part("site"), device.site ?? "–");
+  setText(part("address"), device.ip_address ?? "–");
+}

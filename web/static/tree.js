@@ -1,0 +1,147 @@
+// The supervision tree with its buttons, the links and the dead letters.
+
+import { escapePath, get, post } from "./api.js";
+import { h, keyed, Refresher, setText, setTime } from "./dom.js";
+
+const element = (id) => document.getElementById(id);
+let press = async () => {};
+let mayOperate = false;
+
+/** `run(action)` runs what a button does and reports its failure. */
+export function start(role, run) {
+  mayOperate = role === "operate" || role === "admin";
+  press = run;
+}
+
+export const tree = new Refresher(async () => {
+  const nodes = flatten(await get("/api/supervision"), 0);
+  const restarts = nodes.reduce((sum, { node }) => sum + (node.restarts ?? 0), 0);
+  setText(element("tree-note"), restarts ? `${restarts.toLocaleString()} restarts` : "");
+  keyed(element("tree"), nodes, ({ node }) => node.path, makeNode, updateNode);
+});
+
+export const links = new Refresher(async () => {
+  const { items } = await get("/api/links");
+  keyed(element("links"), items, (link) => link.name, makeLink, updateLink);
+});
+
+export const letters = new Refresher(async () => {
+  const { items, cursor } = await get("/api/dead-letters?limit=8");
+  setText(element("letters-note"), items.length ? (cursor ? "the latest 8" : "") : "none");
+  keyed(element("letters"), items, (letter) => letter.id, makeLetter, updateLetter);
+});
+
+function flatten(node, depth) {
+  return [{ node, depth }, ...(node.children ?? []).flatMap((child) => flatten(child, depth + 1))];
+}
+
+function button(label, title, action, after) {
+  return h("button", {
+    type: "button",
+    class: "small",
+    text: label,
+    "aria-label": title,
+    onclick: async (event) => {
+      const pressed = event.currentTarget;
+      pressed.disabled = true;
+      await press(action);
+      pressed.disabled = false;
+      after.request();
+    },
+  });
+}
+
+function makeNode({ node }) {
+  const act = (action) => () => post(`/api/supervision/${escapePath(node.path)}/${action}`);
+  const buttons = h("span", { class: "buttons" });
+  if (mayOperate) {
+    for (const [action, label] of [["restart", "Restart"], ["quarantine", "Park"], ["resume", "Resume"]]) {
+      const made = button(label, `${label} ${node.path}`, act(action), tree);
+      made.dataset.action = action;
+      buttons.append(made);
+    }
+  }
+  return h(
+    "li",
+    {},
+    h("div", { class: "line" }, h("i", { class: "dot" }), h("span", { class: "id" }), h("span", { class: "facts quiet" }), buttons),
+    h("details", { class: "error" }, h("summary"), h("pre")),
+  );
+}
+
+function updateNode(row, { node, depth }) {
+  const part = (name) => row.querySelector(name);
+  const parked = node.state === "quarantined";
+  row.style.setProperty("--depth", Math.min(depth, 6));
+  part(".dot").className = `dot ${{ running: "online", starting: "unknown", backoff: "unknown" }[node.state] ?? "offline"}`;
+  setText(part(".id"), node.id);
+  part(".id").title = node.path;
+  setText(part(".facts"), facts(node).join(" · "));
+  for (const made of row.querySelectorAll("button")) {
+    made.hidden = depth === 0 || (made.dataset.action === "resume") !== parked;
+  }
+  const failure = node.last_exception;
+  part("details").hidden = !failure;
+  if (failure) {
+    setText(part("summary"), failure.error);
+    setText(part("pre"), failure.traceback || failure.error);
+  }
+}
+
+function facts(node) {
+  const told = [];
+  if (node.state !== "running") told.push(node.state);
+  for (const [state, count] of Object.entries(node.counts ?? {})) {
+    if (count) told.push(`${count.toLocaleString()} ${state}`);
+  }
+  if (node.restarts) told.push(`${node.restarts} ${node.restarts === 1 ? "restart" : "restarts"}`);
+  if (node.mailbox) told.push(`${node.mailbox.toLocaleString()} waiting`);
+  return told;
+}
+
+function makeLink(link) {
+  const reconnect = button("Reconnect", `Reconnect ${link.name}`, () => post(`/api/links/${encodeURIComponent(link.name)}/reconnect`), links);
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "line" },
+      h("i", { class: "dot" }),
+      h("span", { class: "id" }),
+      h("span", { class: "facts quiet" }, h("span", { class: "state" }), " ", h("span", { class: "since" })),
+      mayOperate ? h("span", { class: "buttons" }, reconnect) : null,
+    ),
+    h("p", { class: "detail quiet" }),
+  );
+}
+
+function updateLink(row, link) {
+  const part = (name) => row.querySelector(name);
+  part(".dot").className = `dot ${{ up: "online", connecting: "unknown" }[link.state] ?? "offline"}`;
+  setText(part(".id"), link.name);
+  setText(part(".state"), link.state);
+  setTime(part(".since"), link.since);
+  setText(part(".detail"), link.detail ?? "");
+}
+
+function makeLetter(letter) {
+  const replay = button("Replay", `Replay dead letter ${letter.id}`, () => post(`/api/dead-letters/${letter.id}/replay`), letters);
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "line" },
+      h("span", { class: "badge", text: letter.reason }),
+      h("span", { class: "id topic", text: letter.topic }),
+      h("span", { class: "facts quiet when" }),
+      mayOperate ? h("span", { class: "buttons" }, replay) : null,
+    ),
+    h("details", {}, h("summary", { text: letter.detail || "payload" }), h("pre", { text: letter.payload })),
+  );
+}
+
+function updateLetter(row, letter) {
+  setTime(row.querySelector(".when"), letter.rx, " ago");
+}
