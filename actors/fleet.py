@@ -132,7 +132,7 @@ class Fleet:
 
     def offline_after(self, snapshot: DeviceSnapshot) -> float:
         """Return the seconds of silence that make this device offline."""
-        return self.policy.of(device=snapshot.offline_after, kind=snapshot.kind, type=snapshot.type, site=snapshot.site)
+        return self.policy.of(snapshot)
 
     def update(self, record: Record, snapshot: DeviceSnapshot, *, data_only: bool | None = None) -> None:
         """Publish a new snapshot, keeping the counts right."""

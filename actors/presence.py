@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from actors.messages import Presence, Reason
+from actors.messages import DeviceSnapshot, Presence, Reason
 
 OFFLINE_AFTER: Mapping[str, float] = {
     "raspberry_pi": 60.0,  # beats every 30 s, jitter only shortens
@@ -32,22 +32,28 @@ DerivedPresence = Literal["online", "offline", "unknown"]
 
 
 class OfflineAfter(msgspec.Struct, frozen=True):
-    """The policy of `offline_after`, the most specific setting first: device, site, type, kind, override, default."""
+    """The policy of `offline_after`, the most specific setting first: device, type, site, kind, override, default."""
 
     everywhere: float | None = None
     """`MUSTER_OFFLINE_AFTER`: replaces every default, seconds."""
+    devices: Mapping[str, float] = {}
     kinds: Mapping[str, float] = {}
     types: Mapping[str, float] = {}
     sites: Mapping[str, float] = {}
 
-    def of(self, *, device: float | None, kind: str, type: str, site: str) -> float:  # noqa: A002 - the field's name
+    def of(self, device: DeviceSnapshot) -> float:
         """Return the seconds of silence that make this device offline."""
-        if device is not None:
-            return device
-        for table, key in ((self.sites, site), (self.types, type), (self.kinds, kind)):
+        if device.offline_after is not None:
+            return device.offline_after
+        for table, key in (
+            (self.devices, device.serial),
+            (self.types, device.type),
+            (self.sites, device.site),
+            (self.kinds, device.kind),
+        ):
             if key in table:
                 return table[key]
-        return self.everywhere if self.everywhere is not None else OFFLINE_AFTER.get(kind, OFFLINE_AFTER["other"])
+        return self.everywhere if self.everywhere is not None else OFFLINE_AFTER[device.kind]
 
 
 class Transition(NamedTuple):

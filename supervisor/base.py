@@ -15,6 +15,7 @@ from supervisor.crashlog import CrashLog
 from supervisor.errors import InvalidSpecError
 from supervisor.intensity import Intensity
 from supervisor.messages import PRIVATE, DeadMail
+from supervisor.names import names_of
 from supervisor.post import FATAL_ATTEMPTS, Post
 from supervisor.spec import BackoffPolicy, ChildSpec
 from supervisor.status import register
@@ -36,7 +37,8 @@ class Base(PooledActor):
         name: the first part of the paths of everything below, if this is the top of a tree.
         intensity: how many restarts are still healing; 5 within a minute by default.
         backoff: how long to wait before a restart.
-        directory: where children are published under their ids while they are ready.
+        directory: where children are published under their ids while they are ready. Unless it has a fallback already,
+            messages for a child that is down come to its supervisor (see `supervisor.names`).
         on_dead_letter: takes messages that no incarnation of their child will handle; must not block.
         stash_limit: messages kept for one child that is down.
         rng: uniform in [0, 1); the jitter.
@@ -67,6 +69,9 @@ class Base(PooledActor):
         self.intensity = intensity or Intensity()
         self.backoff = backoff or BackoffPolicy()
         self.directory = directory
+        self._names = names_of(directory) if directory is not None else None
+        if self._names is not None:
+            self._names.add(self.table)
         self.on_dead_letter = on_dead_letter
         self._rng = rng
         self._stamps: list[float] = []
@@ -149,6 +154,14 @@ class Base(PooledActor):
             logger.exception("%s: %s failed", self.table.path, getattr(hook, "__name__", hook))
 
     # Small things
+
+    def check_room(self) -> None:
+        """Refuse one child too many.
+
+        Raises:
+            MaxChildrenError: by a dynamic supervisor that is full.
+
+        """
 
     def _count_restart(self) -> bool:
         """Count a restart against the supervisor's own intensity; return whether it is exceeded."""

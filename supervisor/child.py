@@ -97,6 +97,8 @@ class Trouble:
     retry_at: float = 0.0
     token: int = 0
     """Raised with each wait, so that the end of an earlier one is told apart."""
+    overdue: bool = False
+    """Killed because it was not ready in time."""
     parked: bool = False
     """To be quarantined once it is down."""
 
@@ -204,5 +206,6 @@ def reap(table: Table) -> int:
         if child.ref is not None:
             table.runtime.kill(child.ref)
             child.ref = None
+            table.move(child, State.STOPPED)
             reaped += 1
     return reaped

@@ -50,7 +50,7 @@ class DynamicSupervisor(Keeper):
         self._taking_down = False
 
     def on_start(self) -> None:
-        """Be ready at once: there are no children yet. A subclass that adopts some calls this afterwards."""
+        """Be ready at once: there are no children yet. A subclass that adopts some calls `ready` when it has."""
         self.ready()
 
     def on_receive(self, message: Any) -> Any:
@@ -60,7 +60,7 @@ class DynamicSupervisor(Keeper):
             return None
         return super().on_receive(message)
 
-    def adopt(self, child_id: str, *args: Any, messages: Sequence[Any] = ()) -> None:
+    def adopt(self, child_id: str, *args: Any, messages: Sequence[Any] = (), parked: bool = False) -> None:
         """Start a child from the template, now and from within the supervisor's own turn.
 
         Unlike a child of `StartChild`, one that fails to start is kept and tried again under the restart policy.
@@ -69,6 +69,7 @@ class DynamicSupervisor(Keeper):
             child_id: its id.
             args: for the template's start function, after the id.
             messages: what it is to handle before anything else.
+            parked: take it in as quarantined, as it was before a restart of the process; `on_quarantine` is not called.
 
         Raises:
             MaxChildrenError: if there is no room.
@@ -80,7 +81,26 @@ class DynamicSupervisor(Keeper):
             raise InvalidSpecError(f"{self.table.path} cannot adopt {child_id!r}")
         if messages:
             self._post.keep(child_id, [Envelope(message) for message in messages], None)
-        self.admit(Child(child_id, self.template, Origin.RESTARTED, args))
+        child = Child(child_id, self.template, Origin.RESTARTED, args)
+        if parked:
+            child.state, child.wanted = State.QUARANTINED, False
+        self.admit(child)
+
+    def drop(self, child_id: str) -> bool:
+        """Kill a child and forget it with its mail, from within the supervisor's own turn; return whether it was there.
+
+        Its late messages come to `on_unknown`.
+        """
+        child = self.table.children.get(child_id)
+        if child is None:
+            return False
+        if child.ref is not None:
+            if self.directory is not None:
+                self.directory.withdraw(child_id, child.ref)
+            self._kill(child)
+        self._retire(child, State.STOPPED, "stopped", forget=True)
+        self._desk.answer_down(child_id)
+        return True
 
     def check_room(self) -> None:
         """Refuse one child too many.

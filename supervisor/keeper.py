@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("supervisor")
 
+ORDERLY = (ExitReason.NORMAL, ExitReason.SHUTDOWN)
+
 
 class Keeper(Base):
     """The part that `Supervisor` and `DynamicSupervisor` share."""
@@ -37,6 +39,12 @@ class Keeper(Base):
         self._desk = Desk(self)
 
     # Life of the supervisor itself
+
+    def ready(self) -> None:
+        """Say that the supervisor is up, and take what waited for the names of its children."""
+        super().ready()
+        if self._names is not None:
+            self._names.flush()
 
     def on_receive(self, message: Any) -> Any:
         """Handle news of children and requests; whatever else comes is logged and counted."""
@@ -163,6 +171,7 @@ class Keeper(Base):
         if child is None or child.state is not State.STARTING or child.ref is None:
             return
         self.table.move(child, State.RUNNING)
+        child.origin = Origin.RESTARTED
         if child.trouble is not None:
             child.trouble.ready_at = self._now()
         for envelope in self._post.take(child.id):
@@ -197,7 +206,7 @@ class Keeper(Base):
 
     def _on_stopped(self, child: Child, message: Exit) -> None:
         """Go on with a child that is down because it was, or was to be, taken down."""
-        if message.reason is ExitReason.CRASHED:
+        if message.reason not in (*ORDERLY, ExitReason.KILLED):
             self._note_end(child, message)
             self._report(child, "it was being stopped")
         self._keep_mail(child, message)
@@ -222,7 +231,7 @@ class Keeper(Base):
         self._keep_mail(child, message, most=most, reason=reason)
         if starting and child.origin is not Origin.RESTARTED:
             self._on_start_failed(child, message)
-        elif not starting and not must_restart(child.spec.restart, message.reason):
+        elif not must_restart(child.spec.restart, ExitReason.CRASHED if starting else message.reason):
             self._retire(child, State.STOPPED, "stopped")
         elif message.reason is ExitReason.HUNG and child.sub is None and _is_pooled(ref):
             self._park(child, "its message never ended")
@@ -230,14 +239,16 @@ class Keeper(Base):
             self._restart(child, charged=not tripped)
 
     def _note_end(self, child: Child, message: Exit) -> None:
-        """Keep what an operator will want to know, unless the end was an orderly one."""
+        """Keep what an operator will want to know of an end that was not wanted."""
         child.doomed = False
-        if message.error is None and message.reason in (ExitReason.NORMAL, ExitReason.SHUTDOWN):
+        if message.reason in ORDERLY and child.spec.restart != "permanent":
             return
         trouble = self.table.trouble(child)
-        cause = trouble.cause if isinstance(trouble.cause, StartTimeoutError) else None
-        trouble.error = describe_exit(message, self.runtime.clock.time(), cause)
-        trouble.cause = cause or message.error
+        trouble.cause = message.error
+        if trouble.overdue:
+            trouble.overdue = False
+            trouble.cause = StartTimeoutError(f"{child.id} was not ready within {child.spec.start_timeout} s")
+        trouble.error = describe_exit(message, self.runtime.clock.time(), trouble.cause)
 
     def _on_start_failed(self, child: Child, message: Exit) -> None:
         cause = (child.trouble.cause if child.trouble else None) or message.error
@@ -292,8 +303,7 @@ class Keeper(Base):
         child = self._current(message.child_id, message.incarnation)
         if child is None or child.state is not State.STARTING or child.ref is None:
             return
-        seconds = child.spec.start_timeout
-        self.table.trouble(child).cause = StartTimeoutError(f"{child.id} was not ready within {seconds} s")
+        self.table.trouble(child).overdue = True
         self._kill(child)
 
     # Taking a child down
@@ -321,14 +331,6 @@ class Keeper(Base):
         child.origin = origin
         self._take_down(child, up_again=True)
         self._progress(child)
-
-    def check_room(self) -> None:
-        """Refuse one child too many.
-
-        Raises:
-            MaxChildrenError: by a dynamic supervisor that is full.
-
-        """
 
     def admit(self, child: Child) -> None:
         """Take a new child in and start it in its turn."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from supervisor.child import Child, Origin, State
-from supervisor.errors import RestartIntensityExceeded
+from supervisor.errors import InvalidSpecError, RestartIntensityExceeded
 from supervisor.keeper import Keeper
 from supervisor.spec import ChildSpec, Strategy, check_specs
 
@@ -31,6 +31,8 @@ class Supervisor(Keeper):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
+        if strategy not in tuple(Strategy):
+            raise InvalidSpecError(f"strategy must be one of {', '.join(Strategy)}, not {strategy!r}")
         self.strategy = Strategy(strategy)
         for spec in check_specs(children):
             self.table.add(Child(spec.id, spec, Origin.INITIAL))

@@ -22,8 +22,8 @@ from tests.support.processes import Process
 from tests.support.wait import eventually
 
 
-def python(code: str) -> Process:
-    return Process(sys.executable, "-c", code)
+def python(code: str, **options) -> Process:
+    return Process(sys.executable, "-c", code, **options)
 
 
 # Waiting and needs
@@ -100,14 +100,14 @@ def test_closing_ends_the_whole_group():
     eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="the child is gone")
 
 
-def test_a_process_dies_with_the_tests_that_started_it(needs):
+def test_a_process_dies_with_the_tests_that_started_it(needs, tmp_path):
     needs("setpriv")
     code = (
         "from tests.support.processes import Process\n"
         "print(Process('sleep', '60').pid)\n"
         "import signal; signal.pause()\n"
     )
-    with python(code) as tests:
+    with python(code, env={"TMPDIR": str(tmp_path)}) as tests:
         sleeper = psutil.Process(int(tests.wait_for_line(r"^(\d+)$")[1]))
         tests.kill()
         eventually(lambda: not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE, what="it died")

@@ -134,14 +134,26 @@ def _family(kind: Kind) -> Literal["pi", "site"]:
 
 def _encode_metadata(metadata: Metadata) -> bytes:
     try:
-        raw = msgspec.json.encode(metadata)
-    except (msgspec.MsgspecError, OverflowError, RecursionError):
-        raise bad_field("metadata", "holds a value that cannot be kept") from None
+        keepable = _keepable(metadata)
+        raw = msgspec.json.encode(metadata) if keepable else b""
+    except RecursionError:
+        raise bad_field("metadata", "is nested too deeply") from None
+    if not keepable:
+        raise bad_field("metadata", "may hold no NUL and no integer beyond 64 bits")
     if len(raw) > MAX_METADATA:
         raise bad_field("metadata", f"may have at most {MAX_METADATA} bytes of JSON")
-    if b"\\u0000" in raw:
-        raise bad_field("metadata", "may hold no NUL")
     return raw
+
+
+def _keepable(value: Any) -> bool:
+    """Tell whether every database can keep a JSON value."""
+    if isinstance(value, dict):
+        return all(_keepable(key) and _keepable(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_keepable(item) for item in value)
+    if isinstance(value, str):
+        return "\x00" not in value
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 def _unknown(serial: str) -> ApiError:

@@ -5,11 +5,12 @@ there. `BufferedClient` receives 64 KB at a time, decodes PUBLISH itself and joi
 
 Private names of paho-mqtt 2.2 that are touched, here and nowhere else:
 `_sock`, `_sock_recv`, `_in_packet`, `_packet_read`, `_handle_publish`, `_loop_rc_handle`, `_packet_queue`,
-`_last_bytes_received`, `_protocol`, `_do_on_publish`.
+`_last_bytes_received`, `_protocol`, `_do_on_publish`, `_ssl_wrap_socket`, `_ssl_context`.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
 import struct
 import time
@@ -216,3 +217,15 @@ class BufferedClient(Client):
         """Note the answer; `on_publish` would be called for QoS 0 too, at the price of three objects each."""
         self.answered.append((mid, reason_code.value))
         return super()._do_on_publish(mid, reason_code, properties)
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        """Wrap and shake hands; unlike paho's, a failed handshake leaves no open socket behind."""
+        assert self._ssl_context is not None
+        wrapped = self._ssl_context.wrap_socket(tcp_sock, server_hostname=self.host, do_handshake_on_connect=False)
+        try:
+            wrapped.settimeout(self.connect_timeout)
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped

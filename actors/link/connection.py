@@ -124,6 +124,9 @@ class Connection:
 
     def start(self) -> None:
         """Make the first attempt at the next tick; also the operator's way to connect anew, whatever the state is."""
+        if self.client is not None and self.up:
+            self.client.disconnect()
+            self.process()
         if self.client is not None:
             self.client.drop("an operator asked to reconnect")
             self.process()
@@ -220,7 +223,7 @@ class Connection:
         self._listen_to(client)
         keepalive = 0 if self._persistent else options.keepalive
         if self._v5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = 65535
             properties.SessionExpiryInterval = SESSION_EXPIRY if self._persistent else 0
             clean = not self._persistent
@@ -230,7 +233,7 @@ class Connection:
         return client
 
     def _listen_to(self, client: BufferedClient) -> None:
-        """Have paho's reports queued: what is done about them must not run inside paho, which would swallow its bugs."""
+        """Queue what paho reports: done inside paho, our own bugs would look like broken packets."""
 
         def on_connect(
             _c: Any, _u: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -282,13 +285,10 @@ class Connection:
         assert self.client is not None
         qos = 1 if self._persistent else 0
         if self._v5:
-            # A resumed session gets no retained messages anew: they were stored the first time.
-            handling = (
-                SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
-                if self._persistent
-                else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
-            )
-            options = SubscribeOptions(qos=qos, retainHandling=handling)
+            options = SubscribeOptions(qos=qos)
+            if self._persistent:
+                # A resumed session gets no retained messages anew: they were stored the first time.
+                options.retainHandling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
             _, mid = self.client.subscribe([(item, options) for item in filters])
         else:
             _, mid = self.client.subscribe([(item, qos) for item in filters])

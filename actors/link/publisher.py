@@ -1,4 +1,4 @@
-"""What a link publishes: a bounded queue for QoS 1 while the broker is away, a window of unanswered packets while not."""
+"""What a link publishes: a bounded queue of QoS 1, and a window of packets that the broker has not answered."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Publisher:
             return
         properties = None
         if client.v5 and message.expiry is not None:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = max(1, int(min(left, message.expiry)))
         try:
             info = client.publish(message.topic, message.payload, min(message.qos, 1), message.retain, properties)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ServerUnreachableError,
         find,
     )
+    from actors.resolver.front import ResolverFront
     from actors.resolver.resolution import Resolution
     from actors.resolver.steps import LocalSteps
 
@@ -32,6 +33,7 @@ __all__ = [
     "Resolve",
     "ResolveError",
     "ResolverActor",
+    "ResolverFront",
     "ServerRefusedError",
     "ServerUnreachableError",
     "Steps",
@@ -49,6 +51,7 @@ _MODULES = {
     "budget": ("Budget",),
     "chain": ("Found", "Steps", "Wanted", "from_roll_call", "of_type", "resolve", "search", "select_primary"),
     "client": ("DeviceNotFoundError", "ResolveError", "ServerRefusedError", "ServerUnreachableError", "find"),
+    "front": ("ResolverFront",),
     "resolution": ("Resolution",),
     "steps": ("LocalSteps",),
 }

@@ -28,11 +28,6 @@ class Owner(Protocol):
         """The actor's stop flag."""
         ...
 
-    @property
-    def actor_ref(self) -> Any:
-        """The actor's ref, for the log."""
-        ...
-
     def unfinished(self) -> Sequence[Any]:
         """Return messages that were taken and not finished."""
         ...
@@ -118,8 +113,6 @@ class SupervisedMailbox:
         if self.monitor is not None:
             error, text = failure if failure is not None else (None, "")
             _tell(self.monitor, Exit(self.child_id, self.incarnation, reason, error, text, pending))
-        elif pending:
-            logger.debug("%s ended with %d unhandled messages", owner.actor_ref, len(pending))
         self.current = None
         self.started_at = 0.0
         return True

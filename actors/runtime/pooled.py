@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,20 +18,29 @@ if TYPE_CHECKING:
 
 
 class StopFlag:
-    """The part of `threading.Event` that pykka uses of an actor's stop flag, in 40 bytes instead of 1,200."""
+    """What pykka uses of an actor's `threading.Event`, in 48 bytes instead of 1,200; an event is made for a waiter."""
 
-    __slots__ = ("_set",)
+    __slots__ = ("_event", "_set")
 
     def __init__(self) -> None:
         self._set = False
+        self._event: threading.Event | None = None
 
     def is_set(self) -> bool:
         """Return whether the actor has stopped."""
         return self._set
 
     def set(self) -> None:
-        """Mark the actor as stopped."""
+        """Mark the actor as stopped and wake who waits for it."""
         self._set = True
+        if self._event is not None:
+            self._event.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds for the actor to stop; return whether it has."""
+        event = self._event = self._event or threading.Event()
+        # The setter marks and then looks for an event; we make the event and then look for the mark.
+        return self._set or event.wait(timeout)
 
 
 class PooledActor(pykka.Actor):

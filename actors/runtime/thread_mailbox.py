@@ -66,6 +66,12 @@ class ThreadMailbox(SupervisedMailbox):
         self.begin(envelope)
         return envelope
 
+    def wait(self, timeout: float) -> bool:
+        """Rest until a message arrives or `timeout` seconds have passed; return whether one waits."""
+        self.rest()
+        with self._arrived:
+            return bool(self._arrived.wait_for(lambda: self.queue, timeout))
+
     def begin(self, envelope: PykkaEnvelope[Any] | None = None) -> None:
         """Stamp the start of a piece of work, for the watchdog."""
         self.current = envelope

@@ -13,7 +13,7 @@ from actors.storage.purge import TOMBSTONE
 
 
 def load_devices(database: Any, after_serial: str, limit: int) -> list[DeviceSnapshot]:
-    """Return up to `limit` devices whose serial follows `after_serial` in the database's own order ("" for the first)."""
+    """Return up to `limit` devices whose serial follows `after_serial` in the database's own order; "" begins."""
     columns = [getattr(Device, name) for name in DEVICE_COLUMNS]
     query = (
         Device.select(*columns, fn.COALESCE(LastSeen.ts_us, 0))

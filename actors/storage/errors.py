@@ -119,7 +119,7 @@ MYSQL_RETRY: Final = {
 
 def classify(error: BaseException) -> Verdict:
     """Tell whether `error` is the surroundings' fault or a row's; peewee's wrappers are looked through."""
-    cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
+    cause = getattr(error, "orig", error)
     if isinstance(cause, sqlite3.Error):
         retry = _is_sqlite_retry(cause)
     elif type(cause).__module__.startswith("pymysql"):
@@ -148,6 +148,6 @@ def _is_postgres_retry(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> str:
     """Return one line that names the error and what it says; never longer than 500 characters."""
-    cause = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
+    cause = getattr(error, "orig", error)  # what peewee has wrapped
     text = " ".join(str(cause).split())
     return f"{type(cause).__name__}: {text}"[:500]

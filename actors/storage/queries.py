@@ -132,7 +132,7 @@ class Count(msgspec.Struct, frozen=True):
 
     def run(self, database: Any) -> dict[str, int]:
         """Return the counts by name."""
-        questions = {
+        questions: dict[str, Any] = {
             "devices": Device.select(fn.COUNT(Device.id)).where(~Device.serial.startswith(TOMBSTONE)),
             "heard": LastSeen.select(fn.COUNT(LastSeen.device_id)),
             "sensors": Sensor.select(fn.COUNT(Sensor.device_id)),
@@ -172,9 +172,12 @@ def _find_device(database: Any, serial: str) -> int | None:
 def _parse_reading_cursor(cursor: str) -> tuple[int, bytes]:
     ts_us, _, digest = cursor.rpartition("-")
     try:
-        return int(ts_us), bytes.fromhex(digest)
+        parsed = int(ts_us), bytes.fromhex(digest)
     except ValueError:
         raise BadCursor(cursor[:100]) from None
+    if not -(2**63) <= parsed[0] < 2**63:
+        raise BadCursor(cursor[:100])
+    return parsed
 
 
 def _page_by_id(database: Any, query: Any, key: Any, after: str | None, limit: int) -> Page:

@@ -129,10 +129,18 @@ class Store:
         self.open()
         return self._guard(lambda: self._run(work))
 
+    @property
+    def dead_letters_deleted(self) -> int:
+        """Dead letters deleted since the start because newer ones had come."""
+        return self._retention.deleted
+
+    @property
+    def is_purge_due(self) -> bool:
+        """True while a deleted device may still have readings."""
+        return self._purge.is_due
+
     def purge(self) -> bool:
         """Delete a slice of what deleted devices have left; return whether there is more to do."""
-        if not self._purge.is_due:
-            return False
         self.open()
         return self._guard(lambda: self._transact(self._purge.step))
 

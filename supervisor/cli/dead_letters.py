@@ -10,7 +10,7 @@ from .common import ago, api_command, print_json, print_table
 _SHOWN = 60
 
 
-@click.command("dead-letters")
+@click.command("dead-letters", short_help="List what could not be processed.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, the newest.")
 @api_command
 def dead_letters(client: ApiClient, *, limit: int, as_json: bool) -> None:

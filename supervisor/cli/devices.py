@@ -10,7 +10,7 @@ from .common import ago, api_command, print_json, print_table
 _KINDS = ("raspberry_pi", "datalogger", "gateway", "sensor", "controller", "other")
 
 
-@click.command()
+@click.command(short_help="List the devices: the roll call.")
 @click.option("--site", help="Only this site.")
 @click.option("--kind", type=click.Choice(_KINDS), help="Only this kind.")
 @click.option("--type", "type_", help="Only this type.")

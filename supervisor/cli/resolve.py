@@ -7,8 +7,16 @@ import click
 from .client import ApiClient
 from .common import api_command, print_json, show
 
+#: How the server found it, in words.
+_METHODS = {
+    "roll_call": "online, at the address it announced",
+    "last_known": "offline, but its last known address answers",
+    "mdns": "found by mDNS",
+    "scan": "found by a scan of the local networks",
+}
 
-@click.command()
+
+@click.command(short_help="Print the address of the primary device.")
 @click.option("--type", "device_type", default="raspberry_pi", show_default=True, help="What is looked for.")
 @api_command
 def resolve(client: ApiClient, *, device_type: str, as_json: bool) -> None:
@@ -18,6 +26,6 @@ def resolve(client: ApiClient, *, device_type: str, as_json: bool) -> None:
         print_json(found)
         return
     # The address alone on stdout, so that `ssh pi@$(muster resolve)` works.
-    click.echo(show(found["ip_address"]))
-    how = found.get("how") or found.get("found_by") or found.get("method")
-    click.echo(f"{show(found.get('serial'))} {show(found.get('hostname'))}: {show(how)}", err=True)
+    click.echo(show(found["address"]))
+    name = f"{show(found['serial'])} ({found['hostname']})" if found.get("hostname") else show(found["serial"])
+    click.echo(f"{name}: {_METHODS.get(found['method'], found['method'])}", err=True)

@@ -10,7 +10,7 @@ from .client import ApiClient, ApiError
 from .common import COLOURS, api_command, print_json
 
 
-@click.command()
+@click.command(short_help="Show how the server and the fleet are.")
 @api_command
 def status(client: ApiClient, *, as_json: bool) -> int:
     """Show how the server and its fleet are; exit code 1 when it cannot serve."""

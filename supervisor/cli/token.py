@@ -10,7 +10,7 @@ from .common import ago, api_command, print_json, print_table
 _ROLES = ("read", "operate", "admin", "device")
 
 
-@click.group()
+@click.group(short_help="Create, list and revoke API tokens.")
 def token() -> None:
     """Create, list and revoke the tokens of the HTTP API."""
 
@@ -40,9 +40,7 @@ def list_(client: ApiClient, *, as_json: bool) -> None:
     if as_json:
         print_json({"items": items})
         return
-    rows = (
-        (item["id"], item["name"], item["role"], item.get("serial"), ago(item.get("created"))) for item in items
-    )
+    rows = ((item["id"], item["name"], item["role"], item.get("serial"), ago(item.get("created"))) for item in items)
     print_table(("ID", "NAME", "ROLE", "SERIAL", "CREATED"), rows)
 
 

@@ -12,7 +12,7 @@ from .common import COLOURS, api_command, print_json, show
 Node = dict[str, Any]
 
 
-@click.command()
+@click.command(short_help="Show the supervision tree.")
 @api_command
 def tree(client: ApiClient, *, as_json: bool) -> None:
     """Show every actor: its state, restarts, mailbox and last exception."""

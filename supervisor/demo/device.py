@@ -139,16 +139,14 @@ class Device:
         client, self._client = self._client, None
         if client is None:
             return
-        old_socket = None
         if habit == "leaving":
             self._leave(client)
         else:
             client.loop_stop()
-            old_socket = client.socket()
             if habit == "crashing":
                 # The broker sees the connection break and publishes the last will at once.
-                _close(old_socket)
-        self._schedule.after(self._away(), lambda: self._come_back(old_socket))
+                _break(client)
+        self._schedule.after(self._away(), lambda: self._come_back(client))
 
     def _leave(self, client: mqtt.Client) -> None:
         if client.is_connected():
@@ -156,9 +154,9 @@ class Device:
         client.disconnect()
         client.loop_stop()
 
-    def _come_back(self, old_socket: Any) -> None:
-        """Connect anew; what was left open (a pulled plug leaves it so) the broker ends when the client id returns."""
-        _close(old_socket)
+    def _come_back(self, former: mqtt.Client) -> None:
+        """Connect anew. Until now a silent device's connection was open and dead, as a pulled plug leaves it."""
+        _break(former)
         self._connect()
 
     def _garble(self) -> None:
@@ -265,7 +263,9 @@ def build_device(spec: Spec, broker_url: str, schedule: Schedule, *, speed: floa
     return kind(spec, broker_url, schedule, speed=speed, seed=seed)
 
 
-def _close(connection: Any) -> None:
+def _break(client: mqtt.Client) -> None:
+    """Close the connection without a DISCONNECT."""
+    connection: Any = client.socket()
     if connection is not None:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

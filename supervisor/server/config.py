@@ -26,10 +26,8 @@ from .settings import (
     OfflineAfterFor,
     Publishing,
     Tls,
-    broker_url,
-    parse_listen,
-    redact_url,
 )
+from .values import broker_url, parse_listen, redact_url
 
 __all__ = [
     "Broker",

@@ -6,21 +6,18 @@ token, the enrolment key) never appear in a `repr`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, quote, unquote, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal
+from urllib.parse import unquote
 
 import msgspec
 
 from actors.messages import Kind
 
+from .values import BROKER_PORTS, HIDDEN, check_broker_url, check_database_url, check_timezone, redact_url, split_url
+
 DEFAULT_BROKER_URL = "mqtt://127.0.0.1:1883"
-#: Default port of each scheme that a broker's URL may have.
-BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
-DATABASE_SCHEMES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 #: Hosts that no other machine can reach.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -28,17 +25,11 @@ _NAME = r"^[A-Za-z0-9_-]{1,32}$"
 _LEVEL = r"^[^/+#\x00]{1,64}$"
 _PREFIX = r"^[^+#$\x00][^+#\x00]{0,127}$"
 _SECRETS = ("api_token", "enrolment_key", "password")
-_HIDDEN = "***"
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Site = Annotated[str, msgspec.Meta(pattern=_LEVEL)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
-
-
-def redact_url(url: str) -> str:
-    """Return `url` with the password replaced, fit for logs and error messages."""
-    return re.sub(r"(://[^:/@]*:).*@", rf"\1{_HIDDEN}@", url)
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +43,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if name in _SECRETS and value:
-                yield name, _HIDDEN
+                yield name, HIDDEN
             else:
                 yield name, redact_url(repr(value)) if isinstance(value, str) else repr(value)
 
@@ -88,7 +79,7 @@ class Broker(Section, frozen=True):
     """Seconds for a connection attempt."""
 
     def __post_init__(self) -> None:
-        _check_broker_url(self.url)
+        check_broker_url(self.url)
 
     @property
     def url(self) -> str:
@@ -103,28 +94,28 @@ class Broker(Section, frozen=True):
     @property
     def host(self) -> str:
         """Return the broker's host name or address."""
-        return _split(self.url).hostname or ""
+        return split_url(self.url).hostname or ""
 
     @property
     def port(self) -> int:
         """Return the broker's port, by the scheme where the URL has none."""
-        parts = _split(self.url)
+        parts = split_url(self.url)
         return parts.port or BROKER_PORTS[parts.scheme]
 
     @property
     def uses_tls(self) -> bool:
         """Whether the connection is encrypted: by the scheme of the URL alone."""
-        return _split(self.url).scheme == "mqtts"
+        return split_url(self.url).scheme == "mqtts"
 
     @property
     def username(self) -> str:
         """Return the user's name, or an empty string."""
-        return unquote(_split(self.url).username or "")
+        return unquote(split_url(self.url).username or "")
 
     @property
     def password(self) -> str:
         """Return the password, or an empty string."""
-        return unquote(_split(self.url).password or "")
+        return unquote(split_url(self.url).password or "")
 
 
 class Http(Section, frozen=True):
@@ -154,7 +145,7 @@ class Database(Section, frozen=True):
 
     def __post_init__(self) -> None:
         if self.url:
-            _check_database_url(self.url)
+            check_database_url(self.url)
 
 
 class OfflineAfterFor(Section, frozen=True):
@@ -232,7 +223,7 @@ class Config(Section, frozen=True):
         names = [broker.name for broker in self.brokers]
         if len(set(names)) < len(names):
             raise ValueError(f"two brokers have the same name ({', '.join(sorted(names))})")
-        _check_timezone(self.timezone)
+        check_timezone(self.timezone)
 
     @property
     def data_path(self) -> Path:
@@ -252,68 +243,3 @@ class Config(Section, frozen=True):
     def with_http(self, http: Http) -> Config:
         """Return a copy that listens elsewhere."""
         return msgspec.structs.replace(self, http=http)
-
-
-def broker_url(host: str, port: int | None, *, tls: bool, username: str = "", password: str = "") -> str:
-    """Compose a broker's URL from its parts, quoting what needs it."""
-    user = quote(username, safe="") + (f":{quote(password, safe='')}" if password else "")
-    at = f"{user}@" if user else ""
-    address = f"[{host}]" if ":" in host else host
-    return f"{'mqtts' if tls else 'mqtt'}://{at}{address}" + (f":{port}" if port else "")
-
-
-def _split(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("its port is not a number between 0 and 65535") from None
-    return parts
-
-
-def _check_broker_url(url: str) -> None:
-    parts = _split(url)
-    if parts.scheme not in BROKER_PORTS:
-        raise ValueError(f"`{redact_url(url)}` does not begin with mqtt:// or mqtts://")
-    if not parts.hostname:
-        raise ValueError(f"`{redact_url(url)}` names no host")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"`{redact_url(url)}` has something after the port (quote `/`, `?` and `#` in a password)")
-
-
-def _check_database_url(url: str) -> None:
-    scheme = url.partition("://")[0]
-    if scheme not in DATABASE_SCHEMES or "://" not in url:
-        raise ValueError(f"`{redact_url(url)}` does not begin with sqlite:///, postgresql:// or mysql://")
-    parts = _split(url)
-    if scheme == "sqlite":
-        if parts.netloc or not parts.path.strip("/"):
-            raise ValueError(f"`{url}` names no file (write sqlite:////absolute/path or sqlite:///relative/path)")
-    elif not parts.hostname or not parts.path.strip("/"):
-        raise ValueError(f"`{redact_url(url)}` needs a host and the name of a database")
-
-
-def _check_timezone(name: str) -> None:
-    if name == "UTC":
-        return
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"`timezone` `{name}` is not a known time zone (an IANA name such as Europe/Berlin)") from None
-
-
-def parse_listen(text: str) -> dict[str, Any]:
-    """Split `host:port`, `[v6]:port`, `:port` or `port` into the fields of `Http`.
-
-    Raises:
-        ValueError: with the reason, if it is none of these.
-
-    """
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"`{text}` is not host:port (write an IPv6 address in brackets)")
-    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ValueError(f"`{text}` is not host:port with a port between 0 and 65535")
-    return {"host": host, "port": int(port)} if colon and host else {"port": int(port)}

@@ -22,6 +22,12 @@ def test_ipv6_is_tried_too():
         assert list(open_ports([target], Budget(5.0))) == [target]
 
 
+def test_an_address_that_cannot_be_connected_to_is_passed_over():
+    # A link-local address without its interface is refused by the kernel; nothing is sent.
+    with listening("127.0.1.3") as port:
+        assert list(open_ports([("fe80::1", port), ("127.0.1.3", port)], Budget(5.0))) == [("127.0.1.3", port)]
+
+
 def test_an_attempt_that_stays_on_its_link_reaches_a_neighbour():
     with listening("127.0.1.3") as port:
         assert list(open_ports([("127.0.1.3", port)], Budget(5.0), Limits(on_link_only=True))) == [("127.0.1.3", port)]

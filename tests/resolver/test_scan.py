@@ -3,10 +3,11 @@ import ipaddress
 import pytest
 
 from actors.resolver import Budget, Found, LocalSteps
-from actors.resolver.addresses import Subnet, subnet_of
+from actors.resolver.addresses import Subnet, is_scannable, subnet_of
 from actors.resolver.neighbours import parse_arp
 from actors.resolver.reachability import Limits
 from actors.resolver.scan import scan
+from actors.resolver.steps import own_subnets
 from tests.resolver.support import MAC, MAC_DIGITS, listening, silent, wanted
 from tests.support.ports import free_port
 
@@ -155,3 +156,7 @@ def test_a_scan_that_is_switched_off_does_not_even_look_at_the_interfaces():
 
     assert steps(use_scan=False, subnets=forbidden).scan(wanted(), Budget(5.0)) is None
     assert steps(use_mdns=False, subnets=forbidden).mdns(wanted(), Budget(5.0)) is None
+
+
+def test_the_subnets_of_this_machine_may_all_be_scanned():
+    assert all(is_scannable(subnet.network) and not subnet.own.is_loopback for subnet in own_subnets())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import tempfile
@@ -80,10 +81,12 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL, to its workers too: PostgreSQL's leave its process group and hold its shared memory."""
+        self.process.send(signal.SIGSTOP)  # from here on it starts no more of them
         workers = self.process.descendants()
         self.process.kill()
         for worker in workers:
-            worker.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # they also go by themselves when their parent has gone
+                worker.kill()
         psutil.wait_procs(workers, timeout=10)
         self.process.close()
 

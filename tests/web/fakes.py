@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any, NamedTuple
 from urllib.parse import unquote
+from wsgiref.headers import Headers
 
 import msgspec
 
@@ -239,7 +240,7 @@ def make_face(*devices, clock=None, ring=None):
 
 class Answer(NamedTuple):
     status: int
-    headers: dict[str, str]
+    headers: Headers
     body: bytes
 
     @property
@@ -288,7 +289,7 @@ class Client:
         started = []
         answer = self.app(self.environ(method, url, body, **headers), lambda *args: started.append(args))
         status, pairs = started[0][:2]
-        found = dict(pairs)
+        found = Headers(pairs)
         if "Set-Cookie" in found:
             self.cookie = found["Set-Cookie"].partition(";")[0]
         return int(status[:3]), found, answer

@@ -55,7 +55,7 @@ function makeNode({ node }) {
   const act = (action) => () => post(`/api/supervision/${escapePath(node.path)}/${action}`);
   const buttons = h("span", { class: "buttons" });
   if (mayOperate) {
-    for (const [action, label] of [["restart", "Restart"], ["quarantine", "Park"], ["resume", "Resume"]]) {
+    for (const [action, label] of [["restart", "Restart"], ["quarantine", "Quarantine"], ["resume", "Resume"]]) {
       const made = button(label, `${label} ${node.path}`, act(action), tree);
       made.dataset.action = action;
       buttons.append(made);

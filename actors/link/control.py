@@ -1,0 +1,73 @@
+"""`ControlLink`: presence, announcements and wills in; commands and everything else we publish out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actors.link.link import LinkActor
+from actors.link.messages import Announcement, Publish
+from actors.link.wire import Publication
+
+#: Mosquitto's count of messages dropped because a client's queue was full; other brokers have no such topic.
+DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
+
+
+class ControlLink(LinkActor):
+    """Clean session, QoS 0, never paused; its will and its greeting are the server's presence."""
+
+    def __init__(
+        self,
+        *,
+        will: Announcement | None,
+        greet: Callable[[bool], list[Announcement]],
+        farewell: Callable[[], list[Announcement]],
+        **settings: Any,
+    ) -> None:
+        """Assign.
+
+        Args:
+            will: published by the broker when this connection dies.
+            greet: returns what to publish on each connection; True on the first one of this process.
+            farewell: returns what to publish before a stop.
+            settings: see `LinkActor`.
+
+        """
+        super().__init__(**settings)
+        self._will = will
+        self._greet = greet
+        self._farewell = farewell
+        self._dropped_total = 0
+        self._dropped_last: int | None = None
+
+    def optional_filters(self) -> tuple[str, ...]:
+        """Ask for the broker's count of dropped messages."""
+        return (DROPPED_TOPIC,)
+
+    def will(self) -> Announcement | None:
+        """Return the server's last will."""
+        return self._will
+
+    def farewell(self) -> list[Announcement]:
+        """Return the server's goodbye."""
+        return self._farewell()
+
+    def connection_subscribed(self) -> None:
+        """Greet: whoever answers is heard, because the subscriptions stand."""
+        super().connection_subscribed()
+        first = self._board.counters.connections == 1
+        for topic, payload, qos, retain in self._greet(first):
+            self._publisher.publish(Publish(topic, payload, qos, retain))
+
+    def handle_own(self, publications: list[Publication]) -> None:
+        """Add up the growth of the broker's count, which starts at 0 again when the broker does."""
+        for _, payload, *_ in publications:
+            if not payload.isdigit():
+                continue
+            count = int(payload)
+            if self._dropped_last is not None:
+                self._dropped_total += count - self._dropped_last if count >= self._dropped_last else count
+            self._dropped_last = count
+
+    def _dropped_by_broker(self) -> int:
+        return self._dropped_total

@@ -1,0 +1,353 @@
+"""`LinkActor`: the loop that both links share. It owns one paho client and moves batches, never single messages.
+
+A round: sleep in a selector on the broker's socket and the mailbox's wake-up; read at most 1,000 packets or 5 ms; tell
+the subscribers; handle the mailbox; send all acknowledgements in one write. Nothing blocks here but connecting (5 s).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Sequence
+from queue import Empty
+from typing import Any
+
+from paho.mqtt.properties import Properties
+from pykka._envelope import Envelope as PykkaEnvelope
+from pykka.messages import _ActorStop
+
+from actors.link.connection import Connection
+from actors.link.filters import FilterMemory
+from actors.link.intake import Intake, Route
+from actors.link.ledger import Ledger
+from actors.link.messages import Announcement, Publish, Reconnect
+from actors.link.options import BrokerOptions
+from actors.link.poller import Poller
+from actors.link.publisher import Publisher
+from actors.link.status import LinkBoard, LinkState, LinkStatus
+from actors.link.wire import Publication
+from actors.runtime.clock import Clock
+from actors.runtime.directory import Directory
+from actors.runtime.thread_mailbox import ThreadMailbox
+from actors.runtime.threaded import ThreadedActor
+from actors.sight import Sight
+
+logger = logging.getLogger(__name__)
+
+#: Longest sleep, seconds: the watermark has to advance although nothing arrives.
+LONGEST_SLEEP = 0.2
+
+#: Messages of the mailbox handled in one round.
+MAILBOX_BUDGET = 1000
+
+#: Seconds between two snapshots of the status when nothing but numbers changed.
+STATUS_EVERY = 0.5
+
+
+class MailboxEmptyError(Exception):
+    """Leaves pykka's receive loop when the mailbox is empty or this round's budget is used; never seen outside."""
+
+
+class LinkMailbox(ThreadMailbox):
+    """A mailbox whose `get` never blocks: the link sleeps in its selector.
+
+    As in `actors.runtime.mailbox`, pykka calls `get` outside its `try`, so an exception leaves the loop cleanly.
+    """
+
+    __slots__ = ("budget",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.budget = 0
+
+    def get(self, timeout: float | None = None) -> PykkaEnvelope[Any]:  # noqa: ARG002 - never waits
+        """Return the next envelope.
+
+        Raises:
+            MailboxEmptyError: nothing is there, or the budget is used up.
+
+        """
+        if self.budget == 0 or not self.queue:
+            self.begin()
+            raise MailboxEmptyError
+        self.budget -= 1
+        try:
+            return super().get(0.0)
+        except Empty:  # the watchdog took the messages away from us: we were given up
+            raise MailboxEmptyError from None
+
+
+class LinkActor(ThreadedActor):
+    """One link to one broker; see `ControlLink` and `DataLink`."""
+
+    actor_inbox: LinkMailbox
+    persistent = False
+    """Persistent session and QoS 1 with manual acknowledgement, or clean session and QoS 0."""
+
+    _poller: Poller
+    _connection: Connection
+    _intake: Intake
+    _publisher: Publisher
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        client_id: str,
+        options: BrokerOptions,
+        routes: Sequence[Route],
+        directory: Directory,
+        clock: Clock,
+        sight: Sight,
+        board: LinkBoard,
+    ) -> None:
+        super().__init__()
+        self._name = name
+        self._client_id = client_id
+        self._options = options
+        self._routes = tuple(routes)
+        self._directory = directory
+        self._clock = clock
+        self._sight = sight
+        self._board = board
+        self._reading = True
+        self._sees = False
+        self._live = True
+        self._status_at = float("-inf")
+
+    @staticmethod
+    def _create_actor_inbox() -> LinkMailbox:
+        return LinkMailbox()
+
+    # What the two kinds of link add.
+
+    def own_filters(self) -> tuple[str, ...]:
+        """Return filters whose messages this link keeps for itself; a broker must grant them."""
+        return ()
+
+    def optional_filters(self) -> tuple[str, ...]:
+        """Return filters of the link's own that a broker may refuse."""
+        return ()
+
+    def will(self) -> Announcement | None:
+        """Return what the broker publishes when this connection dies."""
+        return None
+
+    def memory(self) -> FilterMemory | None:
+        """Return where the filters of a persistent session are remembered."""
+        return None
+
+    def ledger(self) -> Ledger | None:
+        """Return the ledger of unresolved deliveries."""
+        return None
+
+    def handle_own(self, publications: list[Publication]) -> None:
+        """Handle what arrived on the link's own topics."""
+
+    def each_round(self, now: float) -> None:
+        """Do what has to be done in each round, after the mailbox."""
+
+    def handle_message(self, message: Any) -> None:
+        """Handle a message that only one kind of link knows."""
+        self._board.counters.unexpected += 1
+        logger.warning("%s: unexpected message %r", self._name, type(message).__name__)
+
+    def farewell(self) -> list[Announcement]:
+        """Return what to publish before the link goes."""
+        return []
+
+    # The actor.
+
+    def on_start(self) -> None:
+        """Open the selector; the first attempt to connect is made by the loop."""
+        self._poller = Poller()
+        self._publisher = Publisher(self._clock, self._board.counters)
+        own = (*self.own_filters(), *self.optional_filters())
+        self._intake = Intake(self._name, self._routes, own, self.ledger())
+        self._connection = Connection(
+            options=self._options,
+            client_id=self._client_id,
+            filters=[item for route in self._routes for item in route.filters] + list(self.own_filters()),
+            optional_filters=self.optional_filters(),
+            persistent=self.persistent,
+            will=self.will(),
+            memory=self.memory(),
+            listener=self,
+            board=self._board,
+            poller=self._poller,
+            clock=self._clock,
+        )
+        self._connection.start()
+        self.actor_inbox.on_put = self._poller.wake
+
+    def on_receive(self, message: Any) -> None:
+        """Handle one message; acknowledgements and publications leave at the end of the round."""
+        match message:
+            case Publish():
+                self._publisher.publish(message)
+            case Reconnect():
+                self._connection.start()
+            case _:
+                self.handle_message(message)
+
+    def on_stop(self) -> None:
+        """Say goodbye, wait up to a second for the broker to have heard it, and disconnect."""
+        goodbye = self.farewell()
+        for topic, payload, qos, retain in goodbye:
+            self._publisher.publish(Publish(topic, payload, qos, retain))
+        deadline = self._clock.monotonic() + 1.0
+        while goodbye and self._connection.up and not self._publisher.idle and self._clock.monotonic() < deadline:
+            self._exchange(timeout=0.05)
+        self._flush()
+        self._connection.stop()
+        self._set_sees(False)
+
+    def unfinished(self) -> list[Any]:
+        """Return what a crash would lose: the message being handled, and publications that wait for the broker."""
+        current = self.actor_inbox.current
+        kept: list[Any] = []
+        if current is not None and current.reply_to is None and not isinstance(current.message, _ActorStop):
+            kept.append(current.message)
+        return kept + (self._publisher.unsent() if hasattr(self, "_publisher") else [])
+
+    def sever(self) -> None:
+        """Shut the socket down from outside and end the sleep."""
+        if hasattr(self, "_connection"):
+            self._connection.sever()
+            self._poller.wake()
+
+    def _actor_loop_running(self) -> None:
+        try:
+            while not self.actor_stopped.is_set() and not self.given_up:
+                self._round()
+        except Exception:  # noqa: BLE001 - a crash outside a message is a crash of the actor like any other
+            self._handle_failure(*sys.exc_info())
+        finally:
+            if hasattr(self, "_poller"):
+                self._release()
+
+    def _round(self) -> None:
+        self._exchange(self._sleep())
+        if self.given_up:
+            return
+        self.actor_inbox.budget = MAILBOX_BUDGET
+        with contextlib.suppress(MailboxEmptyError):
+            super()._actor_loop_running()
+        if self.actor_stopped.is_set():
+            return
+        now = self._clock.monotonic()
+        self.each_round(now)
+        self._flush()
+        self._show(now)
+
+    def _sleep(self) -> float:
+        connection = self._connection
+        waiting = connection.client is not None and self._reading and connection.client.pending()
+        return 0.0 if waiting or not self.actor_inbox.empty() else min(LONGEST_SLEEP, connection.seconds_to_next())
+
+    def _exchange(self, timeout: float) -> None:
+        """Sleep, let the connection do what is due, read, write, and tell the subscribers."""
+        connection = self._connection
+        client = connection.client
+        write = client is not None and client.want_write()
+        sock = client.socket() if client is not None else None
+        self._poller.watch(sock, read=self._reading, write=write)  # type: ignore[arg-type]  # never a WebSocket
+        self.actor_inbox.rest()
+        _, writable = self._poller.wait(timeout)
+        self.actor_inbox.begin()
+        connection.tick()
+        client = connection.client
+        if client is not None and not self.given_up:
+            if writable:
+                client.loop_write()
+            if self._reading:
+                client.read()
+                self._deliver()
+        connection.process()
+        self._publisher.pump()
+
+    def _deliver(self) -> None:
+        client, intake = self._connection.client, self._intake
+        assert client is not None
+        now = self._clock.monotonic()
+        if client.received:
+            self._board.counters.received += len(client.received)
+            now_us = int(self._clock.time() * 1_000_000)
+            intake.take(client.received, epoch=self._connection.epoch, live=self._live, now_us=now_us, now_at=now)
+            client.received.clear()
+        elif not self._sees:
+            return
+        for subscriber, deliveries in intake.flush(client.dry_at, now):
+            self._directory.tell(subscriber, deliveries)
+        if intake.own:
+            self.handle_own(intake.own)
+            intake.own.clear()
+        self._board.counters.repeated += intake.repeated
+        intake.repeated = 0
+
+    def _flush(self) -> None:
+        """Send what waits to be sent."""
+        self._publisher.pump()
+
+    def _show(self, now: float) -> None:
+        """Replace the status if it changed; numbers alone change it at most every half second."""
+        connection, shown = self._connection, self._board.status
+        if shown.state is connection.state and now - self._status_at < STATUS_EVERY:
+            return
+        self._status_at = now
+        ledger = self.ledger()
+        self._board.status = LinkStatus(
+            name=self._name,
+            broker=self._options.address,
+            state=connection.state,
+            since=connection.since,
+            protocol=connection.protocol,
+            reconnects=max(0, self._board.counters.connections - 1),
+            last_error=connection.last_error,
+            unresolved=len(ledger) if ledger is not None else 0,
+            unresolved_bytes=ledger.bytes if ledger is not None else 0,
+            dropped_by_broker=self._dropped_by_broker(),
+        )
+
+    def _dropped_by_broker(self) -> int:
+        return 0
+
+    def _set_sees(self, sees: bool) -> None:
+        if sees is not self._sees:
+            self._sees = sees
+            (self._sight.regained if sees else self._sight.lost)(self._clock.monotonic())
+
+    def _release(self) -> None:
+        """Let sockets and selector go; without a DISCONNECT if the link crashed, so that the will is published."""
+        self.actor_inbox.on_put = None
+        self._connection.close()
+        self._poller.close()
+        self._set_sees(False)
+        if self._connection.state is not LinkState.STOPPED:
+            self._connection.state = LinkState.BACKING_OFF
+        self._status_at = float("-inf")
+        self._show(self._clock.monotonic())
+
+    # What the connection reports.
+
+    def connection_begun(self, epoch: int) -> None:
+        """Begin with an empty ledger."""
+
+    def connection_up(self, properties: Properties | None) -> None:
+        """Publish through the new connection, within its broker's limits."""
+        assert self._connection.client is not None
+        self._publisher.attach(
+            self._connection.client,
+            getattr(properties, "ReceiveMaximum", None),
+            getattr(properties, "MaximumPacketSize", None),
+        )
+
+    def connection_subscribed(self) -> None:
+        """See again."""
+        self._set_sees(True)
+
+    def connection_lost(self) -> None:
+        """See nothing."""
+        self._publisher.detach()
+        self._set_sees(False)

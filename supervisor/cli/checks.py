@@ -1,0 +1,208 @@
+"""What `muster doctor` looks at; each check says what it found and, when it is bad, how to mend it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import queue
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from actors.storage.database import open_database
+from actors.version import __version__
+from supervisor.server.config import Broker, Config, redact_url
+from supervisor.server.embedded import find_mosquitto, has_amqtt
+from supervisor.server.rundir import RuntimeDirectoryError, ServerFiles, find_server, runtime_directory
+
+from .client import ApiClient, ApiError
+
+_LIBRARIES = ("pykka", "paho-mqtt", "peewee", "msgspec", "bottle", "cheroot")
+_DROPPED = "$SYS/broker/publish/messages/dropped"
+_BROKER_VERSION = "$SYS/broker/version"
+#: Seconds to wait for the broker's `$SYS` topics after connecting; they are retained and come at once.
+_SYS_WAIT = 1.0
+_LOW_DISK = 200 * 2**20
+
+
+class Check(NamedTuple):
+    """One finding."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    mend: str = ""
+    """What to do about it; empty when it is ok."""
+
+
+def run_checks(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Yield every finding, the cheap ones first."""
+    yield check_versions()
+    yield check_data_directory(config.data_path)
+    yield check_database(config.database.url)
+    running, found = _find_running(environ)
+    yield found
+    if running is not None:
+        yield check_health(running)
+    if config.broker_given:
+        for broker in config.brokers:
+            yield from check_broker(broker)
+    else:
+        yield check_embedded_broker()
+        if running is not None:
+            yield from check_broker(Broker(configured_url=running.broker_url))
+
+
+def check_versions() -> Check:
+    """Name the versions that bug reports should name."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
+    return Check("versions", "ok", f"muster {__version__}, {', '.join(versions)}")
+
+
+def check_data_directory(path: Path) -> Check:
+    """Look whether the data directory, or the place where it will be made, can be written and has room."""
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not os.access(existing, os.W_OK):
+        mend = f"run `chown $USER {existing}` or choose another one with MUSTER_DATA_DIR"
+        return Check("data directory", "failed", f"{existing} cannot be written", mend)
+    free = shutil.disk_usage(existing).free
+    if free < _LOW_DISK:
+        return Check("data directory", "warning", f"only {free // 2**20} MB free in {existing}", "make room there")
+    return Check("data directory", "ok", f"{path}, {free / 2**30:.1f} GB free")
+
+
+def check_database(url: str) -> Check:
+    """Connect to the database and ask it something, without changing it."""
+    path = Path(unquote(urlsplit(url).path)[1:]) if url.startswith("sqlite:") else None
+    if path is not None and not path.exists():
+        return Check("database", "ok", f"{path} will be made at the first start")
+    shown = redact_url(url)
+    # SQLite reads nothing of the file before it is asked for something that is in it.
+    question = "SELECT 1" if path is None else "SELECT COUNT(*) FROM sqlite_master"
+    try:
+        database: Any = open_database(url, read_only=True)
+        database.connect()
+        try:
+            database.execute_sql(question).fetchone()
+        finally:
+            database.close()
+    except Exception as error:  # noqa: BLE001 - each driver has errors of its own; here they are all the same finding
+        reason = " ".join(str(error).split()) or type(error).__name__
+        mend = "restore it, or move it away to begin anew" if path else "start it, or correct MUSTER_DATABASE_URL"
+        return Check("database", "failed", f"{shown}: {reason}", mend)
+    return Check("database", "ok", shown if path is None else f"{path}, {path.stat().st_size / 2**20:.1f} MB")
+
+
+def _find_running(environ: Mapping[str, str]) -> tuple[ServerFiles | None, Check]:
+    path = runtime_directory(environ)
+    try:
+        running = find_server(path)
+    except RuntimeDirectoryError as error:
+        return None, Check("server", "failed", str(error).rstrip("."), f"remove {path}")
+    if running is None:
+        return None, Check("server", "warning", "none of this user is running", "start one with `muster up`")
+    return running, Check("server", "ok", f"{running.url}, pid {running.pid}")
+
+
+def check_health(running: ServerFiles) -> Check:
+    """Ask the running server how it is."""
+    try:
+        health = ApiClient(running.url, running.token, timeout=5).get("/api/health")
+    except ApiError as error:
+        mend = "look into its log, and at `muster tree`"
+        return Check("health", "failed", str(error).rstrip("."), mend)
+    if health["status"] == "ok":
+        return Check("health", "ok", f"{health['devices']['total']} devices")
+    return Check("health", "warning", f"the server calls itself {health['status']}", "look at `muster tree`")
+
+
+def check_embedded_broker() -> Check:
+    """Look for the broker that `muster up` would bring along."""
+    mosquitto = find_mosquitto()
+    if mosquitto:
+        return Check("embedded broker", "ok", _mosquitto_version(mosquitto))
+    if has_amqtt():
+        found = "amqtt, which keeps nothing for clients that are away"
+        return Check("embedded broker", "warning", found, "run `apt install mosquitto`")
+    mend = "run `apt install mosquitto`, or set MUSTER_BROKER_URL to a broker that you have"
+    return Check("embedded broker", "failed", "no MQTT broker is installed", mend)
+
+
+def _mosquitto_version(path: str) -> str:
+    try:
+        # `-h` prints the version and ends with code 3.
+        told = subprocess.run([path, "-h"], capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return path
+    return f"{told.partition(chr(10))[0].strip() or 'mosquitto'} ({path})"
+
+
+def check_broker(broker: Broker) -> Iterator[Check]:
+    """Connect to a broker as the server does and read what it says of dropped messages."""
+    name = f"broker {broker.name}"
+    told = _ask_broker(broker)
+    if isinstance(told, str):
+        mend = "start it, or correct MUSTER_BROKER_URL"
+        yield Check(name, "failed", f"{redact_url(broker.url)}: {told}", mend)
+        return
+    yield Check(name, "ok", ", ".join(filter(None, (redact_url(broker.url), told.get(_BROKER_VERSION, "")))))
+    dropped = told.get(_DROPPED)
+    if dropped is None:
+        yield Check("dropped messages", "warning", "the broker does not tell", "let this user read $SYS/#")
+    elif dropped.strip() not in ("", "0"):
+        mend = "set `max_queued_messages 0` and `max_queued_bytes` in mosquitto.conf; the count is since its start"
+        yield Check("dropped messages", "warning", f"the broker has dropped {dropped}", mend)
+    else:
+        yield Check("dropped messages", "ok", "none")
+
+
+def _ask_broker(broker: Broker) -> dict[str, str] | str:
+    """Return the `$SYS` values by topic, or the reason why there are none."""
+    connected: queue.SimpleQueue[str] = queue.SimpleQueue()
+    values: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    if broker.username:
+        client.username_pw_set(broker.username, broker.password)
+
+    def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        connected.put(str(reason) if reason.is_failure else "")
+
+    def on_message(_client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        values.put((message.topic, message.payload.decode(errors="replace")))
+
+    client.on_connect, client.on_message = on_connect, on_message
+    client.connect_timeout = broker.timeout
+    try:
+        if broker.uses_tls:
+            client.tls_set(broker.tls.ca or None, broker.tls.cert or None, broker.tls.key or None)
+        client.connect(broker.host, broker.port, keepalive=10)
+        client.loop_start()
+        refusal = connected.get(timeout=broker.timeout)
+        if refusal:
+            return f"it refused the connection ({refusal})"
+        client.subscribe([(_DROPPED, 0), (_BROKER_VERSION, 0)])
+        return _collect(values)
+    except queue.Empty:
+        return "it did not answer the connection attempt"
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _collect(values: queue.SimpleQueue[tuple[str, str]]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    while len(told) < 2:
+        try:
+            topic, value = values.get(timeout=_SYS_WAIT)
+        except queue.Empty:
+            break
+        told[topic] = value
+    return told

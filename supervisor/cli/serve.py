@@ -1,0 +1,90 @@
+"""`muster up` and `muster server`: the server itself."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from supervisor.server.config import Config, ConfigError, load_config
+
+R = TypeVar("R")
+
+#: All addresses of this machine: what `--lan` opens.
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - on request only, and only with credentials
+
+
+def server_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Add the flags that both commands have; the function gets them as `flags`, what is left as keywords."""
+
+    @click.option("--config", metavar="FILE", help="TOML file; else ./muster.toml, else /etc/muster/muster.toml.")
+    @click.option("--http", metavar="HOST:PORT", help="Where the page and the API listen.  [127.0.0.1:5000]")
+    @click.option("--data-dir", metavar="DIR", help="Where everything is kept.")
+    @click.option("--offline-after", metavar="SECONDS", help="Silence after which a device is offline.")
+    @click.option("--log", metavar="text|json", help="Form of the log on stderr.")
+    @functools.wraps(command)
+    def wrapper(**options: Any) -> R:
+        names = ("config", "http", "data_dir", "offline_after", "log")
+        flags = {name: options.pop(name) for name in names}
+        if "broker_port" in options:
+            flags["broker_port"] = options.pop("broker_port")
+        return command(load_config(flags, os.environ, cwd=Path.cwd()), **options)
+
+    return wrapper
+
+
+@click.command(short_help="Run everything on this machine.")
+@click.option("--demo", is_flag=True, help="Add a simulated fleet that speaks real MQTT.")
+@click.option("--lan", is_flag=True, help="Let other machines in; needs credentials.")
+@click.option("--broker-port", metavar="PORT", help="Where the embedded broker listens.  [1883 if it is free]")
+@server_options
+def up(config: Config, *, demo: bool, lan: bool) -> int:
+    """Run everything on this machine: broker, database, server and page. Ctrl-C stops it.
+
+    A broker of its own runs unless MUSTER_BROKER_URL or the file names one.
+    """
+    config = open_to_lan(config) if lan else config
+    check_exposure(config)
+    from supervisor.server.boot import run_up
+
+    return run_up(config, demo=demo, lan=lan)
+
+
+@click.command(short_help="Run the server alone.")
+@server_options
+def server(config: Config) -> int:
+    """Run the server with the brokers that are configured."""
+    check_exposure(config)
+    from supervisor.server.boot import run_server
+
+    return run_server(config)
+
+
+def open_to_lan(config: Config) -> Config:
+    """Return a copy that listens on every address, unless an address was chosen already."""
+    if not config.http.is_loopback:
+        return config
+    return config.with_http(msgspec.structs.replace(config.http, host=_EVERYWHERE))
+
+
+def check_exposure(config: Config) -> None:
+    """Refuse to listen wider than loopback as long as a broker lets everybody in.
+
+    Raises:
+        ConfigError: with the command that makes credentials.
+
+    """
+    if config.http.is_loopback:
+        return
+    for broker in config.brokers:
+        if not ((broker.username and broker.password) or broker.tls.cert):
+            raise ConfigError(
+                f"Listening on {config.http.host} opens Muster to other machines, but the broker `{broker.name}` has no"
+                " credentials: make some with `mosquitto_passwd -c /etc/mosquitto/passwd muster` and set"
+                " MUSTER_BROKER_URL=mqtt://muster:PASSWORD@HOST:1883."
+            )

@@ -1,0 +1,246 @@
+"""The boot story: what is made, in which order, and how all of it ends."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+from pykka import ActorDeadError, ActorRef
+
+from actors.resolver import ResolverFront
+from actors.runtime import Exit, Runtime
+from actors.version import __version__
+from supervisor import ChildSpec, Root, SupervisionError
+from supervisor.demo import demo_process
+from supervisor.server.child import ProcessActor
+from supervisor.server.config import Config
+from supervisor.server.embedded import BrokerProcess, EmbeddedBroker
+from supervisor.server.faces import (
+    DeadLettersFace,
+    FleetFace,
+    HistoryFace,
+    LinksFace,
+    PageKeysFace,
+    SupervisionFace,
+    TokensFace,
+)
+from supervisor.server.health import Health
+from supervisor.server.instance import Instance
+from supervisor.server.logs import configure_logging
+from supervisor.server.metrics import make_metrics
+from supervisor.server.parts import Parts
+from supervisor.server.presence import ServerPresence
+from supervisor.server.rundir import RuntimeDirectory, ServerFiles, runtime_directory
+from supervisor.server.settings import Http
+from supervisor.server.tree import presence_of, server_tree
+from web.face import Face
+from web.server import HttpActor, HttpSettings
+
+logger = logging.getLogger(__name__)
+
+SWITCH_INTERVAL = 0.001
+"""Seconds; at Python's default of 5 ms two busy threads make `/api/health` wait for 72 ms, at this for 36."""
+STOP_WITHIN = 30.0
+"""Seconds for the whole tree to stop."""
+EXHAUSTED = 70
+"""Exit code (EX_SOFTWARE) when too many threads hang, or the tree gave up: systemd starts the process anew."""
+FREE_PORTS = 20
+"""Ports behind the default one that `muster up` tries when nobody has chosen one."""
+
+
+class Server:
+    """One server process, from its parts to its end."""
+
+    def __init__(self, config: Config, *, broker: BrokerProcess | None = None, demo: bool = False) -> None:
+        self.config = config
+        self._broker = broker
+        self._demo = demo
+        self._ended = threading.Event()
+        self._code = 0
+        self._instance = Instance(config.data_path)
+        self.runtime = Runtime.system()
+        self.runtime.watchdog.on_exhausted = _give_up_process
+        self.parts = Parts(config, self.runtime, self._instance.id)
+        self.health = Health(self.parts)
+        self.presence = ServerPresence(self._instance.id, self.runtime.clock, self.parts.fleet)
+        self._rundir = RuntimeDirectory(runtime_directory(os.environ))
+        self.url = ""
+
+    def start(self, timeout: float = 120.0) -> None:
+        """Start everything; return when the whole tree is up.
+
+        Raises:
+            SupervisionError: with the cause, if it does not come up.
+
+        """
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self.runtime.start()
+        before: tuple[ChildSpec, ...] = ()
+        after: tuple[ChildSpec, ...] = ()
+        if self._broker is not None:
+            before = (ChildSpec("broker", lambda: EmbeddedBroker(_running(self._broker)), shutdown=10.0),)
+            self.health.broker_durable = self._broker.durable
+        if self._demo:
+            url = self.config.brokers[0].url
+            after = (ChildSpec("demo", lambda: ProcessActor(demo_process(url)), shutdown=8.0),)
+        tree = server_tree(self.parts, self.presence, self._http, before=before, after=after)
+        self.health.root = Root(self.runtime, tree, on_exit=self._tree_ended)
+        self.health.root.wait_ready(timeout)
+        # What lives now lives long: keep the collector from walking through it again and again.
+        gc.collect()
+        gc.freeze()
+
+    def wait(self) -> int:
+        """Block until a signal or the tree ends the server; return the exit code."""
+        self._ended.wait()
+        return self._code
+
+    def end(self, code: int = 0) -> None:
+        """Let `wait` return; only sets a flag, for signal handlers."""
+        self._code = self._code or code
+        self._ended.set()
+
+    def stop(self) -> None:
+        """Stop everything, the mirror of `start`."""
+        root = self.health.root
+        if root is not None and root.exit is None:
+            root.stop(STOP_WITHIN)
+        self.runtime.stop()
+        self._rundir.withdraw()
+        self._instance.close()
+
+    def _http(self) -> HttpActor:
+        http = self.config.http
+        settings = HttpSettings(host=http.host, port=http.port, streams=self.config.limits.streams)
+        return HttpActor(self._face(), settings, self._bound)
+
+    def _bound(self, host: str, port: int) -> None:
+        """Learn where the page is, and tell the other programs of this user."""
+        self.config = self.config.with_http(Http(host=self.config.http.host, port=port))
+        self.url = self.config.http.url
+        self.presence.url = self.url
+        files = ServerFiles(
+            url=self.url,
+            token=self.parts.admin_token,
+            enrolment_key=self.parts.enrolment_key,
+            broker_url=self.config.brokers[0].url,
+            pid=os.getpid(),
+        )
+        self._rundir.withdraw()
+        self._rundir.publish(files)
+
+    def _face(self) -> Face:
+        parts = self.parts
+        return Face(
+            fleet=FleetFace(parts),
+            history=HistoryFace(parts),
+            links=LinksFace(parts),
+            supervision=SupervisionFace(self._root_ref),
+            resolver=ResolverFront(
+                roll=lambda: [record.snapshot for record in parts.fleet],
+                presence=lambda device: presence_of(parts, device.serial),
+                actor=lambda: parts.services.get("resolver"),
+            ),
+            dead_letters=DeadLettersFace(parts),
+            tokens=TokensFace(parts),
+            page_keys=PageKeysFace(parts),
+            ring=parts.ring,
+            health=self.health,
+            metrics=make_metrics(parts, self.health),
+            clock=parts.runtime.clock,
+            version=__version__,
+        )
+
+    def _root_ref(self) -> ActorRef[Any]:
+        root = self.health.root
+        if root is None:
+            raise ActorDeadError("the tree is not up yet")
+        return root.ref
+
+    def _tree_ended(self, ended: Exit) -> None:
+        """End the process when the tree gave up; after an orderly stop there is nothing to do."""
+        if ended.error is not None:
+            self.end(EXHAUSTED)
+
+
+def run_server(config: Config) -> int:
+    """Run the server with the brokers that are configured; return the exit code."""
+    return _run(Server(config))
+
+
+def run_up(config: Config, *, demo: bool, lan: bool) -> int:  # noqa: ARG001 - `lan` is in the configuration already
+    """Run everything on this machine; return the exit code.
+
+    A broker of its own runs unless one is configured. Where nobody chose a port for the page, the next free one is
+    taken.
+    """
+    configure_logging(config.log)
+    broker = None
+    if not config.broker_given:
+        broker = BrokerProcess(
+            config.data_path / "broker",
+            port=config.embedded_broker.port,
+            implementation=config.embedded_broker.implementation,
+        )
+        broker.start()  # before anything else, so that the links know its port
+        config = config.with_broker_url(broker.url)
+        if not broker.durable:
+            logger.warning("No mosquitto is installed: the simple broker in use keeps nothing over its restart.")
+    config = config.with_http(_free_http(config.http))
+    return _run(Server(config, broker=broker, demo=demo))
+
+
+def _run(server: Server) -> int:
+    configure_logging(server.config.log)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.end())
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    try:
+        server.start()
+        sys.stdout.write(f"Muster: {server.url}/login?key={server.parts.page_key}\n")
+        sys.stdout.flush()
+        return server.wait()
+    except SupervisionError as error:
+        logger.error("Muster did not start: %s", _root_cause(error))  # noqa: TRY400 - the cause says it all
+        return 1
+    finally:
+        server.stop()
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _running(broker: BrokerProcess | None) -> BrokerProcess:
+    assert broker is not None
+    return broker
+
+
+def _free_http(http: Http) -> Http:
+    """Return the default port, or the next free one behind it; a port that somebody chose is taken as it is."""
+    if http != Http():
+        return http
+    for port in range(http.port, http.port + FREE_PORTS):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((http.host, port))
+            except OSError:
+                continue
+            return Http(host=http.host, port=port)
+    return http
+
+
+def _give_up_process() -> None:
+    """End the process at once: its threads hang, so nothing orderly is left to do."""
+    logger.critical("too many threads hang; the process ends and has to be started anew")
+    os._exit(EXHAUSTED)

@@ -1,0 +1,268 @@
+"""What the HTTP face is given: Muster's parts behind the protocols of `web.face`."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pykka import ActorDeadError, ActorRef
+
+from actors.device_messages import Changed
+from actors.fleet import DeviceView
+from actors.link.messages import Reconnect
+from actors.messages import Deliveries, Delivery, DeviceSnapshot, StoreDeadLetter
+from actors.registry import LoadDeadLetter, MarkReplayed
+from actors.runtime import GuardedFuture
+from actors.storage.queries import FindDeadLetters, FindEvents, FindReadings, FindSensors, Page
+from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
+from supervisor.server.devices import CreateDevice, RemoveDevice
+from supervisor.server.parts import Parts
+from web.face import ConflictError, Filter, Item
+from web.sessions import Credential
+
+PATIENCE = 5.0
+"""Seconds that a request waits for an actor."""
+
+
+class FleetFace:
+    """The roll call: reads come from the fleet's records, changes go to the actors."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def get(self, serial: str) -> DeviceView | None:
+        """Return one device."""
+        return self._parts.fleet.get(serial)
+
+    def page(self, after: str, limit: int, where: Filter) -> tuple[list[DeviceView], str | None]:
+        """Return a page of devices by serial."""
+        return self._parts.fleet.page(after=after, limit=limit, where=where.matches)
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the counts by presence."""
+        return self._parts.fleet.counts()
+
+    def create(self, device: DeviceSnapshot) -> DeviceView:
+        """Declare a device before it speaks."""
+        if not self._ask_devices(lambda future: CreateDevice(device, future)):
+            raise ConflictError(f"the serial {device.serial} exists already")
+        view = self._parts.fleet.get(device.serial)
+        assert view is not None
+        return view
+
+    def patch(self, serial: str, changes: Mapping[str, Any]) -> DeviceView | None:
+        """Change a device through its actor."""
+        if serial not in self._parts.fleet:
+            return None
+        future: GuardedFuture[None] = GuardedFuture()
+        self._parts.devices.tell(serial, Changed(dict(changes), future))
+        try:
+            future.get(timeout=PATIENCE)
+        except LookupError as error:
+            raise ConflictError(f"{serial} is quarantined or stopped; resume it first") from error
+        return self._parts.fleet.get(serial)
+
+    def delete(self, serial: str) -> bool:
+        """Remove a device and all that is kept of it."""
+        return self._ask_devices(lambda future: RemoveDevice(serial, future))
+
+    def _ask_devices(self, message: Callable[[GuardedFuture[bool]], Any]) -> bool:
+        ref = self._parts.services.get("devices")
+        if ref is None:
+            raise ActorDeadError("the devices' supervisor is restarting")
+        future: GuardedFuture[bool] = GuardedFuture()
+        ref.tell(message(future))
+        return bool(future.get(timeout=PATIENCE))
+
+
+class HistoryFace:
+    """The database, read through the readers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._readers = parts.readers
+
+    def readings(
+        self, serial: str, *, metric: str | None, since_us: int | None, until_us: int | None, limit: int, cursor: str
+    ) -> tuple[list[Item], str | None]:
+        """Return readings, newest first; with `metric` only that one of each."""
+        query = FindReadings(serial=serial, since_us=since_us, until_us=until_us, limit=limit, after=cursor or None)
+        items, following = self._page(query)
+        if metric is not None:
+            items = [
+                item | {"measures": {metric: item["measures"][metric]}} for item in items if metric in item["measures"]
+            ]
+        return items, following
+
+    def events(self, serial: str, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return a device's timeline, newest first."""
+        return self._page(FindEvents(serial=serial, limit=limit, after=cursor or None))
+
+    def sensors(self, serial: str) -> list[Item]:
+        """Return the numbers that a device has sent."""
+        return self._page(FindSensors(serial))[0]
+
+    def dead_letters(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return dead letters, newest first."""
+        return self._page(FindDeadLetters(limit=limit, after=cursor or None))
+
+    def _page(self, query: Any) -> tuple[list[Item], str | None]:
+        page: Page = self._readers.ask(query)
+        return page.items, page.cursor
+
+
+class LinksFace:
+    """The links by their boards."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def status(self) -> list[Item]:
+        """Return the state of every link."""
+        return [
+            {
+                "name": status.name,
+                "broker": status.broker,
+                "state": status.state.value,
+                "connected": status.connected,
+                "detail": status.last_error,
+                "since_us": int(status.since * 1_000_000),
+                "protocol": status.protocol,
+                "reconnects": status.reconnects,
+                "unresolved": status.unresolved,
+                "unresolved_bytes": status.unresolved_bytes,
+                "dropped_by_broker": status.dropped_by_broker,
+                "received": board.counters.received,
+                "acknowledged": board.counters.acknowledged,
+                "published": board.counters.published,
+            }
+            for board in self._parts.link_boards.values()
+            for status in (board.status,)
+        ]
+
+    def reconnect(self, name: str) -> None:
+        """Connect a link anew."""
+        if name not in self._parts.link_boards:
+            raise KeyError(name)
+        self._parts.services.tell(name, Reconnect())
+
+
+class SupervisionFace:
+    """The tree, seen and touched by paths from below the root."""
+
+    def __init__(self, root: Callable[[], ActorRef[Any]]) -> None:
+        self._root = root
+
+    def tree(self) -> Item:
+        """Return the tree as it is now."""
+        return _node(TreeView(self._root()).describe())
+
+    def restart(self, path: str) -> None:
+        """Restart a child."""
+        self._act(restart, path)
+
+    def quarantine(self, path: str) -> None:
+        """Park a child."""
+        self._act(quarantine, path)
+
+    def resume(self, path: str) -> None:
+        """Start a parked child again."""
+        self._act(resume, path)
+
+    def _act(self, action: Callable[[ActorRef[Any], str], None], path: str) -> None:
+        root = self._root()
+        full = path if path.startswith("server/") else f"server/{path}"
+        try:
+            action(root, full)
+        except ChildNotFoundError as error:
+            raise KeyError(path) from error
+        except SupervisionError as error:
+            raise ValueError(str(error)) from error
+
+
+def _node(status: dict[str, Any]) -> Item:
+    """Return a node in the face's terms."""
+    mailbox, error = status["mailbox"], status["last_exception"]
+    node: Item = {
+        "path": status["path"],
+        "id": status["id"],
+        "type": status["kind"],
+        "state": status["state"],
+        "restarts": status["restarts"],
+        "mailbox": mailbox["depth"] + mailbox.get("stashed", 0),
+        "mailbox_age": round(mailbox["oldest_age"], 3),
+        "next_restart_in": status["next_restart_in"],
+        "last_exception": None
+        if error is None
+        else {
+            "error": f"{error['type']}: {error['message']}" if error["type"] else error["reason"],
+            "traceback": error["traceback"],
+            "where": error["where"],
+            "at_us": int(error["when"] * 1_000_000),
+        },
+    }
+    if "children" in status:
+        node["children"] = [_node(child) for child in status["children"]]
+        node["counts"] = status["counts"]
+        node["total"] = status["total"]
+        node["restarts_of_children"] = status["restarts_of_children"]
+        node["dead_mail"] = status["dead_mail"]
+        node["breakers"] = status.get("breakers", [])
+    return node
+
+
+class DeadLettersFace:
+    """The way back for dead letters."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def replay(self, letter: int) -> None:
+        """Hand a dead letter to the subscriber of its topic, as if it had just arrived (but as no evidence of life)."""
+        registry = self._parts.services.get("registry")
+        if registry is None:
+            raise ActorDeadError("the registry is restarting")
+        found: StoreDeadLetter | None = registry.ask(LoadDeadLetter(letter), block=True, timeout=PATIENCE)
+        if found is None:
+            raise KeyError(letter)
+        delivery = Delivery(
+            link=found.link,
+            token=0,
+            topic=found.topic,
+            payload=found.payload,
+            qos=found.qos,
+            retain=False,
+            dup=False,
+            live=False,
+            rx_us=found.rx_us,
+            rx_at=self._parts.runtime.clock.monotonic(),
+        )
+        subscriber = "subscriber.pi" if found.topic.startswith("devices/") else "subscriber.site"
+        self._parts.services.tell(subscriber, Deliveries(found.link, [delivery], 0.0))
+        registry.ask(MarkReplayed(letter), block=True, timeout=PATIENCE)
+
+
+class TokensFace:
+    """Who may do what: the token given from outside, and those in the database."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def verify(self, plain: str) -> Credential | None:
+        """Return what a bearer token stands for."""
+        if hmac.compare_digest(plain.encode(), self._parts.admin_token.encode()):
+            return Credential("admin")
+        now_us = int(self._parts.runtime.clock.time() * 1_000_000)
+        identity = self._parts.tokens.verify(plain, now_us)
+        return None if identity is None else Credential(identity.role, identity.serial or None)
+
+
+class PageKeysFace:
+    """The key in the link that `muster up` prints; it opens the page as long as this process lives."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def redeem(self, key: str) -> Credential | None:
+        """Return an operator's credential for our key."""
+        return Credential("admin") if hmac.compare_digest(key.encode(), self._parts.page_key.encode()) else None

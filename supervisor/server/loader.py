@@ -1,0 +1,69 @@
+"""Loads the known devices from the database into the fleet, before their actors are started."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pykka import ActorDeadError, Timeout
+
+from actors.fleet import Fleet
+from actors.messages import DeviceSnapshot
+from actors.registry import LoadDevices
+from actors.runtime import Directory, ThreadedActor
+from actors.storage.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+SLICE = 5_000
+"""Devices asked for at a time."""
+PATIENCE = 30.0
+"""Seconds to wait for one slice."""
+AGAIN_AFTER = 1.0
+"""Seconds until the database is asked again when it was away."""
+
+
+class Load:
+    """To itself: ask for the next slice."""
+
+
+class LoaderActor(ThreadedActor):
+    """Is ready when the fleet is loaded; asks for ever while the database is away, and is done after that."""
+
+    defer_ready = True
+
+    def __init__(self, fleet: Fleet, directory: Directory) -> None:
+        super().__init__()
+        self._fleet = fleet
+        self._directory = directory
+        self._found: list[DeviceSnapshot] = []
+
+    def on_start(self) -> None:
+        """Begin with the first serial; a fleet that is loaded already (this is a restart) is left as it is."""
+        if len(self._fleet):
+            self.ready()
+        else:
+            self.actor_ref.tell(Load())
+
+    def on_receive(self, message: Any) -> None:
+        """Ask for the next slice, or wait a little if nobody answers."""
+        assert isinstance(message, Load), message
+        after = self._found[-1].serial if self._found else ""
+        registry = self._directory.get("registry")
+        try:
+            if registry is None:
+                raise ActorDeadError("the registry is not there")
+            devices: list[DeviceSnapshot] = registry.ask(LoadDevices(after, SLICE), block=True, timeout=PATIENCE)
+        except (ActorDeadError, Timeout, StoreUnavailable) as error:
+            logger.warning("The fleet cannot be loaded yet: %s", error)
+            self.actor_inbox.wait(AGAIN_AFTER)
+            self.actor_ref.tell(Load())
+            return
+        self._found += devices
+        if len(devices) == SLICE:
+            self.actor_ref.tell(Load())
+            return
+        self._fleet.load(self._found)
+        logger.info("%d known devices", len(self._found))
+        self._found = []
+        self.ready()

@@ -1,0 +1,107 @@
+"""`/metrics`: read from the boards and counters when it is asked for; nothing is counted twice, nobody is slowed down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from supervisor.server.parts import Parts
+
+Health = Callable[[], dict[str, Any]]
+
+
+class MusterCollector(Collector):
+    """Muster's own figures; labels are bounded (links, reasons, states), never a label per device."""
+
+    def __init__(self, parts: Parts, health: Health) -> None:
+        self._parts = parts
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        health = self._health()
+        yield from self._fleet(health)
+        yield from self._links()
+        yield from self._registry()
+        yield from self._messages()
+        yield from self._actors(health)
+
+    def _fleet(self, health: dict[str, Any]) -> Iterator[Metric]:
+        devices = GaugeMetricFamily("muster_devices", "Known devices by presence.", labels=["presence"])
+        for presence in ("online", "offline", "unknown"):
+            devices.add_metric([presence], health["devices"][presence])
+        yield devices
+        yield GaugeMetricFamily("muster_up", "1 while the server can serve.", value=health["status"] != "failing")
+
+    def _links(self) -> Iterator[Metric]:
+        connected = GaugeMetricFamily(
+            "muster_link_connected", "1 while every subscription of a link is acknowledged.", labels=["link"]
+        )
+        waiting = GaugeMetricFamily(
+            "muster_link_unresolved", "Deliveries that are not acknowledged yet.", labels=["link"]
+        )
+        dropped = GaugeMetricFamily(
+            "muster_broker_dropped_messages", "Messages that the broker says it dropped, all clients.", labels=["link"]
+        )
+        events = CounterMetricFamily("muster_link_messages", "What a link has counted.", labels=["link", "event"])
+        for name, board in self._parts.link_boards.items():
+            connected.add_metric([name], board.status.connected)
+            waiting.add_metric([name], board.status.unresolved)
+            dropped.add_metric([name], board.status.dropped_by_broker)
+            for counter in fields(board.counters):
+                events.add_metric([name, counter.name], getattr(board.counters, counter.name))
+        yield from (connected, waiting, dropped, events)
+
+    def _registry(self) -> Iterator[Metric]:
+        board = self._parts.registry_board
+        yield GaugeMetricFamily("muster_database_up", "1 while the database answers.", value=board.status.ok)
+        yield GaugeMetricFamily("muster_registry_pending", "Writes that wait for a commit.", value=board.status.pending)
+        yield GaugeMetricFamily(
+            "muster_registry_oldest_seconds",
+            "Age of the oldest write that waits.",
+            value=board.status.oldest_age_s(self._parts.runtime.clock.monotonic()),
+        )
+        totals = CounterMetricFamily("muster_registry", "What the writer has done.", labels=["event"])
+        for name in ("commits", "rows", "duplicates", "dropped", "retries", "effect_errors"):
+            totals.add_metric([name], getattr(board.counters, name))
+        yield totals
+
+    def _messages(self) -> Iterator[Metric]:
+        received = CounterMetricFamily("muster_messages", "Messages decoded, by verb.", labels=["verb"])
+        for verb, count in self._parts.intake.counts.items():
+            received.add_metric([verb], count)
+        yield received
+        dead = CounterMetricFamily("muster_dead_letters", "Messages refused, by reason.", labels=["reason"])
+        reasons = self._parts.desk.by_reason + self._parts.registry_board.counters.dead_letters_by_reason
+        own = self._parts.desk.by_reason
+        for reason in reasons:
+            # The writer counts what the desk sent it too; what only the writer refuses is not at the desk.
+            dead.add_metric([reason], own[reason] or reasons[reason])
+        yield dead
+
+    def _actors(self, health: dict[str, Any]) -> Iterator[Metric]:
+        actors = health["actors"]
+        yield GaugeMetricFamily("muster_actors_alive", "Actors that run.", value=actors["alive"])
+        yield CounterMetricFamily("muster_actor_restarts", "Restarts of actors.", value=actors["restarts"])
+        yield GaugeMetricFamily("muster_actors_quarantined", "Parked actors.", value=actors["quarantined"])
+        runtime = self._parts.runtime
+        yield GaugeMetricFamily(
+            "muster_dispatcher_backlog", "Mailboxes that wait for their turn.", value=runtime.dispatcher.backlog()
+        )
+        yield GaugeMetricFamily(
+            "muster_abandoned_threads", "Threads given up that still hang.", value=runtime.watchdog.count_abandoned()
+        )
+
+
+def make_metrics(parts: Parts, health: Health) -> Callable[[], bytes]:
+    """Return a function that gives all metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(MusterCollector(parts, health))
+    return lambda: generate_latest(registry)

@@ -1,0 +1,162 @@
+"""Everything the server's actors share: made once, outliving every actor, passed to the tree."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from actors.dead_letters import DeadLetterDesk
+from actors.device import World
+from actors.events import EventRing
+from actors.fleet import DeviceView, Fleet
+from actors.link.intake import Route
+from actors.link.options import BrokerOptions
+from actors.link.status import LinkBoard
+from actors.messages import StoreEvent
+from actors.presence import OfflineAfter
+from actors.reader import Readers
+from actors.registry import RegistryBoard
+from actors.runtime import Directory, Runtime
+from actors.sight import BrokerSight, Sight
+from actors.storage.queries import FindToken
+from actors.storage.tokens import TokenBook
+from actors.subscriber import Intake
+from actors.topics import BOUND_CONTROL, BOUND_DATA, SHARED_CONTROL, site_control, site_data
+from actors.writes import Outgoing
+from supervisor.server.settings import Broker, Config
+from web.render import device_json, rfc3339
+
+logger = logging.getLogger(__name__)
+
+READERS = ("reader.0", "reader.1")
+
+
+class Parts:
+    """Made in the order in which each needs the ones before."""
+
+    def __init__(self, config: Config, runtime: Runtime, instance_id: str) -> None:
+        self.config = config
+        self.runtime = runtime
+        self.instance_id = instance_id
+        self.services = Directory()
+        self.devices = Directory()
+        self.ring = EventRing()
+        now = runtime.clock.monotonic()
+        self.sights = {broker.name: BrokerSight(broker.name, now) for broker in config.brokers}
+        self.fleet = Fleet(runtime.clock, self.sights, offline_policy(config))
+        self.outgoing = Outgoing(self.services)
+        self.desk = DeadLetterDesk(runtime.clock, self.outgoing, self.services)
+        self.registry_board = RegistryBoard()
+        self.link_boards = {link: LinkBoard.of(link) for link in self.link_names()}
+        self.world = World(runtime, self.fleet, self.outgoing, self.services, self.show)
+        self.intake = Intake(
+            devices=self.devices,
+            services=self.services,
+            desk=self.desk,
+            sights={sight.name: sight for sight in self._each_sight()},
+            zone=ZoneInfo(config.timezone),
+            shared_topics=config.shared_topics,
+        )
+        self.readers = Readers(self.services, READERS)
+        self.tokens = TokenBook(lambda digest: self.readers.ask(FindToken(digest)), runtime.clock.monotonic)
+        self.page_key = secrets.token_urlsafe(24)
+        self.admin_token = config.api_token or secrets.token_urlsafe(32)
+        self.enrolment_key = config.enrolment_key or secrets.token_urlsafe(24)
+        for sight in self._each_sight():
+            sight.on_change = self._sight_changed
+        runtime.timers.on_late = self._overslept
+
+    def link_names(self) -> list[str]:
+        """Return the names of all links, brokers in order of configuration."""
+        return [f"{broker.name}.{kind}" for broker in self.config.brokers for kind in ("control", "data")]
+
+    def data_links(self) -> list[str]:
+        """Return the names of the data links."""
+        return [f"{broker.name}.data" for broker in self.config.brokers]
+
+    def control_routes(self) -> tuple[Route, ...]:
+        """Return what control links subscribe."""
+        pi = (SHARED_CONTROL + BOUND_CONTROL) if self.config.primary else ()
+        return self._routes(pi, site_control(self._sites()))
+
+    def data_routes(self) -> tuple[Route, ...]:
+        """Return what data links subscribe."""
+        return self._routes(BOUND_DATA if self.config.primary else (), site_data(self._sites()))
+
+    def _routes(self, pi: tuple[str, ...], site: tuple[str, ...]) -> tuple[Route, ...]:
+        routes = (Route(pi, "subscriber.pi"), Route(site, "subscriber.site"))
+        return tuple(route for route in routes if route.filters)
+
+    def _sites(self) -> list[str] | None:
+        return None if self.config.sites == "all" else list(self.config.sites)
+
+    def _each_sight(self) -> list[Sight]:
+        return [sight for pair in self.sights.values() for sight in (pair.control, pair.data)]
+
+    # Live events
+
+    def show(self, view: DeviceView, facts: bool) -> None:
+        """Put a device's change on the ring: all of it, or only its presence."""
+        if facts:
+            self.ring.publish("device", view.snapshot.serial, device_json(view))
+            return
+        body = {
+            "serial": view.snapshot.serial,
+            "presence": view.presence,
+            "reason": view.reason,
+            "since": rfc3339(view.since_us),
+            "last_seen": rfc3339(view.last_seen_us),
+            "flapping": view.flapping,
+        }
+        self.ring.publish("presence", view.snapshot.serial, body)
+
+    def _sight_changed(self, sight: Sight) -> None:
+        """Note one event for the whole fleet, however many devices it hides."""
+        self.ring.publish("sight", sight.name, {"link": sight.name, "sees": not sight.blind})
+        kind = "blind" if sight.blind else "sight"
+        now_us = int(self.runtime.clock.time() * 1_000_000)
+        self.services.tell("notary", StoreEvent(kind, "", now_us, msgspec.json.encode({"link": sight.name}).decode()))
+
+    def _overslept(self, seconds: float) -> None:
+        """Count the time in which this process was stopped as blindness: silence in it proves nothing."""
+        logger.warning("this process was stopped for %.1f s; no device is judged by that time", seconds)
+        now = self.runtime.clock.monotonic()
+        for sight in self._each_sight():
+            sight.slept(now)
+
+
+def offline_policy(config: Config) -> OfflineAfter:
+    """Return the policy of `offline_after` that the configuration asks for."""
+    special = config.offline_after_for
+    return OfflineAfter(
+        everywhere=config.offline_after,
+        devices=dict(special.device),
+        kinds={str(kind): seconds for kind, seconds in special.kind.items()},
+        types=dict(special.type),
+        sites=dict(special.site),
+    )
+
+
+def link_options(broker: Broker) -> BrokerOptions:
+    """Return how a link connects to a configured broker."""
+    return BrokerOptions(
+        name=broker.name,
+        host=broker.host,
+        port=broker.port,
+        username=broker.username,
+        password=broker.password,
+        tls=broker.uses_tls,
+        ca_file=broker.tls.ca,
+        cert_file=broker.tls.cert,
+        key_file=broker.tls.key,
+        keepalive=broker.keepalive,
+    )
+
+
+def filters_file(config: Config, broker: Broker) -> Path:
+    """Return where a data link remembers the filters of its session."""
+    return config.data_path / "links" / f"{broker.name}.json"

@@ -1,0 +1,206 @@
+"""The server's tree, one literal: started from top to bottom, stopped from bottom to top."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from pykka import Actor, ActorDeadError
+
+from actors.link.control import ControlLink
+from actors.link.data import DataLink
+from actors.messages import Deliveries
+from actors.notary import Notary
+from actors.presence import DerivedPresence
+from actors.reader import ReaderActor
+from actors.registry import RegistryActor
+from actors.resolver import LocalSteps, ResolverActor
+from actors.runtime import Undelivered
+from actors.subscriber import PiSubscriber, SiteSubscriber
+from actors.writes import Batcher
+from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
+from supervisor.server.devices import DeviceSupervisor
+from supervisor.server.loader import LoaderActor
+from supervisor.server.parts import READERS, Parts, filters_file, link_options
+from supervisor.server.presence import ServerPresence
+from supervisor.server.settings import Broker
+
+logger = logging.getLogger(__name__)
+
+GIVE_UP = Intensity(restarts=20, within=60.0)
+"""Restarts of the server's own actors after which the process starts anew."""
+QUICK = BackoffPolicy(base=0.05, cap=5.0)
+
+Start = Callable[[], Actor]
+
+
+def server_tree(
+    parts: Parts, presence: ServerPresence, http: Start, *, before: tuple[ChildSpec, ...], after: tuple[ChildSpec, ...]
+) -> Supervisor:
+    """Return the tree, not yet started.
+
+    Args:
+        parts: what the actors share.
+        presence: what the control links say of the server.
+        http: builds the HTTP face.
+        before: what must run first (the embedded broker).
+        after: what runs last (the demo).
+
+    """
+    url = parts.config.database.url
+    tree = Supervisor(
+        runtime=parts.runtime,
+        name="server",
+        intensity=GIVE_UP,
+        backoff=QUICK,
+        directory=parts.services,
+        on_dead_letter=lambda mail: bury(parts, mail),
+        children=(
+            *before,
+            ChildSpec("registry", lambda: registry(parts, url), shutdown=15.0, hang_after=60.0),
+            ChildSpec("batcher", lambda: Batcher(parts.outgoing)),
+            ChildSpec("notary", lambda: Notary(parts.outgoing)),
+            ChildSpec("readers", lambda: group(parts, *(reader(name, url) for name in READERS))),
+            ChildSpec("http", http, shutdown=10.0),
+            ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services), hang_after=60.0),
+            ChildSpec("devices", lambda: device_supervisor(parts), hang_after=60.0),
+            ChildSpec("subscribers", lambda: group(parts, *subscribers(parts))),
+            ChildSpec("links", lambda: group(parts, *links(parts, presence))),
+            ChildSpec("resolver", lambda: resolver(parts), shutdown=1.0, hang_after=20.0),
+            *after,
+        ),
+    )
+    parts.services.fallback = lambda name, message: to_supervisor(parts, tree, name, message)
+    parts.devices.fallback = lambda serial, message: parts.services.tell("devices", Undelivered(serial, message))
+    return tree
+
+
+def group(parts: Parts, *children: ChildSpec) -> Supervisor:
+    """Return a supervisor of services that find each other by name."""
+    return Supervisor(
+        runtime=parts.runtime,
+        children=children,
+        intensity=GIVE_UP,
+        backoff=QUICK,
+        directory=parts.services,
+        on_dead_letter=lambda mail: bury(parts, mail),
+    )
+
+
+def registry(parts: Parts, url: str) -> RegistryActor:
+    """Return the writer."""
+    return RegistryActor(url, parts.services, parts.runtime, board=parts.registry_board, links=parts.data_links())
+
+
+def reader(name: str, url: str) -> ChildSpec:
+    """Return one reader."""
+    return ChildSpec(name, lambda: ReaderActor(url), hang_after=10.0)
+
+
+def device_supervisor(parts: Parts) -> DeviceSupervisor:
+    """Return the supervisor of all devices."""
+    return DeviceSupervisor(
+        world=parts.world, desk=parts.desk, devices=parts.devices, on_dead_letter=lambda mail: bury(parts, mail)
+    )
+
+
+def subscribers(parts: Parts) -> list[ChildSpec]:
+    """Return a subscriber for each family of topics."""
+    return [
+        ChildSpec(name, lambda make=make, name=name: make(name, parts.intake, data_links=parts.data_links()))
+        for name, make in (("subscriber.pi", PiSubscriber), ("subscriber.site", SiteSubscriber))
+    ]
+
+
+def links(parts: Parts, presence: ServerPresence) -> list[ChildSpec]:
+    """Return the pair of links of each broker."""
+    return [
+        spec
+        for broker in parts.config.brokers
+        for spec in (
+            ChildSpec(f"{broker.name}.control", lambda b=broker: control_link(parts, b, presence), hang_after=30.0),
+            ChildSpec(f"{broker.name}.data", lambda b=broker: data_link(parts, b), hang_after=30.0),
+        )
+    ]
+
+
+def control_link(parts: Parts, broker: Broker, presence: ServerPresence) -> ControlLink:
+    """Return the link of presence and publishing."""
+    speaks = parts.config.primary
+    return ControlLink(
+        will=presence.will() if speaks else None,
+        greet=presence.greet if speaks else lambda _first: [],
+        farewell=presence.farewell if speaks else list,
+        name=f"{broker.name}.control",
+        client_id=f"{broker.client_id or f'muster-{parts.instance_id}'}-control",
+        options=link_options(broker),
+        routes=parts.control_routes(),
+        directory=parts.services,
+        clock=parts.runtime.clock,
+        sight=parts.sights[broker.name].control,
+        board=parts.link_boards[f"{broker.name}.control"],
+    )
+
+
+def data_link(parts: Parts, broker: Broker) -> DataLink:
+    """Return the link of data."""
+    return DataLink(
+        filters_file=filters_file(parts.config, broker),
+        limit_bytes=parts.config.limits.unresolved_bytes,
+        name=f"{broker.name}.data",
+        client_id=f"{broker.client_id or f'muster-{parts.instance_id}'}-data",
+        options=link_options(broker),
+        routes=parts.data_routes(),
+        directory=parts.services,
+        clock=parts.runtime.clock,
+        sight=parts.sights[broker.name].data,
+        board=parts.link_boards[f"{broker.name}.data"],
+    )
+
+
+def resolver(parts: Parts) -> ResolverActor:
+    """Return the actor that looks for devices that are not online."""
+    return ResolverActor(
+        roll=lambda: [record.snapshot for record in parts.fleet],
+        presence=lambda device: presence_of(parts, device.serial),
+        steps=LocalSteps(),
+        clock=parts.runtime.clock,
+    )
+
+
+def presence_of(parts: Parts, serial: str) -> DerivedPresence:
+    """Return the presence of a device as it may be shown now."""
+    view = parts.fleet.get(serial)
+    return view.presence if view is not None else "offline"
+
+
+OWNERS = (("subscriber.", "subscribers"), ("reader.", "readers"), (".control", "links"), (".data", "links"))
+"""Which supervisor keeps the mail of a service that is not there, by a part of its name; the top one for all others."""
+
+
+def to_supervisor(parts: Parts, tree: Supervisor, name: str, message: object) -> None:
+    """Hand a message for a service that is down to its supervisor, which keeps it for the next incarnation."""
+    undelivered = Undelivered(name, message)
+    owner = next((owner for part, owner in OWNERS if part in name), None)
+    ref = parts.services.get(owner) if owner is not None else None
+    try:
+        if ref is not None:
+            ref.tell(undelivered)
+            return
+    except ActorDeadError:
+        pass
+    wrapped = undelivered if owner is None else Undelivered(owner, undelivered)
+    try:
+        tree.actor_ref.tell(wrapped)
+    except ActorDeadError:
+        # The process is ending. What came with a token was not acknowledged and will be delivered again.
+        parts.services.undelivered += 1
+
+
+def bury(parts: Parts, mail: DeadMail) -> None:
+    """Dead-letter deliveries that crashed their subscriber; log whatever else nobody will handle."""
+    if isinstance(mail.message, Deliveries) and mail.reason == "crashed_twice":
+        for delivery in mail.message.items:
+            parts.desk.refuse(delivery, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
+    else:
+        logger.warning("%s: not handled (%s): %.200r", mail.child_path, mail.reason, mail.message)

@@ -1,0 +1,166 @@
+"""The control link against a real Mosquitto: it carries the server's presence and never waits."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from actors.link.link import LinkMailbox
+from actors.link.messages import PauseReading, Publish, Reconnect
+from actors.runtime import Exit, ExitReason
+from tests.link.rig import Recorder, Rig, running
+from tests.support.mqtt import Device
+from tests.support.wait import eventually
+
+
+@pytest.fixture
+def rig(mosquitto, tmp_path):
+    with running(Rig(mosquitto.url, tmp_path, kind="control")) as rig:
+        yield rig.until("subscribed")
+
+
+@pytest.fixture
+def device(mosquitto):
+    with Device(mosquitto.url) as device:
+        yield device
+
+
+def test_a_message_arrives_live_and_without_a_token(rig, device):
+    device.publish("t/1", b"one", qos=1)
+    (item,) = rig.wait_items(1)
+    assert (item.qos, item.token, item.live, item.retain) == (0, 0, True, False)
+
+
+def test_a_retained_message_is_not_evidence_of_life(mosquitto, tmp_path, device):
+    device.publish("t/kept", b"old", retain=True)
+    with running(Rig(mosquitto.url, tmp_path, kind="control")) as rig:
+        (item,) = rig.wait_items(1)
+        assert (item.retain, item.live) == (True, False)
+
+
+def test_the_server_greets_on_every_connection_and_says_goodbye(mosquitto, tmp_path, device):
+    device.subscribe("server/discovery")
+    with running(Rig(mosquitto.url, tmp_path, kind="control")) as rig:
+        assert device.next().payload == b"online"
+        rig.ref.tell(Reconnect())
+        assert device.next().payload == b"online"
+    assert device.next().payload == b"goodbye"
+    assert rig.greetings == [True, False]
+    assert rig.state == "stopped"
+
+
+def test_a_killed_link_is_announced_by_its_will(rig, device):
+    device.subscribe("server/discovery")
+    assert device.next().payload == b"online"
+    rig.runtime.kill(rig.ref)
+    assert device.next().payload == b"offline"
+
+
+def test_a_dead_broker_is_noticed_and_presence_is_published_again(mosquitto, rig):
+    mosquitto.kill()
+    eventually(lambda: rig.sight.changes == ["regained", "lost"], what="blindness")
+    eventually(lambda: rig.board.status.last_error, what="an error to show")
+    mosquitto.start()
+    rig.until("subscribed")
+    with Device(mosquitto.url) as device:
+        device.subscribe("server/discovery")
+        assert device.next().payload == b"online"
+        device.publish("t/1", b"seen again")
+        rig.wait_items(1)
+    assert rig.sight.changes == ["regained", "lost", "regained"]
+    assert rig.board.status.last_error == ""
+
+
+def test_publications_wait_for_the_broker_with_qos_1_and_are_dropped_with_qos_0(mosquitto, rig):
+    mosquitto.stop()
+    eventually(lambda: rig.sight.changes[-1] == "lost", what="blindness")
+    rig.ref.tell(Publish("out/0", b"gone"))
+    rig.ref.tell(Publish("out/1", b"kept", qos=1, retain=True))
+    rig.ref.tell(Publish("out/2", b"too late", qos=1, retain=True, expiry=0.01))
+    eventually(lambda: rig.counters.publish_link_down == 1, what="the dropped one")
+    mosquitto.start()
+    rig.until("subscribed")
+    with Device(mosquitto.url) as device:
+        device.subscribe("out/#")
+        assert device.next().topic == "out/1"
+        eventually(lambda: rig.counters.publish_expired == 1, what="the expired one")
+        assert [message.topic for message in device.received] == ["out/1"]
+
+
+def test_a_publication_carries_its_expiry_to_the_broker(rig, device):
+    device.subscribe("out/#")
+    rig.ref.tell(Publish("out/1", b"x", qos=1, expiry=90.0))
+    assert 80 <= device.next().properties.MessageExpiryInterval <= 90
+
+
+def test_a_topic_with_wildcards_is_refused_without_harm(rig, device):
+    device.subscribe("out/#")
+    rig.ref.tell(Publish("out/#", b"x", qos=1))
+    rig.ref.tell(Publish("out/1", b"y", qos=1))
+    assert device.next().topic == "out/1"
+    assert rig.counters.publish_invalid == 1
+
+
+def test_a_payload_beyond_the_brokers_limit_does_not_cost_the_connection(tmp_path):
+    from tests.support.mosquitto import Mosquitto
+
+    with Mosquitto(config=["max_packet_size 1000"]) as broker, running(Rig(broker.url, tmp_path, kind="control")) as rig:
+        rig.until("subscribed")
+        rig.ref.tell(Publish("out/big", b"x" * 2000, qos=1))
+        eventually(lambda: rig.counters.publish_invalid == 1, what="the refusal")
+        assert rig.counters.connections == 1
+
+
+def test_the_brokers_count_of_dropped_messages_is_watched(rig, device):
+    for count in (b"5", b"8", b"not a number", b"2"):
+        rig.actor.handle_own([("$SYS/broker/publish/messages/dropped", count, 0, False, False, 0)])
+    eventually(lambda: rig.board.status.dropped_by_broker == 5, what="3 before and 2 after the broker's restart")
+
+
+def test_a_message_the_link_does_not_understand_is_counted_and_harmless(rig, device):
+    rig.ref.tell("nonsense")
+    rig.ref.tell(PauseReading())
+    eventually(lambda: rig.counters.unexpected == 2, what="the count")
+    device.publish("t/1", b"still here")
+    rig.wait_items(1)
+
+
+def test_a_crash_is_told_with_what_was_not_published_and_leaves_no_socket(mosquitto, tmp_path, device):
+    monitor = Recorder()
+    rig = Rig(mosquitto.url, tmp_path, kind="control")
+    rig.start(monitor=monitor)
+    rig.until("subscribed")
+    mosquitto.stop()
+    eventually(lambda: rig.sight.changes[-1] == "lost", what="blindness")
+    rig.ref.tell(Publish("out/1", b"kept", qos=1))
+    eventually(lambda: not rig.actor._publisher.idle, what="the queue")
+    rig.actor.each_round = lambda _now: 1 / 0
+    (end,) = eventually(lambda: [item for item in monitor.told if isinstance(item, Exit)], what="the end")
+    assert end.reason is ExitReason.CRASHED
+    assert isinstance(end.error, ZeroDivisionError)
+    assert [envelope.message.topic for envelope in end.pending] == ["out/1"]
+    assert rig.state == "backing_off"
+
+
+def test_a_severed_link_connects_anew(rig):
+    rig.actor.sever()
+    eventually(lambda: rig.counters.connections == 2, what="the second connection")
+    rig.until("subscribed")
+
+
+def test_an_empty_mailbox_ends_the_turn_and_forgets_the_last_message():
+    from actors.link.link import MailboxEmptyError
+
+    inbox = LinkMailbox()
+    inbox.budget = 1
+    with pytest.raises(MailboxEmptyError):
+        inbox.get()
+    assert inbox.current is None
+
+
+def test_repeated_failures_are_logged_once(tmp_path, caplog, mosquitto):
+    mosquitto.stop()
+    with caplog.at_level(logging.WARNING), running(Rig(mosquitto.url, tmp_path, kind="control")) as rig:
+        eventually(lambda: rig.actor._connection._failures >= 3, what="three failures")
+    assert sum("cannot connect" in record.message for record in caplog.records) == 1

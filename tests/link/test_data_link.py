@@ -1,0 +1,232 @@
+"""The data link against a real Mosquitto: nothing is acknowledged before it is settled, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from actors.link.messages import PauseReading, Publish, Reconnect, Replay, ResumeReading
+from actors.messages import Settled, StoreDeadLetter
+from tests.link.rig import Rig, running
+from tests.support.mqtt import Device
+from tests.support.wait import eventually
+
+
+@pytest.fixture
+def rig(mosquitto, tmp_path):
+    with running(Rig(mosquitto.url, tmp_path, kind="data")) as rig:
+        rig.until_live()
+        yield rig
+
+
+@pytest.fixture
+def device(mosquitto):
+    with Device(mosquitto.url) as device:
+        yield device
+
+
+def test_a_message_is_delivered_with_all_its_fields(rig, device):
+    device.publish("t/1", b"one", qos=1)
+    (item,) = rig.wait_items(1)
+    assert (item.link, item.topic, item.payload) == ("local.data", "t/1", b"one")
+    assert (item.qos, item.retain, item.dup, item.live) == (1, False, False, True)
+    assert item.token & 0xFFFF
+    assert item.token >> 16 == rig.actor._connection.epoch
+
+
+def test_an_acknowledged_message_does_not_come_again(mosquitto, tmp_path, rig, device):
+    device.publish("t/1", b"one")
+    rig.settle(rig.wait_items(1))
+    eventually(lambda: rig.counters.acknowledged, what="the acknowledgement")
+    rig.ref.tell(Reconnect())
+    eventually(lambda: rig.counters.connections == 2, what="the second connection")
+    rig.until_live()
+    device.publish("t/2", b"two")
+    eventually(lambda: b"two" in rig.subscriber.payloads, what="the second message")
+    assert rig.subscriber.payloads == [b"one", b"two"]
+
+
+def test_a_killed_link_gets_what_was_not_settled_again_with_dup_set(rig, device):
+    device.publish("t/1", b"one")
+    (first,) = rig.wait_items(1)
+    rig.runtime.kill(rig.ref)
+    rig.start()
+    _, again = rig.wait_items(2)
+    assert (again.payload, again.dup, again.live) == (b"one", True, False)
+    assert again.token != first.token
+
+
+def test_a_settlement_of_an_earlier_connection_acknowledges_nothing(rig, device):
+    device.publish("t/1", b"one")
+    (first,) = rig.wait_items(1)
+    rig.ref.tell(Reconnect())
+    rig.wait_items(2)
+    rig.settle([first])
+    eventually(lambda: rig.counters.settled_void, what="the void settlement")
+    assert rig.counters.acknowledged == 0
+    assert rig.counters.voided == 1
+
+
+def test_a_retained_message_is_not_live(mosquitto, tmp_path, device):
+    device.publish("t/kept", b"old", retain=True)
+    with running(Rig(mosquitto.url, tmp_path, kind="data")) as rig:
+        (item,) = rig.wait_items(1)
+        assert (item.retain, item.live) == (True, False)
+
+
+def test_a_resumed_session_gets_no_retained_message_again(rig, device):
+    device.publish("t/kept", b"old", retain=True)
+    rig.settle(rig.wait_items(1))
+    eventually(lambda: rig.counters.acknowledged, what="the acknowledgement")
+    rig.ref.tell(Reconnect())
+    eventually(lambda: rig.counters.connections == 2, what="the second connection")
+    rig.until_live()
+    assert len(rig.subscriber.items) == 1
+
+
+def test_a_backlog_is_not_live_until_the_marker_has_come_back(mosquitto, tmp_path, device):
+    rig = Rig(mosquitto.url, tmp_path, kind="data")
+    with running(rig):
+        rig.until_live()
+    for number in range(50):
+        device.publish(f"t/{number}", b"late")
+    with running(rig):
+        rig.until_live()
+        device.publish("t/now", b"fresh")
+        items = rig.wait_items(51)
+        assert [item.live for item in items] == [False] * 50 + [True]
+
+
+def test_a_dead_broker_is_noticed_and_the_link_returns_with_its_session(mosquitto, rig, device):
+    mosquitto.stop()
+    eventually(lambda: rig.sight.changes[-1] == "lost", what="blindness")
+    mosquitto.start()
+    rig.until_live()
+    assert rig.sight.changes == ["regained", "lost", "regained"]
+    assert rig.board.status.reconnects == 1
+    with Device(mosquitto.url) as other:
+        other.publish("t/after", b"back")
+    rig.wait_items(1)
+
+
+def test_the_link_stops_reading_when_its_ledger_is_full_and_resumes(mosquitto, tmp_path, device):
+    rig = Rig(mosquitto.url, tmp_path, kind="data", limit_bytes=20_000)
+    with running(rig):
+        rig.until_live()
+        for number in range(40):
+            device.publish(f"t/{number}", b"x" * 2000)
+        rig.until("paused")
+        assert rig.sight.changes == ["regained", "lost"]
+        settled = 0
+        while settled < 40:
+            items = rig.wait_items(settled + 1)
+            rig.settle(items[settled:])
+            settled = len(items)
+        rig.until_live()
+        assert [item.topic for item in rig.subscriber.items] == [f"t/{number}" for number in range(40)]
+        assert rig.counters.pauses >= 1
+        eventually(lambda: rig.counters.acknowledged == 40, what="all acknowledgements")
+
+
+def test_an_operator_pauses_and_resumes_reading(rig, device):
+    rig.ref.tell(PauseReading())
+    rig.until("paused")
+    device.publish("t/1", b"while paused")
+    rig.ref.tell(ResumeReading())
+    (item,) = rig.wait_items(1)
+    assert not item.live
+    rig.until_live()
+    assert rig.sight.changes == ["regained", "lost", "regained"]
+
+
+def test_a_link_paused_by_an_operator_can_still_reconnect(mosquitto, rig):
+    rig.ref.tell(PauseReading())
+    rig.until("paused")
+    rig.ref.tell(Reconnect())
+    eventually(lambda: rig.counters.connections == 2, what="the second connection")
+    rig.until("paused")
+
+
+def test_settlements_are_acknowledged_while_paused(rig, device):
+    device.publish("t/1", b"one")
+    items = rig.wait_items(1)
+    rig.ref.tell(PauseReading())
+    rig.until("paused")
+    rig.settle(items)
+    eventually(lambda: rig.counters.acknowledged == 1, what="the acknowledgement")
+
+
+def test_a_replay_tells_what_is_unresolved_in_order(rig, device):
+    for number in range(5):
+        device.publish(f"t/{number}", b"x")
+    items = rig.wait_items(5)
+    rig.settle([items[1], items[3]])
+    rig.ref.tell(Replay("somebody else"))
+    rig.ref.tell(Replay("sub"))
+    again = rig.wait_items(8)[5:]
+    assert again == [items[0], items[2], items[4]]
+
+
+def test_what_nothing_settles_is_dead_lettered_as_stuck_and_then_acknowledged(mosquitto, tmp_path, device):
+    rig = Rig(mosquitto.url, tmp_path, kind="data", stuck_after=0.2)
+    with running(rig):
+        rig.until_live()
+        device.publish("t/1", b"forgotten")
+        (item,) = rig.wait_items(1)
+        (letter,) = eventually(lambda: rig.registry.dead_letters, what="the dead letter")
+        assert isinstance(letter, StoreDeadLetter)
+        assert (letter.reason, letter.token, letter.payload) == ("stuck", item.token, b"forgotten")
+        rig.ref.tell(Settled([letter.token]))
+        eventually(lambda: rig.counters.acknowledged == 1, what="the acknowledgement")
+
+
+def test_filters_no_longer_wanted_are_unsubscribed_and_their_backlog_is_dead_lettered(mosquitto, tmp_path, device):
+    with running(Rig(mosquitto.url, tmp_path, kind="data", filters=("t/#", "old/#"))) as before:
+        before.until_live()
+    device.publish("old/1", b"nobody wants me")
+    rig = Rig(mosquitto.url, tmp_path, kind="data", filters=("t/#",))
+    with running(rig):
+        rig.until_live()
+        (letter,) = eventually(lambda: rig.registry.dead_letters, what="the dead letter")
+        assert (letter.reason, letter.topic) == ("unrouted", "old/1")
+        rig.ref.tell(Settled([letter.token]))
+        eventually(
+            lambda: json.loads(rig.filters_file.read_text()) == ["server/markers/muster-test-data", "t/#"],
+            what="the remembered filters",
+        )
+        device.publish("old/2", b"unsubscribed")
+        device.publish("t/1", b"wanted")
+        rig.wait_items(1)
+        assert rig.counters.unrouted == 1
+
+
+def test_an_empty_batch_tells_the_watermark_although_nothing_arrives(rig):
+    seen = len(rig.subscriber.told)
+    eventually(lambda: len(rig.subscriber.told) >= seen + 3, what="watermarks")
+    marks = [message.handled_until_at for message in rig.subscriber.told[seen:]]
+    assert marks == sorted(marks)
+    assert marks[-1] > marks[0]
+
+
+def test_thousands_of_messages_arrive_in_batches_in_order_and_are_acknowledged(rig, device):
+    for number in range(3000):
+        device.client.publish("t/n", str(number), 1)
+    items = rig.wait_items(3000, timeout=20)
+    assert [int(item.payload) for item in items] == list(range(3000))
+    rig.settle(items)
+    eventually(lambda: rig.counters.acknowledged == 3000, what="all acknowledgements")
+    eventually(lambda: rig.board.status.unresolved == 0, what="an empty ledger")
+    rxs = [item.rx_us for item in items]
+    assert all(a < b for a, b in zip(rxs, rxs[1:], strict=False))
+
+
+def test_a_large_message_arrives_whole(rig, device):
+    device.publish("t/big", bytes(range(256)) * 8192)
+    assert rig.wait_items(1)[0].payload == bytes(range(256)) * 8192
+
+
+def test_publications_go_out_through_a_data_link_too(rig, device):
+    device.subscribe("out/#")
+    rig.ref.tell(Publish("out/1", b"hello", qos=1))
+    assert device.next("out/#").payload == b"hello"

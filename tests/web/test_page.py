@@ -1,0 +1,213 @@
+"""The page in a real browser, on a real server, over fakes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from actors.runtime import Runtime
+from tests.support.wait import eventually
+from tests.web.fakes import make_face, view
+from web.server import HttpActor, HttpSettings
+
+NOW = int(time.time() * 1e6)
+
+
+class Site:
+    def __init__(self, runtime):
+        self.runtime = runtime
+        self.face = make_face(
+            view("pi-1", hostname="raspberrypi", ip_address="10.0.0.4", since_us=NOW, last_seen_us=NOW),
+            view("gw-7", "offline", kind="gateway", label="Gateway 7", site="harbour", reason="timeout"),
+            clock=runtime.clock,
+        )
+        self.port = 0
+        self.serve()
+
+    def serve(self):
+        bound = []
+        settings = HttpSettings(port=self.port)
+        self.ref = self.runtime.launch(HttpActor(self.face, settings, lambda _, port: bound.append(port)))
+        self.port = eventually(lambda: bound and bound[0], what="the port")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def tell(self, serial, presence, **fields):
+        """The device changes and the ring says so, as the server does it."""
+        old = self.face.fleet.get(serial)
+        self.face.fleet.put(view(serial, presence, hostname=old.snapshot.hostname if old else "", **fields))
+        kind = "presence" if old else "device"
+        self.face.ring.publish(kind, serial, {"serial": serial, "presence": presence, "reason": "timeout"})
+
+
+@pytest.fixture
+def site():
+    runtime = Runtime.system()
+    runtime.start()
+    site = Site(runtime)
+    yield site
+    site.ref.stop()
+    runtime.stop()
+
+
+@pytest.fixture
+def console(page):
+    """What the browser complained about: refused styles and scripts are only told here."""
+    said = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    return said
+
+
+@pytest.fixture
+def shown(site, page, console):
+    page.goto(f"{site.url}/login?key=the-page-key")
+    expect(page.locator("#live")).to_have_text("live")
+    expect(page.locator("#devices tr")).to_have_count(2)
+    return page
+
+
+def row(page, serial):
+    return page.locator(f'#devices tr[data-key="{serial}"]')
+
+
+def test_the_page_shows_the_fleet_the_tree_the_links_and_what_went_wrong(shown, console):
+    assert shown.url.endswith("/")
+    expect(row(shown, "pi-1")).to_contain_text("raspberrypi")
+    expect(row(shown, "pi-1")).to_contain_text("online")
+    expect(row(shown, "gw-7")).to_contain_text("Gateway 7")
+    expect(row(shown, "gw-7")).to_contain_text("silent")
+    expect(shown.locator("#count-total")).to_have_text("2")
+    expect(shown.locator("#count-offline")).to_have_text("1")
+    expect(shown.locator("#tree")).to_contain_text("ValueError: x")
+    expect(shown.locator("#tree")).to_contain_text("1 restart · 3 waiting")
+    expect(shown.locator("#links")).to_contain_text("local.data")
+    assert console == []
+
+
+def test_a_change_appears_without_a_reload(site, shown, console):
+    shown.evaluate("window.stillTheSamePage = true")
+    site.tell("pi-1", "offline", reason="timeout")
+    expect(row(shown, "pi-1")).to_contain_text("offline")
+    expect(shown.locator("#count-online")).to_have_text("0")
+    site.tell("pi-2", "online")
+    expect(row(shown, "pi-2")).to_contain_text("online")
+    expect(shown.locator("#count-total")).to_have_text("3")
+    assert shown.evaluate("window.stillTheSamePage")
+    assert console == []
+
+
+def test_a_filter_keeps_only_what_it_names_and_lets_go_of_what_changes(site, shown):
+    shown.get_by_role("button", name="Online").click()
+    expect(row(shown, "gw-7")).to_have_count(0)
+    site.tell("pi-1", "offline")
+    expect(shown.locator("#devices tr")).to_have_count(0)
+    expect(shown.locator("#fleet-note")).to_have_text("No device matches.")
+    shown.get_by_role("button", name="Offline").click()
+    expect(shown.locator("#devices tr")).to_have_count(2)
+    shown.get_by_label("Search devices").fill("GATEWAY")
+    expect(shown.locator("#devices tr")).to_have_count(1)
+    shown.reload()
+    expect(shown.locator("#devices tr")).to_have_count(1)
+
+
+def test_a_big_fleet_is_paged_by_the_server(site, page):
+    for number in range(120):
+        site.face.fleet.put(view(f"x-{number:03}"))
+    page.goto(f"{site.url}/login?key=the-page-key")
+    note = page.locator("#fleet-note")
+    expect(note).to_have_text("1–50")
+    page.get_by_role("button", name="Next").click()
+    expect(note).to_have_text("51–100")
+    page.get_by_role("button", name="Next").click()
+    expect(note).to_have_text("101–122")
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    page.get_by_role("button", name="Previous").click()
+    expect(note).to_have_text("51–100")
+
+
+def test_buttons_post_what_they_say(site, shown, console):
+    shown.get_by_role("button", name="Restart links/local.data").click()
+    eventually(lambda: site.face.supervision.done == [("restart", "links/local.data")])
+    shown.get_by_role("button", name="Quarantine links/local.data").click()
+    eventually(lambda: site.face.supervision.done[1:] == [("quarantine", "links/local.data")])
+    site.face.supervision.root["children"][0]["state"] = "quarantined"
+    site.face.ring.publish("supervision", "links/local.data", {"path": "links/local.data"})
+    shown.get_by_role("button", name="Resume links/local.data").click()
+    eventually(lambda: site.face.supervision.done[2:] == [("resume", "links/local.data")])
+    shown.get_by_role("button", name="Reconnect local.data").click()
+    eventually(lambda: site.face.links.reconnected == ["local.data"])
+    assert console == []
+
+
+def test_a_refused_action_is_told(site, shown):
+    site.face.links.reconnect = lambda name: {}[name]
+    shown.get_by_role("button", name="Reconnect local.data").click()
+    expect(shown.get_by_role("alert")).to_have_text("there is no link of this name")
+
+
+def test_a_reader_is_offered_no_buttons(site, page):
+    page.goto(site.url)
+    page.get_by_label("Access token").fill("the-read-token")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#tree li")).to_have_count(2)
+    expect(page.get_by_role("button", name="Restart")).to_have_count(0)
+    expect(page.get_by_role("button", name="Reconnect")).to_have_count(0)
+
+
+def test_after_the_server_was_away_the_page_is_right_again(site, shown):
+    site.ref.stop()
+    expect(shown.locator("#live")).to_have_text("reconnecting")
+    # Happened while nobody was there to tell it.
+    site.face.fleet.put(view("pi-1", "offline"))
+    site.serve()
+    expect(shown.locator("#live")).to_have_text("live", timeout=20_000)
+    expect(row(shown, "pi-1")).to_contain_text("offline")
+
+
+def test_what_a_device_says_is_text_and_never_markup(site, page, console):
+    evil = '<img src=x onerror="document.title=1"><b>x</b>'
+    site.face.fleet.put(view("evil", label=evil, ip_address=evil, site=evil, reason=evil))
+    site.face.history.rows["dead_letters"] = [
+        {"id": 7, "reason": evil, "topic": evil, "detail": evil, "payload": evil.encode(), "rx_us": NOW}
+    ]
+    site.face.supervision.root["children"][0]["last_exception"] = {"error": evil, "traceback": evil, "at_us": NOW}
+    page.goto(f"{site.url}/login?key=the-page-key")
+    expect(row(page, "evil").locator(".label")).to_have_text(evil)
+    expect(page.locator("#letters")).to_contain_text(evil)
+    expect(page.locator("#tree")).to_contain_text(evil)
+    assert page.locator("main b, main img").count() == 0
+    assert page.title() == "Muster"
+    assert console == []
+
+
+def test_a_dead_letter_is_shown_and_replayed(site, shown):
+    site.face.history.rows["dead_letters"] = [
+        {"id": 7, "reason": "not_json", "topic": "a/b", "detail": "no JSON", "payload": b"x", "rx_us": NOW}
+    ]
+    site.face.ring.publish("dead_letter", "", {"reason": "not_json"})
+    shown.get_by_role("button", name="Replay dead letter 7").click()
+    eventually(lambda: site.face.dead_letters.replayed == [7])
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(shown):
+    shown.set_viewport_size({"width": 360, "height": 740})
+    assert shown.evaluate("document.documentElement.scrollWidth") == 360
+    expect(row(shown, "pi-1")).to_be_visible()
+
+
+def test_a_wrong_token_is_refused_in_words(site, page):
+    page.goto(f"{site.url}/login")
+    page.get_by_label("Access token").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_have_text("this token is not known")
+
+
+def test_logging_out_leads_to_the_login_and_stays_there(site, shown):
+    shown.get_by_role("button", name="Log out").click()
+    expect(shown.get_by_label("Access token")).to_be_visible()
+    shown.goto(site.url)
+    expect(shown.get_by_label("Access token")).to_be_visible()

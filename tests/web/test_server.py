@@ -1,0 +1,320 @@
+"""The HTTP actor on a real port, with clients that are slow, rude or gone."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+
+import pykka
+import pytest
+
+import web.listener
+from actors.runtime import ExitReason, Runtime
+from tests.support.wait import eventually
+from tests.web.fakes import make_face, view
+from web.server import HttpActor, HttpSettings
+
+ADMIN = {"Authorization": "Bearer the-admin-token"}
+
+
+class Running:
+    """An HTTP actor and what its monitor was told."""
+
+    def __init__(self, runtime, face, **settings):
+        self.face = face
+        self.runtime = runtime
+        self.told = []
+        bound = []
+        self.monitor = runtime.launch(Monitor(self.told))
+        self.actor = HttpActor(face, HttpSettings(port=0, **settings), lambda host, port: bound.append((host, port)))
+        self.ref = runtime.launch(self.actor, monitor=self.monitor, child_id="http")
+        self.host, self.port = eventually(lambda: bound and bound[0], what="the port")
+
+    @property
+    def exit(self):
+        return next((message for message in self.told if hasattr(message, "reason")), None)
+
+    def stop(self):
+        self.runtime.shutdown(self.ref)
+        return eventually(lambda: self.exit, timeout=15, what="the end of the HTTP actor")
+
+    def connect(self, timeout=10):
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
+    def get(self, path, headers=ADMIN):
+        with contextlib.closing(self.connect()) as connection:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def raw(self, timeout=10):
+        return socket.create_connection((self.host, self.port), timeout=timeout)
+
+
+class Monitor(pykka.ThreadingActor):
+    use_daemon_thread = True
+
+    def __init__(self, told):
+        super().__init__()
+        self.told = told
+
+    def on_receive(self, message):
+        self.told.append(message)
+
+
+@pytest.fixture
+def runtime():
+    runtime = Runtime.system()
+    runtime.start()
+    yield runtime
+    runtime.stop()
+
+
+@pytest.fixture
+def serve(runtime):
+    started = []
+
+    def start(*devices, **settings):
+        started.append(Running(runtime, make_face(*devices, clock=runtime.clock), **settings))
+        return started[-1]
+
+    yield start
+    for running in started:
+        if running.exit is None:
+            running.stop()
+        running.monitor.stop()
+
+
+def open_stream(server, query="", **headers):
+    connection = server.connect()
+    connection.request("GET", f"/api/events{query}", headers=ADMIN | headers)
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+    return connection, answer
+
+
+def read_until(answer, wanted):
+    """Read lines until one starts with `wanted`; the connection's timeout is the deadline."""
+    while True:
+        line = answer.readline()
+        assert line, "the stream ended"
+        if line.startswith(wanted):
+            return line
+
+
+def test_it_serves_on_the_port_it_names_until_it_is_stopped(serve):
+    server = serve(view("pi-1"))
+    status, body = server.get("/api/devices/pi-1")
+    assert (status, json.loads(body)["serial"]) == (200, "pi-1")
+    assert server.stop().reason is ExitReason.SHUTDOWN
+    with pytest.raises(OSError):
+        server.raw(timeout=1)
+
+
+def test_a_port_that_is_taken_is_a_failed_start(serve, runtime):
+    server = serve()
+    told = []
+    monitor = runtime.launch(Monitor(told))
+    actor = HttpActor(server.face, HttpSettings(port=server.port))
+    runtime.launch(actor, monitor=monitor, child_id="http")
+    exit_ = eventually(lambda: told and told[0])
+    assert exit_.reason is ExitReason.CRASHED
+    assert isinstance(exit_.error, OSError)
+    monitor.stop()
+
+
+def test_the_port_is_free_again_after_a_stop(serve, runtime):
+    server = serve()
+    server.get("/api/health")
+    server.stop()
+    again = HttpActor(server.face, HttpSettings(port=server.port))
+    ref = runtime.launch(again)
+    eventually(lambda: can_connect(server), what="the second server on the same port")
+    ref.stop()
+
+
+def can_connect(server):
+    try:
+        server.raw(timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_listener_that_dies_crashes_the_actor_and_frees_the_port(serve):
+    server = serve()
+    server.actor._listener.interrupt = ZeroDivisionError("injected")
+    exit_ = eventually(lambda: server.exit, timeout=15, what="the crash")
+    assert exit_.reason is ExitReason.CRASHED
+    assert "listener" in str(exit_.error)
+    assert not can_connect(server)
+
+
+def test_a_killed_actor_frees_the_port_and_ends_its_streams(serve, runtime):
+    server = serve()
+    _, answer = open_stream(server)
+    runtime.kill(server.ref)
+    eventually(lambda: not can_connect(server), what="the port to be free")
+    while answer.readline():
+        pass
+
+
+def test_events_reach_a_stream_within_half_a_second(serve):
+    server = serve()
+    connection, answer = open_stream(server, "?kinds=presence")
+    read_until(answer, b": muster")
+    started = time.monotonic()
+    server.face.ring.publish("restart", "", {})
+    server.face.ring.publish("presence", "pi-1", {"serial": "pi-1", "presence": "offline"})
+    assert read_until(answer, b"event: ") == b"event: presence\n"
+    assert b'"offline"' in answer.readline()
+    # Four looks a second; the rest is room for a busy machine.
+    assert time.monotonic() - started < 2.0
+    connection.close()
+
+
+def test_a_stream_goes_on_after_a_reconnect(serve):
+    server = serve()
+    connection, answer = open_stream(server)
+    server.face.ring.publish("restart", "", {"n": 1})
+    seen = read_until(answer, b"id: ").removeprefix(b"id: ").strip().decode()
+    connection.close()
+    server.face.ring.publish("restart", "", {"n": 2})
+    connection, answer = open_stream(server, **{"Last-Event-ID": seen})
+    assert read_until(answer, b"data: ") == b'data: {"n":2}\n'
+    connection.close()
+
+
+def test_a_stop_does_not_wait_for_open_streams(serve):
+    server = serve(streams=20)
+    streams = [open_stream(server) for _ in range(20)]
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 5
+    for _, answer in streams:
+        while answer.readline():
+            pass
+
+
+def test_full_streams_leave_the_api_alone_and_a_gone_client_frees_its_slot(serve, monkeypatch):
+    monkeypatch.setattr("web.routes_events.BEAT_EVERY", 2)
+    server = serve(streams=2, threads=2)
+    streams = [open_stream(server) for _ in range(2)]
+    assert server.get("/api/events")[0] == 503
+    assert server.get("/api/health")[0] == 200
+    streams[0][1].close()
+    streams[0][0].close()
+
+    def free():
+        try:
+            return open_stream(server)
+        except AssertionError:
+            return None
+
+    eventually(free, timeout=15, what="a free slot")
+
+
+def test_silent_connections_hold_no_thread(serve):
+    server = serve(streams=1, threads=1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(server.raw())
+        assert server.get("/api/health")[0] == 200
+
+
+def test_a_request_that_drips_in_is_cut(serve, monkeypatch):
+    monkeypatch.setattr(web.listener, "READ_WITHIN", 0.5)
+    server = serve(streams=1, threads=1)
+    cut = threading.Event()
+
+    def drip(client):
+        with contextlib.suppress(OSError):
+            client.sendall(b"GET /api/health HTTP/1.1\r\nHost: x\r\n")
+            while True:
+                client.sendall(b"X: y\r\n")
+                if cut.wait(0.1):
+                    return
+
+    with server.raw() as client:
+        dripping = threading.Thread(target=drip, args=(client,))
+        dripping.start()
+        # A cut connection reads as its end, or as a reset where our bytes were still on their way.
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1000) == b""
+        cut.set()
+        dripping.join(5)
+    assert not dripping.is_alive()
+
+
+def test_a_body_that_drips_in_is_cut_too(serve, monkeypatch):
+    monkeypatch.setattr(web.listener, "READ_WITHIN", 0.5)
+    server = serve()
+    with server.raw() as client:
+        head = "POST /api/devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer the-admin-token\r\n"
+        client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        answer = client.makefile("rb").read()
+    assert b'"code":"bad_request"' in answer
+    assert b"shorter" in answer
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (b"nonsense\r\n\r\n", "bad_request"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", "bad_request"),
+        (b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", "too_large"),
+        (b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", "bad_request"),
+        (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\n\r\n", "too_large"),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", "too_large"),
+    ],
+    ids=["no request", "no header", "huge body", "bad length", "huge path", "huge header"],
+)
+def test_what_never_reaches_the_application_is_refused_in_the_common_form(serve, request_, code):
+    server = serve()
+    with server.raw() as client:
+        client.sendall(request_)
+        received = bytearray()
+        # The rest of a request that was not read may reset the connection behind the answer.
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := client.recv(65536):
+                received += chunk
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    assert json.loads(body)["error"]["code"] == code
+    assert b"Content-Security-Policy" in head
+    assert b"Connection: close" in head
+
+
+def test_a_body_over_the_limit_is_refused_unread(serve):
+    server = serve()
+    with server.raw() as client:
+        client.sendall(b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: 1000001\r\n\r\n")
+        assert b'"code":"too_large"' in client.recv(65536)
+
+
+def test_connections_are_kept_for_the_next_request(serve):
+    server = serve(view("pi-1"))
+    with contextlib.closing(server.connect()) as connection:
+        for _ in range(3):
+            connection.request("GET", "/api/devices/pi-1", headers=ADMIN)
+            assert connection.getresponse().read()
+            kept = connection.sock
+            assert kept is not None
+
+
+def test_the_actor_answers_while_requests_hang(serve):
+    server = serve(threads=2, streams=1)
+    hang = threading.Event()
+    server.face.history.sensors = lambda serial: (hang.wait(20), [])[1]
+    server.face.fleet.put(view("pi-1"))
+    clients = [threading.Thread(target=server.get, args=("/api/devices/pi-1/sensors",)) for _ in range(2)]
+    for client in clients:
+        client.start()
+    server.ref.tell("are you there")
+    eventually(lambda: server.ref.actor_inbox.empty(), what="the actor to take its message")
+    hang.set()
+    for client in clients:
+        client.join(10)
