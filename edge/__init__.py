@@ -1,1 +1,1 @@
-"""Muster."""
+"""The runtime on a Pi."""

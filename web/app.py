@@ -11,6 +11,7 @@ import bottle
 import msgspec
 import pykka
 
+from actors.storage.errors import StoreUnavailable
 from web import (
     routes_dead_letters,
     routes_devices,
@@ -26,6 +27,7 @@ from web import (
 from web.auth import SAFE_METHODS, Access, Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Reply, check_length, parse_query
 from web.errors import ApiError, error_body
+from web.face import ConflictError
 from web.site import Site
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 Handler = Callable[..., Any]
 """Called with the `Call` and the variables of its path; returns a `Reply`, or what becomes JSON."""
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+UNAVAILABLE = (pykka.Timeout, TimeoutError, pykka.ActorDeadError, StoreUnavailable)
 
 SECURITY_HEADERS = (
     (
@@ -112,7 +116,9 @@ def _runner(site: Site, route: Route) -> Callable[..., Any]:
             return _respond(_admit_and_handle(site, route, environ, args))
         except ApiError as error:
             return _respond(Reply(error.body(), error.status, error.headers))
-        except (pykka.Timeout, TimeoutError, pykka.ActorDeadError) as error:
+        except ConflictError as error:
+            return _respond(Reply(error_body(409, str(error)), 409))
+        except UNAVAILABLE as error:
             logger.warning("%s %s: not answered in time: %r", route.method, route.path, error)
             reply = error_body(503, "the part of Muster that answers this is busy or restarting")
             return _respond(Reply(reply, 503, {"Retry-After": "1"}))

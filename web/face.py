@@ -2,22 +2,23 @@
 
 `web` knows the parts of Muster only by the protocols of this module, so that every route runs against plain fakes in
 tests. Each method is called on a thread of the HTTP server, many at a time: implementations are thread-safe and answer
-within their own deadline. What they may raise is written at each method; `pykka.Timeout`, `pykka.ActorDeadError` and
-`TimeoutError` are allowed everywhere and become 503.
+within their own deadline. What they may raise is written at each method; allowed everywhere are `ConflictError`, which
+becomes 409, and `pykka.Timeout`, `TimeoutError`, `pykka.ActorDeadError` and `StoreUnavailable`, which become 503.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from actors.events import EventRing
+from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot
+from actors.presence import DerivedPresence
 from actors.runtime import Clock
 from web.sessions import Credential, SessionStore
 
-Sight = Literal["online", "offline", "unknown"]
 Item = dict[str, Any]
 """One element of a list answer. Keys that end in `_us` are microseconds since 1970; they go out as RFC 3339 times under
 the name without the suffix (0 becomes null). A value of type bytes goes out as text, or as base64 where it is none."""
@@ -28,22 +29,6 @@ class ConflictError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceView:
-    """A device as the API shows it: the stored snapshot and what is derived from the moment of asking."""
-
-    snapshot: DeviceSnapshot
-    presence: Sight
-    """Derived: `unknown` while the link that carries this device sees nothing."""
-    reason: str
-    since_us: int
-    last_seen_us: int
-    """Live, where the snapshot's may be minutes old."""
-    offline_after: float
-    """Effective seconds of silence, after policy and overrides."""
-    flapping: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which devices of the fleet are wanted; None does not restrict. Texts are compared exactly, `q` is a substring."""
 
@@ -51,7 +36,7 @@ class Filter:
     kind: str | None = None
     type: str | None = None
     group: str | None = None
-    presence: Sight | None = None
+    presence: DerivedPresence | None = None
     hostname: str | None = None
     q: str | None = None
     """Found in serial, label, hostname, IP or MAC address, site or device id, whatever the case."""
@@ -141,7 +126,7 @@ class Links(Protocol):
     """The MQTT links."""
 
     def status(self) -> list[Item]:
-        """Return per link at least `name`, `state` (`up|down|connecting|...`), `detail`, `since_us`, `reconnects`."""
+        """Return per link at least `name`, `state` (of `actors.link.status.LinkState`), `detail` and `since_us`."""
         ...
 
     def reconnect(self, name: str) -> None:
@@ -155,10 +140,9 @@ class Supervision(Protocol):
     def tree(self) -> Item:
         """Return the root node.
 
-        A node: `path`, `id`, `type` (`supervisor|worker`), `strategy` (supervisors), `state`
-        (`running|starting|backoff|quarantined|stopped|...`), `restarts`, `mailbox` (messages waiting), `mailbox_age`
-        (seconds), `since_us`, `last_exception` (null or `{"error", "traceback", "at_us"}`), `children` (a list; for
-        very many dynamic children only the remarkable ones) and, where children are left out, `counts` by state.
+        A node: `path`, `id`, `type`, `state` (of `supervisor.child.State`), `restarts`, `mailbox` (messages waiting),
+        `mailbox_age` (seconds), `last_exception` (null or `{"error", "traceback", "at_us"}`), and for supervisors
+        `children` (of very many dynamic ones only the remarkable), `total` and `counts` by state.
         """
         ...
 

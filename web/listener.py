@@ -101,6 +101,16 @@ class Listener(wsgi.Server):
         # The version of a server is nobody's business.
         self.software = "muster"
 
+    @classmethod
+    def bind_socket(cls, socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """Bind; a socket that cannot be bound is closed, which cheroot forgets."""
+        try:
+            bound: socket.socket = super().bind_socket(socket_, bind_addr)  # type: ignore[no-untyped-call]
+        except OSError:
+            socket_.close()
+            raise
+        return bound
+
     def process_conn(self, conn: Any) -> None:
         """Give a connection to a thread, a new one only after it has sent something."""
         if conn.spoken:
@@ -110,13 +120,13 @@ class Listener(wsgi.Server):
             self._connections.put(conn)
 
     def cut_slow_requests(self) -> None:
-        """Close connections whose request takes too long to arrive; called every second or so."""
+        """End requests that take too long to arrive: whoever reads them meets their end. Called every second or so."""
         now = time.monotonic()
         for worker in list(self.requests._threads):  # noqa: SLF001 - cheroot has no other list of its connections
             conn = worker.conn
             if conn is not None and conn.due is not None and conn.due < now:
                 with suppress(OSError):
-                    conn.socket.shutdown(socket.SHUT_RDWR)
+                    conn.socket.shutdown(socket.SHUT_RD)
 
     def stop_within(self, seconds: float) -> bool:
         """Stop; False when requests were still running after `seconds`. Their threads are daemons and are left."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from web.face import DeviceView, Item
+from actors.fleet import DeviceView
+from web.face import Item
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EMPTY = b"{}"

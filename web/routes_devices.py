@@ -8,16 +8,18 @@ from urllib.parse import quote
 
 import msgspec
 
+from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot, Kind
+from actors.presence import DerivedPresence
 from web.call import Call, Reply
 from web.errors import ApiError, bad_field
-from web.face import ConflictError, DeviceView, Filter, Item, Sight
+from web.face import Filter, Item
 from web.render import device_json, listing
 
 MAX_METADATA = 16_384
 """Bytes of JSON."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
-SIGHTS: tuple[Sight, ...] = get_args(Sight)
+PRESENCES: tuple[DerivedPresence, ...] = get_args(DerivedPresence)
 _SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
 Serial = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
@@ -70,7 +72,7 @@ def index(call: Call) -> Item:
         kind=call.choice("kind", KINDS),
         type=call.text("type"),
         group=call.text("group"),
-        presence=call.choice("presence", SIGHTS),
+        presence=call.choice("presence", PRESENCES),
         q=call.text("q"),
     )
     devices, cursor = call.face.fleet.page(after_serial(call), call.limit(), where)
@@ -86,10 +88,7 @@ def create(call: Call) -> Reply:
     """Add a device."""
     new = call.decode(_NEW)
     fields = msgspec.structs.asdict(new) | {"metadata": _encode_metadata(new.metadata)}
-    try:
-        device = call.face.fleet.create(DeviceSnapshot(family=_family(new.kind), **fields))
-    except ConflictError as error:
-        raise ApiError(409, str(error) or "this serial exists", details={"field": "serial"}) from None
+    device = call.face.fleet.create(DeviceSnapshot(family=_family(new.kind), **fields))
     return Reply(device_json(device), 201, {"Location": f"/api/devices/{quote(new.serial)}"})
 
 

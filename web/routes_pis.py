@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from actors.fleet import DeviceView
 from web.call import Call
 from web.errors import ApiError
-from web.face import DeviceView, Filter, Item
+from web.face import Filter, Item
 from web.render import device_json, listing, plain
 from web.routes_devices import after_serial
 

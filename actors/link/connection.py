@@ -286,7 +286,7 @@ class Connection:
         qos = 1 if self._persistent else 0
         if self._v5:
             options = SubscribeOptions(qos=qos)
-            if self._persistent:
+            if self._persistent and awaited:
                 # A resumed session gets no retained messages anew: they were stored the first time.
                 options.retainHandling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
             _, mid = self.client.subscribe([(item, options) for item in filters])
@@ -324,7 +324,7 @@ class Connection:
         if was_up:
             self._listener.connection_lost()
         if by_broker and reason.value == _TAKEN_OVER:
-            self._give_up()
+            self.give_up()
         elif refusal == _UNSUPPORTED and self._v5:
             self._v5 = False
             logger.info("%s: the broker does not speak MQTT 5, trying 3.1.1", self._board.status.name)
@@ -334,8 +334,11 @@ class Connection:
         else:
             self._fail(error)
 
-    def _give_up(self) -> None:
-        self.client = None
+    def give_up(self) -> None:
+        """Leave the connection to whoever else uses our client id, until an operator asks to reconnect."""
+        client, self.client = self.client, None
+        if client is not None:
+            client.disconnect()
         self.last_error = (
             f"another client connected to {self._options.address} with our client id {self._client_id}; "
             "is a second server running with a copy of the data directory? Waiting for an operator to reconnect."

@@ -41,8 +41,8 @@ class ControlLink(LinkActor):
         self._dropped_last: int | None = None
 
     def optional_filters(self) -> tuple[str, ...]:
-        """Ask for the broker's count of dropped messages."""
-        return (DROPPED_TOPIC,)
+        """Ask for the broker's count of dropped messages too."""
+        return (*super().optional_filters(), DROPPED_TOPIC)
 
     def will(self) -> Announcement | None:
         """Return the server's last will."""
@@ -59,11 +59,12 @@ class ControlLink(LinkActor):
         for topic, payload, qos, retain in self._greet(first):
             self._publisher.publish(Publish(topic, payload, qos, retain))
 
-    def handle_own(self, publications: list[Publication]) -> None:
+    def handle_own(self, publication: Publication) -> None:
         """Add up the growth of the broker's count, which starts at 0 again when the broker does."""
-        for _, payload, *_ in publications:
-            if not payload.isdigit():
-                continue
+        topic, payload, *_ = publication
+        if topic != DROPPED_TOPIC:
+            super().handle_own(publication)
+        elif payload.isdigit():
             count = int(payload)
             if self._dropped_last is not None:
                 self._dropped_total += count - self._dropped_last if count >= self._dropped_last else count

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from pathlib import Path
 from typing import Any
 
 from actors.link.filters import FilterMemory
 from actors.link.ledger import LIMIT_BYTES, Ledger
 from actors.link.link import LinkActor
-from actors.link.messages import PauseReading, Publish, Replay, ResumeReading
+from actors.link.messages import PauseReading, Replay, ResumeReading
 from actors.link.wire import Publication
 from actors.messages import Deliveries, Delivery, Settled, StoreDeadLetter, WriteBatch
 
 logger = logging.getLogger(__name__)
-
-#: Seconds until a marker that has not come back is sent again: a full queue drops it in silence.
-MARKER_EVERY = 5.0
 
 #: Seconds between two looks for deliveries that nothing settles.
 LOOK_EVERY = 1.0
@@ -58,15 +54,8 @@ class DataLink(LinkActor):
         self._acks: list[int] = []
         self._marker_acks: list[int] = []
         self._held = False
-        self._marker_topic = f"server/markers/{self._client_id}"
-        self._markers: set[bytes] = set()
-        self._marker_at = float("inf")
         self._look_at = 0.0
         self._live = False
-
-    def own_filters(self) -> tuple[str, ...]:
-        """Subscribe the marker's topic."""
-        return (self._marker_topic,)
 
     def memory(self) -> FilterMemory:
         """Remember the filters of the session."""
@@ -90,20 +79,21 @@ class DataLink(LinkActor):
             case _:
                 super().handle_message(message)
 
-    def handle_own(self, publications: list[Publication]) -> None:
-        """Take markers: one of this connection ends the backlog. All are acknowledged, nobody else settles them."""
-        for _, payload, _, _, _, mid in publications:
-            if mid:
-                self._marker_acks.append(mid)
-            if payload in self._markers:
-                self._live = True
-                self._marker_at = float("inf")
+    def handle_own(self, publication: Publication) -> None:
+        """Acknowledge markers: nobody else settles them."""
+        if mid := publication[5]:
+            self._marker_acks.append(mid)
+        super().handle_own(publication)
+
+    def marker_returned(self) -> None:
+        """Take what comes from now on for live: the backlog is over."""
+        super().marker_returned()
+        self._live = True
 
     def each_round(self, now: float) -> None:
-        """Pause or resume, repeat a lost marker, look for what is unrouted or stuck."""
+        """Pause or resume, look for what is unrouted or stuck."""
+        super().each_round(now)
         self._regulate()
-        if now >= self._marker_at and self._reading:
-            self._send_marker()
         if self._intake.unrouted:
             self._refuse_unrouted()
         if now >= self._look_at and self._connection.up:
@@ -112,18 +102,12 @@ class DataLink(LinkActor):
 
     def connection_begun(self, epoch: int) -> None:
         """Void the ledger: the broker delivers again what it holds unacknowledged."""
+        super().connection_begun(epoch)
         self._board.counters.voided += self._ledger.void(epoch)
         self._acks.clear()
         self._marker_acks.clear()
-        self._markers.clear()
-        self._marker_at = float("inf")
         self._live = False
         self._reading = True
-
-    def connection_subscribed(self) -> None:
-        """Send the marker; what comes before it is backlog."""
-        super().connection_subscribed()
-        self._send_marker()
 
     def _settle(self, tokens: list[int]) -> None:
         self._acks += self._ledger.settle(tokens)
@@ -152,17 +136,12 @@ class DataLink(LinkActor):
         self._set_sees(may_read)
         if may_read:
             # What has piled up meanwhile is old news, until a new marker has come back behind it.
-            self._send_marker()
+            self.send_probe()
         else:
+            self._marker.forget()
             self._live = False
             self._board.counters.pauses += 1
             logger.warning("%s: stopped reading with %d bytes unresolved", self._name, self._ledger.bytes)
-
-    def _send_marker(self) -> None:
-        payload = secrets.token_bytes(8).hex().encode()
-        self._markers.add(payload)
-        self._marker_at = self._clock.monotonic() + MARKER_EVERY
-        self._publisher.publish(Publish(self._marker_topic, payload, qos=1))
 
     def _refuse_unrouted(self) -> None:
         self._board.counters.unrouted += len(self._intake.unrouted)

@@ -21,6 +21,7 @@ from actors.link.connection import Connection
 from actors.link.filters import FilterMemory
 from actors.link.intake import Intake, Route
 from actors.link.ledger import Ledger
+from actors.link.marker import Marker, Sign
 from actors.link.messages import Announcement, Publish, Reconnect
 from actors.link.options import BrokerOptions
 from actors.link.poller import Poller
@@ -114,6 +115,7 @@ class LinkActor(ThreadedActor):
         self._reading = True
         self._sees = False
         self._live = True
+        self._marker = Marker(client_id, board, clock)
         self._status_at = float("-inf")
 
     @staticmethod
@@ -122,13 +124,9 @@ class LinkActor(ThreadedActor):
 
     # What the two kinds of link add.
 
-    def own_filters(self) -> tuple[str, ...]:
-        """Return filters whose messages this link keeps for itself; a broker must grant them."""
-        return ()
-
     def optional_filters(self) -> tuple[str, ...]:
-        """Return filters of the link's own that a broker may refuse."""
-        return ()
+        """Return filters whose messages this link keeps for itself; a broker may refuse them."""
+        return (self._marker.topic,)
 
     def will(self) -> Announcement | None:
         """Return what the broker publishes when this connection dies."""
@@ -142,11 +140,27 @@ class LinkActor(ThreadedActor):
         """Return the ledger of unresolved deliveries."""
         return None
 
-    def handle_own(self, publications: list[Publication]) -> None:
-        """Handle what arrived on the link's own topics."""
+    def handle_own(self, publication: Publication) -> None:
+        """Handle what arrived on one of the link's own topics."""
+        sign = self._marker.take(publication[1])
+        if sign is Sign.RETURNED:
+            self.marker_returned()
+        elif sign is Sign.RIVAL and self._connection.up:
+            self.connection_lost()
+            self._connection.give_up()
+
+    def marker_returned(self) -> None:
+        """Claim our client id, now that no other claim can be on its way to us."""
+        self._publisher.publish(Publish(*self._marker.claim()))
+
+    def send_probe(self) -> None:
+        """Send a marker to ourselves."""
+        self._publisher.publish(Publish(*self._marker.probe()))
 
     def each_round(self, now: float) -> None:
         """Do what has to be done in each round, after the mailbox."""
+        if now >= self._marker.due_at and self._connection.up:
+            self.send_probe()
 
     def handle_message(self, message: Any) -> None:
         """Handle a message that only one kind of link knows."""
@@ -163,12 +177,11 @@ class LinkActor(ThreadedActor):
         """Open the selector; the first attempt to connect is made by the loop."""
         self._poller = Poller()
         self._publisher = Publisher(self._clock, self._board.counters)
-        own = (*self.own_filters(), *self.optional_filters())
-        self._intake = Intake(self._name, self._routes, own, self.ledger())
+        self._intake = Intake(self._name, self._routes, self.optional_filters(), self.ledger())
         self._connection = Connection(
             options=self._options,
             client_id=self._client_id,
-            filters=[item for route in self._routes for item in route.filters] + list(self.own_filters()),
+            filters=[item for route in self._routes for item in route.filters],
             optional_filters=self.optional_filters(),
             persistent=self.persistent,
             will=self.will(),
@@ -280,9 +293,9 @@ class LinkActor(ThreadedActor):
             return
         for subscriber, deliveries in intake.flush(client.dry_at, now):
             self._directory.tell(subscriber, deliveries)
-        if intake.own:
-            self.handle_own(intake.own)
-            intake.own.clear()
+        for publication in intake.own:
+            self.handle_own(publication)
+        intake.own.clear()
         self._board.counters.repeated += intake.repeated
         intake.repeated = 0
 
@@ -331,8 +344,9 @@ class LinkActor(ThreadedActor):
 
     # What the connection reports.
 
-    def connection_begun(self, epoch: int) -> None:
-        """Begin with an empty ledger."""
+    def connection_begun(self, epoch: int) -> None:  # noqa: ARG002 - the data link's ledger needs it
+        """Forget the markers of the connection before."""
+        self._marker.forget()
 
     def connection_up(self, properties: Properties | None) -> None:
         """Publish through the new connection, within its broker's limits."""
@@ -344,8 +358,9 @@ class LinkActor(ThreadedActor):
         )
 
     def connection_subscribed(self) -> None:
-        """See again."""
+        """See again; a marker tells where the backlog ends."""
         self._set_sees(True)
+        self.send_probe()
 
     def connection_lost(self) -> None:
         """See nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -98,6 +99,10 @@ class LinkBoard:
 
     status: LinkStatus
     counters: LinkCounters = field(default_factory=LinkCounters)
+    process: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Drawn once for each run of the server."""
+    claimed_ms: int = 0
+    """When this process last claimed the link's client id, milliseconds since 1970 UTC; 0 if never."""
 
     @classmethod
     def of(cls, name: str) -> LinkBoard:

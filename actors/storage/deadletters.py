@@ -61,7 +61,7 @@ def clean(text: str, longest: int = MOST_TEXT) -> str:
 def to_row(letter: StoreDeadLetter) -> tuple[int, str, str, str, str, bytes, str, int]:
     """Return the values of a row; nothing in it can be refused for what a device sent."""
     return (
-        letter.rx_us,
+        max(0, min(letter.rx_us, 2**63 - 1)),
         clean(letter.reason, 64),
         clean(letter.detail),
         clean(letter.link, 128),

@@ -30,7 +30,7 @@ _LAPSE_EVERY: dict[Habit, float] = {
 }
 #: Seconds that a device stays away; for a silent one beyond the time after which the server calls it offline.
 _AWAY: dict[Habit, float] = {"silent": 15.0, "crashing": 15.0, "leaving": 20.0}
-#: The server's patience in seconds. The speed does not change it, nor how long devices stay away.
+#: The server's patience in seconds; the speed does not change it.
 _PATIENCE: dict[Family, float] = {"pi": 60.0, "datalogger": 30.0, "gateway": 30.0}
 _BROKEN = (b'{"device_id": "', b"\xff\xfe\x00not text", b"[1, 2", b'{"serial_number": 7}')
 
@@ -133,7 +133,7 @@ class Device:
     def _away(self) -> float:
         habit = self._spec.habit
         patience = _PATIENCE[self._spec.family] if habit == "silent" else 0.0
-        return patience + _AWAY.get(habit, 0.0)
+        return patience + _AWAY.get(habit, 0.0) / self._speed
 
     def _go_away(self, habit: Habit) -> None:
         client, self._client = self._client, None

@@ -27,6 +27,7 @@ STANDARD_PORT = 1883
 #: Debian keeps daemons out of a user's PATH; the others are Homebrew's and a build from source.
 _SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 _START_TIMEOUT = 15.0
+_PORT_PATIENCE = 2.0
 #: Bytes that mosquitto may queue for one client that is away.
 _QUEUED_BYTES = 512 * 2**20
 #: Messages under way to one client. Packet ids have 16 bits: with fewer, none is used twice at a time.
@@ -113,7 +114,7 @@ class BrokerProcess:
             return
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._port = self._port or self._choose_port()
-        if not _is_free(self._port):
+        if not _becomes_free(self._port, _PORT_PATIENCE if self._child else 0.0):
             raise BrokerError(f"Port {self._port}, where the embedded broker listens, is taken by another program.")
         try:
             self._launch()
@@ -246,6 +247,16 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _becomes_free(port: int, patience: float) -> bool:
+    """Return whether the port is free within `patience` seconds: a killed broker gives it back a moment later."""
+    deadline = time.monotonic() + patience
+    while not _is_free(port):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _write(path: Path, text: str) -> None:

@@ -56,7 +56,10 @@ class OldBroker:
                 near.sendall(self.refusal)
                 near.recv(1)
                 return
-            with socket.create_connection((self.target.host, self.target.port)) as far, selectors.DefaultSelector() as both:
+            with (
+                socket.create_connection((self.target.host, self.target.port)) as far,
+                selectors.DefaultSelector() as both,
+            ):
                 far.sendall(first)
                 both.register(near, selectors.EVENT_READ, far)
                 both.register(far, selectors.EVENT_READ, near)
@@ -128,23 +131,49 @@ def test_a_certificate_that_nobody_vouches_for_is_shown_and_refused(tmp_path):
 
 
 def test_a_broker_that_asks_for_a_certificate_gets_ours(tmp_path):
-    with Mosquitto(tls=True, config=["require_certificate true"]) as broker:
+    class Strict(Mosquitto):
+        def is_ready(self):
+            with socket.create_connection((self.host, self.port)):
+                return True
+
+    with Strict(tls=True, config=["require_certificate true"]) as broker:
         cert, key = broker.authority.issue("muster")
         url = f"{broker.url}?ca={broker.authority.ca_file}&cert={cert}&key={key}"
         with running(Rig(url, tmp_path, kind="control")) as rig:
             rig.until("subscribed")
 
 
-def test_a_link_taken_over_stays_down_until_an_operator_reconnects_it(mosquitto, tmp_path):
-    with running(Rig(mosquitto.url, tmp_path, kind="data")) as rig:
+@pytest.mark.parametrize("kind", ["control", "data"])
+def test_of_two_servers_with_one_client_id_the_older_one_gives_way(mosquitto, tmp_path, kind):
+    with running(Rig(mosquitto.url, tmp_path, kind=kind)) as older:
+        older.until("subscribed")
+        eventually(lambda: older.board.claimed_ms, what="the claim")
+        with running(Rig(mosquitto.url, tmp_path, kind=kind)) as newer:
+            older.until("taken_over")
+            newer.until("subscribed")
+            assert "another client" in older.board.status.last_error
+            assert older.sight.changes[-1] == "lost"
+        older.ref.tell(Reconnect())
+        older.until("subscribed")
+
+
+def test_a_claim_restored_from_the_past_is_no_rival(mosquitto, tmp_path):
+    with running(Rig(mosquitto.url, tmp_path, kind="control")) as rig:
         rig.until("subscribed")
-        with Device(mosquitto.url, client_id=rig.client_id):
-            rig.until("taken_over")
-            assert "another client" in rig.board.status.last_error
-            assert rig.sight.changes == ["regained", "lost"]
-            assert rig.counters.connections == 1
+        eventually(lambda: rig.board.claimed_ms, what="the claim")
+        with Device(mosquitto.url) as device:
+            device.publish("server/markers/muster-test-control", b"claim 0123 1700000000000", retain=True)
+            device.publish("server/markers/muster-test-control", b"\xff nonsense", retain=True)
         rig.ref.tell(Reconnect())
+        eventually(lambda: rig.counters.connections == 2, what="the second connection")
         rig.until("subscribed")
+
+
+def test_a_broker_that_says_taken_over_is_believed(tmp_path):
+    with scripted_broker(lambda near: near.sendall(b"\xe0\x02\x8e\x00")) as url:
+        with running(Rig(url, tmp_path, kind="data")) as rig:
+            rig.until("taken_over")
+            assert rig.counters.connections == 1
 
 
 def test_a_new_incarnation_takes_the_connection_over_and_keeps_it(mosquitto, tmp_path):
@@ -179,37 +208,52 @@ def test_an_unknown_host_is_shown_and_the_link_stays_responsive(tmp_path):
 def test_a_broker_that_accepts_and_says_nothing_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("actors.link.connection.ANSWER_WITHIN", 0.2)
     port = free_port()
-    with socket.create_server(("127.0.0.1", port)), running(Rig(f"mqtt://127.0.0.1:{port}", tmp_path, kind="control")) as rig:
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        running(Rig(f"mqtt://127.0.0.1:{port}", tmp_path, kind="control")) as rig,
+    ):
         eventually(lambda: "did not answer" in rig.board.status.last_error, what="the verdict")
 
 
 def test_a_refused_subscription_is_not_sight_and_is_tried_again(tmp_path, monkeypatch):
     # Mosquitto 2.0 grants what it then denies, so a broker of our own refuses.
-    monkeypatch.setattr("actors.link.connection.RESUBSCRIBE_AFTER", 0.05)
-    answers = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    monkeypatch.setattr("actors.link.connection.RESUBSCRIBE_AFTER", 1.0)
+    codes = []
 
-        def serve():
-            near, _ = server.accept()
-            with near, contextlib.suppress(OSError):
-                near.recv(4096)
-                near.sendall(b"\x20\x03\x00\x00\x00")
-                buffer = b""
-                while data := near.recv(4096):
-                    buffer += data
-                    while (at := buffer.find(b"\x82")) >= 0 and len(buffer) >= at + 4:
-                        mid = buffer[at + 2 : at + 4]
-                        buffer = buffer[at + 4 :]
-                        answers.append(0x87 if not answers else 0)
-                        near.sendall(b"\x90\x04" + mid + b"\x00" + bytes([answers[-1]]))
+    def grant_the_second_time(near):
+        while data := near.recv(4096):
+            if data[0] == 0x82 and b"t/#" in data:
+                codes.append(0 if codes else 0x87)
+                near.sendall(b"\x90\x04" + data[2:4] + b"\x00" + bytes([codes[-1]]))
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        rig = Rig(f"mqtt://127.0.0.1:{server.getsockname()[1]}", tmp_path, kind="control")
-        rig.start()
-        eventually(lambda: answers and "refused the subscription of t/#" in (rig.board.status.last_error + "") or rig.state == "subscribed", what="an answer")
+    with scripted_broker(grant_the_second_time) as url, running(Rig(url, tmp_path, kind="control")) as rig:
+        eventually(lambda: "refused the subscription of t/#" in rig.board.status.last_error, what="the refusal")
+        assert rig.sight.changes == []
         rig.until("subscribed")
-        assert answers[0] == 0x87
-        assert rig.sight.changes == ["regained"]
-        rig.stop()
+        assert rig.board.status.last_error == ""
+        assert codes == [0x87, 0]
+
+
+@contextlib.contextmanager
+def scripted_broker(after_connack):
+    """Welcome each MQTT 5 client, then do with its socket what the script says."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                with near, contextlib.suppress(OSError):
+                    near.recv(4096)
+                    near.sendall(b"\x20\x03\x00\x00\x00")
+                    after_connack(near)
+                    near.recv(1)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
         thread.join(5)

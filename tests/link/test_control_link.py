@@ -6,10 +6,12 @@ import logging
 
 import pytest
 
-from actors.link.link import LinkMailbox
+from actors.link.control import DROPPED_TOPIC
+from actors.link.link import LinkMailbox, MailboxEmptyError
 from actors.link.messages import PauseReading, Publish, Reconnect
 from actors.runtime import Exit, ExitReason
 from tests.link.rig import Recorder, Rig, running
+from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Device
 from tests.support.wait import eventually
 
@@ -103,9 +105,10 @@ def test_a_topic_with_wildcards_is_refused_without_harm(rig, device):
 
 
 def test_a_payload_beyond_the_brokers_limit_does_not_cost_the_connection(tmp_path):
-    from tests.support.mosquitto import Mosquitto
-
-    with Mosquitto(config=["max_packet_size 1000"]) as broker, running(Rig(broker.url, tmp_path, kind="control")) as rig:
+    with (
+        Mosquitto(config=["max_packet_size 1000"]) as broker,
+        running(Rig(broker.url, tmp_path, kind="control")) as rig,
+    ):
         rig.until("subscribed")
         rig.ref.tell(Publish("out/big", b"x" * 2000, qos=1))
         eventually(lambda: rig.counters.publish_invalid == 1, what="the refusal")
@@ -113,8 +116,10 @@ def test_a_payload_beyond_the_brokers_limit_does_not_cost_the_connection(tmp_pat
 
 
 def test_the_brokers_count_of_dropped_messages_is_watched(rig, device):
+    eventually(lambda: rig.actor._dropped_last is not None, what="the broker's own count")
+    rig.actor._dropped_last, rig.actor._dropped_total = None, 0
     for count in (b"5", b"8", b"not a number", b"2"):
-        rig.actor.handle_own([("$SYS/broker/publish/messages/dropped", count, 0, False, False, 0)])
+        rig.actor.handle_own((DROPPED_TOPIC, count, 0, False, False, 0))
     eventually(lambda: rig.board.status.dropped_by_broker == 5, what="3 before and 2 after the broker's restart")
 
 
@@ -150,8 +155,6 @@ def test_a_severed_link_connects_anew(rig):
 
 
 def test_an_empty_mailbox_ends_the_turn_and_forgets_the_last_message():
-    from actors.link.link import MailboxEmptyError
-
     inbox = LinkMailbox()
     inbox.budget = 1
     with pytest.raises(MailboxEmptyError):
@@ -162,5 +165,6 @@ def test_an_empty_mailbox_ends_the_turn_and_forgets_the_last_message():
 def test_repeated_failures_are_logged_once(tmp_path, caplog, mosquitto):
     mosquitto.stop()
     with caplog.at_level(logging.WARNING), running(Rig(mosquitto.url, tmp_path, kind="control")) as rig:
+        eventually(lambda: rig.board.status.last_error, what="a failure")
         eventually(lambda: rig.actor._connection._failures >= 3, what="three failures")
     assert sum("cannot connect" in record.message for record in caplog.records) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_filters_no_longer_wanted_are_unsubscribed_and_their_backlog_is_dead_let
         assert (letter.reason, letter.topic) == ("unrouted", "old/1")
         rig.ref.tell(Settled([letter.token]))
         eventually(
-            lambda: json.loads(rig.filters_file.read_text()) == ["server/markers/muster-test-data", "t/#"],
+            lambda: json.loads(rig.filters_file.read_text()) == ["t/#"],
             what="the remembered filters",
         )
         device.publish("old/2", b"unsubscribed")
@@ -217,8 +218,7 @@ def test_thousands_of_messages_arrive_in_batches_in_order_and_are_acknowledged(r
     rig.settle(items)
     eventually(lambda: rig.counters.acknowledged == 3000, what="all acknowledgements")
     eventually(lambda: rig.board.status.unresolved == 0, what="an empty ledger")
-    rxs = [item.rx_us for item in items]
-    assert all(a < b for a, b in zip(rxs, rxs[1:], strict=False))
+    assert all(a.rx_us < b.rx_us for a, b in pairwise(items))
 
 
 def test_a_large_message_arrives_whole(rig, device):

@@ -6,8 +6,8 @@ from actors.link.ledger import Ledger
 ROUTES = [Route(("devices/announce", "devices/+/status"), "pi"), Route(("+/gateway/+/heartbeat",), "site")]
 
 
-def publication(topic, payload=b"", qos=0, retain=False, dup=False, mid=0):
-    return topic, payload, qos, retain, dup, mid
+def publication(topic, *, qos=0, retain=False, mid=0):
+    return topic, b"", qos, retain, False, mid
 
 
 def take(intake, *publications, live=True, now_us=1_000, now_at=5.0):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +67,7 @@ def varint(value):
             return bytes(out)
 
 
-def publish_packet(topic, payload, qos=0, retain=False, dup=False, mid=0, properties=b"", v5=True):
+def publish_packet(topic, payload, qos=0, *, retain=False, dup=False, mid=0, properties=b"", v5=True):
     body = len(topic).to_bytes(2, "big") + topic
     if qos:
         body += mid.to_bytes(2, "big")
@@ -82,9 +84,9 @@ def user_property(value):
     return packed[len(varint(len(packed) - 1)) :] if len(packed) < 129 else packed[2:]
 
 
-TOPICS = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="+#\0"), min_size=1, max_size=20
-).map(str.encode)
+TOPICS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="+#\0"), min_size=1, max_size=20).map(
+    str.encode
+)
 PAYLOADS = st.one_of(st.binary(max_size=300), st.just(b"x" * (RECEIVE_SIZE + 7)))
 
 
@@ -97,11 +99,11 @@ def packets(draw, v5):
         draw(TOPICS),
         draw(PAYLOADS),
         qos,
-        draw(st.booleans()),
-        draw(st.booleans()) if qos else False,
-        draw(st.integers(1, 65535)),
-        user_property("v" * draw(st.sampled_from([0, 3, 200]))) if v5 and draw(st.booleans()) else b"",
-        v5,
+        retain=draw(st.booleans()),
+        dup=draw(st.booleans()) if qos else False,
+        mid=draw(st.integers(1, 65535)),
+        properties=user_property("v" * draw(st.sampled_from([0, 3, 200]))) if v5 and draw(st.booleans()) else b"",
+        v5=v5,
     )
 
 
@@ -111,7 +113,7 @@ def chunked_streams(draw):
     stream = b"".join(draw(st.lists(packets(v5), max_size=8)))
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     edges = [0, *cuts, len(stream)]
-    return v5, [stream[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return v5, [stream[a:b] for a, b in pairwise(edges) if a < b]
 
 
 def read_with_paho(v5, chunks):

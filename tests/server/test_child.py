@@ -162,7 +162,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it(child):
 
 def test_no_descriptor_is_left_behind():
     def count() -> int:
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     child = ChildProcess("test", [sys.executable, "-c", ""])
     before = count()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 from wsgiref.headers import Headers
 
 import msgspec
 
 from actors.events import EventRing
+from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot
 from actors.runtime import ManualClock
 from web.app import make_app
-from web.face import ConflictError, DeviceView, Face
+from web.face import ConflictError, Face
 from web.limits import Limits, Rates
 from web.sessions import Credential
 from web.site import Site, Slots
@@ -73,14 +74,7 @@ class FakeFleet:
             return None
         effective = changes.get("offline_after", device.offline_after) or 60.0
         snapshot = msgspec.structs.replace(device.snapshot, **changes)
-        self.devices[serial] = DeviceView(
-            snapshot=snapshot,
-            presence=device.presence,
-            reason=device.reason,
-            since_us=device.since_us,
-            last_seen_us=device.last_seen_us,
-            offline_after=effective,
-        )
+        self.devices[serial] = device._replace(snapshot=snapshot, offline_after=effective)
         return self.devices[serial]
 
     def delete(self, serial):
@@ -116,7 +110,7 @@ class FakeHistory:
 
 class FakeLinks:
     def __init__(self):
-        self.rows = [{"name": "local.data", "state": "up", "since_us": NOON, "reconnects": 0, "detail": ""}]
+        self.rows = [{"name": "local.data", "state": "subscribed", "since_us": NOON, "reconnects": 0, "detail": ""}]
         self.reconnected = []
 
     def status(self):
@@ -132,15 +126,15 @@ class FakeSupervision:
     def __init__(self):
         self.done = []
         self.root = {
-            "path": "muster",
-            "id": "muster",
+            "path": "server",
+            "id": "server",
             "type": "supervisor",
-            "strategy": "rest_for_one",
             "state": "running",
             "restarts": 0,
             "mailbox": 0,
-            "since_us": NOON,
             "last_exception": None,
+            "total": 1,
+            "counts": {"running": 1},
             "children": [
                 {
                     "path": "links/local.data",
@@ -150,7 +144,6 @@ class FakeSupervision:
                     "restarts": 1,
                     "mailbox": 3,
                     "mailbox_age": 0.1,
-                    "since_us": NOON,
                     "last_exception": {"error": "ValueError: x", "traceback": "Traceback ...", "at_us": NOON},
                     "children": [],
                 }
@@ -161,7 +154,7 @@ class FakeSupervision:
         return self.root
 
     def _do(self, action, path):
-        if path == "muster":
+        if path == "server":
             raise ValueError("the root cannot be told anything")
         if not path.startswith("links/"):
             raise KeyError(path)
@@ -178,7 +171,8 @@ class FakeSupervision:
 
 
 class FakeResolver:
-    found: dict[str, Any] = {}
+    def __init__(self):
+        self.found = {}
 
     def resolve(self, device_type):
         return self.found.get(device_type)
@@ -208,7 +202,8 @@ class FakeTokens:
 
 
 class FakePageKeys:
-    keys = {"the-page-key": Credential("admin")}
+    def __init__(self):
+        self.keys = {"the-page-key": Credential("admin")}
 
     def redeem(self, key):
         return self.keys.get(key)
@@ -219,7 +214,7 @@ def make_face(*devices, clock=None, ring=None):
     fleet = FakeFleet(*devices)
 
     def health():
-        return {"status": "ok", "version": "9.9", "devices": fleet.counts()}
+        return {"status": "ok", "version": "9.9", "actors": {"alive": 9, "restarts": 1}, "devices": fleet.counts()}
 
     return Face(
         fleet=fleet,
@@ -253,7 +248,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Calls the WSGI application as a server would; keeps cookies; speaks with the admin token unless told otherwise."""
+    """Calls the WSGI application as a server would; keeps cookies; has the admin token unless told otherwise."""
 
     def __init__(self, face, *, token="the-admin-token", rates=None, streams=2):
         self.face = face

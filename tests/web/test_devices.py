@@ -7,9 +7,33 @@ import json
 import pytest
 
 from tests.web.fakes import NOON, Client, make_face, view
+from web.face import ConflictError
 
-FIELDS = """serial kind type device_id site label group presence reason since ip_address hostname mac_address first_seen
-last_seen offline_after flapping quarantined pinned services system_info device_token metadata""".split()
+FIELDS = [
+    "serial",
+    "kind",
+    "type",
+    "device_id",
+    "site",
+    "label",
+    "group",
+    "presence",
+    "reason",
+    "since",
+    "ip_address",
+    "hostname",
+    "mac_address",
+    "first_seen",
+    "last_seen",
+    "offline_after",
+    "flapping",
+    "quarantined",
+    "pinned",
+    "services",
+    "system_info",
+    "device_token",
+    "metadata",
+]
 
 
 def nested(depth):
@@ -189,6 +213,17 @@ def test_offline_after_null_goes_back_to_the_policy():
     client = Client(make_face(view("pi-1")))
     client.call("PATCH", "/api/devices/pi-1", {"offline_after": 5})
     assert client.call("PATCH", "/api/devices/pi-1", {"offline_after": None}).json["offline_after"] == 60.0
+
+
+def test_a_change_that_is_not_possible_now_is_409():
+    client = Client(make_face(view("pi-1")))
+
+    def refuse(serial, changes):
+        raise ConflictError("pi-1 is quarantined")
+
+    client.face.fleet.patch = refuse
+    answer = client.call("PATCH", "/api/devices/pi-1", {"label": "x"})
+    assert (answer.status, answer.error["message"]) == (409, "pi-1 is quarantined")
 
 
 def test_a_patch_of_nothing_changes_nothing():

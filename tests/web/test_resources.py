@@ -7,6 +7,7 @@ import dataclasses
 import pykka
 import pytest
 
+from actors.storage.errors import StoreUnavailable
 from tests.web.fakes import NOON, Client, make_face, view
 
 
@@ -114,7 +115,7 @@ def test_links_are_listed_and_reconnected_by_name():
     client = Client(make_face())
     assert client.get("/api/links").json["items"][0] == {
         "name": "local.data",
-        "state": "up",
+        "state": "subscribed",
         "since": "2025-10-09T08:53:20.000Z",
         "reconnects": 0,
         "detail": "",
@@ -127,7 +128,7 @@ def test_links_are_listed_and_reconnected_by_name():
 def test_the_tree_comes_whole_and_with_readable_times():
     root = Client(make_face()).get("/api/supervision").json
     child = root["children"][0]
-    assert (root["path"], root["since"]) == ("muster", "2025-10-09T08:53:20.000Z")
+    assert (root["path"], child["path"]) == ("server", "links/local.data")
     assert child["last_exception"] == {
         "error": "ValueError: x",
         "traceback": "Traceback ...",
@@ -147,7 +148,7 @@ def test_what_the_tree_cannot_do_is_said():
     client = Client(make_face())
     assert client.post("/api/supervision/nowhere/else/restart").status == 404
     assert client.post("/api/supervision/links/local.data/explode").status == 404
-    refused = client.post("/api/supervision/muster/restart")
+    refused = client.post("/api/supervision/server/restart")
     assert (refused.status, refused.error["message"]) == (409, "the root cannot be told anything")
 
 
@@ -175,7 +176,7 @@ def test_a_method_that_a_path_does_not_take_is_405_and_names_those_it_takes():
     assert answer.headers["Allow"] == "DELETE,GET,PATCH"
 
 
-@pytest.mark.parametrize("error", [pykka.Timeout(), TimeoutError(), pykka.ActorDeadError()])
+@pytest.mark.parametrize("error", [pykka.Timeout(), TimeoutError(), pykka.ActorDeadError(), StoreUnavailable()])
 def test_an_answer_that_does_not_come_is_503(error, caplog):
     client = Client(make_face(view("pi-1")))
     client.face.history.failure = error

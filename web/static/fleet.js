@@ -55,6 +55,8 @@ export const fleet = new Refresher(async () => {
 export const counts = new Refresher(async () => {
   const health = await get("/api/health");
   for (const [, name] of COUNTS) setText(element(`count-${name}`), health.devices[name].toLocaleString());
+  const restarts = health.actors.restarts;
+  setText(element("tree-note"), restarts ? `${restarts.toLocaleString()} ${restarts === 1 ? "restart" : "restarts"}` : "");
   for (const name of ["online", "offline", "unknown"]) {
     element(`share-${name}`).style.flexGrow = health.devices[name];
   }
@@ -135,7 +137,7 @@ function draw(flash = null) {
   const first = (cursors.length - 1) * PAGE;
   const filtered = filter.q || filter.kind || filter.presence;
   const none = filtered ? "No device matches." : "No device has spoken yet. The first message of one makes it appear.";
-  setText(element("fleet-note"), count ? `${first + 1}–${first + count}` : none);
+  setText(element("fleet-note"), count ? `${first + 1} to ${first + count}` : none);
   element("previous").disabled = cursors.length < 2;
   element("next").disabled = !next;
 }

@@ -3,6 +3,12 @@
 import { escapePath, get, post } from "./api.js";
 import { h, keyed, Refresher, setText, setTime } from "./dom.js";
 
+/** States that are neither up nor given up; all others are down. */
+const ON_THE_WAY = new Set(["waiting", "starting", "stopping", "backing_off", "connecting", "connected", "paused"]);
+const UP = new Set(["running", "subscribed"]);
+const dotOf = (state) => `dot ${UP.has(state) ? "online" : ON_THE_WAY.has(state) ? "unknown" : "offline"}`;
+const words = (state) => state.replaceAll("_", " ");
+
 const element = (id) => document.getElementById(id);
 let press = async () => {};
 let mayOperate = false;
@@ -15,8 +21,6 @@ export function start(role, run) {
 
 export const tree = new Refresher(async () => {
   const nodes = flatten(await get("/api/supervision"), 0);
-  const restarts = nodes.reduce((sum, { node }) => sum + (node.restarts ?? 0), 0);
-  setText(element("tree-note"), restarts ? `${restarts.toLocaleString()} restarts` : "");
   keyed(element("tree"), nodes, ({ node }) => node.path, makeNode, updateNode);
 });
 
@@ -73,7 +77,7 @@ function updateNode(row, { node, depth }) {
   const part = (name) => row.querySelector(name);
   const parked = node.state === "quarantined";
   row.style.setProperty("--depth", Math.min(depth, 6));
-  part(".dot").className = `dot ${{ running: "online", starting: "unknown", backoff: "unknown" }[node.state] ?? "offline"}`;
+  part(".dot").className = dotOf(node.state);
   setText(part(".id"), node.id);
   part(".id").title = node.path;
   setText(part(".facts"), facts(node).join(" · "));
@@ -90,9 +94,10 @@ function updateNode(row, { node, depth }) {
 
 function facts(node) {
   const told = [];
-  if (node.state !== "running") told.push(node.state);
-  for (const [state, count] of Object.entries(node.counts ?? {})) {
-    if (count) told.push(`${count.toLocaleString()} ${state}`);
+  if (node.state !== "running") told.push(words(node.state));
+  // Where every child has a line of its own, counts would only repeat them.
+  if ((node.total ?? 0) > (node.children ?? []).length) {
+    for (const [state, count] of Object.entries(node.counts)) told.push(`${count.toLocaleString()} ${words(state)}`);
   }
   if (node.restarts) told.push(`${node.restarts} ${node.restarts === 1 ? "restart" : "restarts"}`);
   if (node.mailbox) told.push(`${node.mailbox.toLocaleString()} waiting`);
@@ -118,9 +123,9 @@ function makeLink(link) {
 
 function updateLink(row, link) {
   const part = (name) => row.querySelector(name);
-  part(".dot").className = `dot ${{ up: "online", connecting: "unknown" }[link.state] ?? "offline"}`;
+  part(".dot").className = dotOf(link.state);
   setText(part(".id"), link.name);
-  setText(part(".state"), link.state);
+  setText(part(".state"), words(link.state));
   setTime(part(".since"), link.since);
   setText(part(".detail"), link.detail ?? "");
 }
@@ -143,5 +148,5 @@ function makeLetter(letter) {
 }
 
 function updateLetter(row, letter) {
-  setTime(row.querySelector(".when"), letter.rx, " ago");
+  setTime(row.querySelector(".when"), letter.rx, letter.replayed ? " ago, replayed" : " ago");
 }

@@ -1,0 +1,1 @@
+"""Benchmarks: each compares in one run and prints ratios; figures of one run are in `docs/benchmarks.md`."""

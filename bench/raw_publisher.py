@@ -1,0 +1,112 @@
+"""A publisher that is no bottleneck: packets encoded beforehand, written to a raw socket, PUBACKs counted.
+
+Run as a process of its own: `python -m bench.raw_publisher PORT COUNT SENSORS QOS KIND [RATE]`; it prints the wall
+clock of the first write, in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import struct
+import sys
+import time
+
+WINDOW = 15_000
+"""QoS 1 packets under way; packet ids have 16 bits and brokers have limits."""
+
+
+def encode_length(length: int) -> bytes:
+    out = bytearray()
+    while True:
+        length, digit = divmod(length, 128)
+        out.append(digit | (0x80 if length else 0))
+        if not length:
+            return bytes(out)
+
+
+def connect(port: int, client_id: str) -> socket.socket:
+    """MQTT 3.1.1 CONNECT with a clean session."""
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    encoded = client_id.encode()
+    body = b"\0\4MQTT\4\2\0\0" + struct.pack("!H", len(encoded)) + encoded
+    sock.sendall(b"\x10" + encode_length(len(body)) + body)
+    assert sock.recv(4)[3] == 0, "the broker refused"
+    return sock
+
+
+def publish_packet(topic: str, payload: bytes, qos: int, packet_id: int) -> bytes:
+    encoded = topic.encode()
+    body = struct.pack("!H", len(encoded)) + encoded + (struct.pack("!H", packet_id) if qos else b"") + payload
+    return bytes([0x30 | qos << 1]) + encode_length(len(body)) + body
+
+
+def message(number: int, sensors: int, kind: str) -> tuple[str, bytes]:
+    """The message of a number: devices in turn, a timestamp of its own each."""
+    sensor = number % sensors
+    micros = 1_760_000_000_000_000 + number * 1_000
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(micros // 1_000_000)) + f".{micros % 1_000_000:06d}Z"
+    if kind == "heartbeat":
+        body = {"device_id": f"dev-{sensor:06d}", "ip_address": "192.168.1.100", "timestamp": stamp, "status": "online"}
+        return "devices/heartbeat", json.dumps(body).encode()
+    body = {
+        "serial_number": f"dl-{sensor:06d}",
+        "timestamp": stamp,
+        "n": number,
+        "temperature": 20 + number % 100 / 10,
+        "moisture": 31.5,
+        "ph": 6.8,
+        "battery": 3.61,
+    }
+    return f"plant/datalogger/monstro/{sensor}/input", json.dumps(body).encode()
+
+
+def main(port: int, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0) -> None:
+    packets = [
+        publish_packet(*message(number, sensors, kind), qos, number % WINDOW + 1) for number in range(count)
+    ]
+    sock = connect(port, f"bench-{kind}-{time.monotonic_ns()}")
+    print(f"{time.time():.6f}", flush=True)
+    if rate:
+        paced(sock, packets, rate)
+    else:
+        flat_out(sock, packets, qos)
+
+
+def paced(sock: socket.socket, packets: list[bytes], rate: float) -> None:
+    started = time.monotonic()
+    for number, packet in enumerate(packets):
+        delay = started + number / rate - time.monotonic()
+        if delay > 0:
+            time.sleep(delay)
+        sock.sendall(packet)
+        print(f"{time.time():.6f}")
+        drain(sock, 0)
+    sys.stdout.flush()
+    time.sleep(1)
+
+
+def drain(sock: socket.socket, timeout: float) -> int:
+    ready, _, _ = select.select([sock], [], [], timeout)
+    return len(sock.recv(65536)) // 4 if ready else 0
+
+
+def flat_out(sock: socket.socket, packets: list[bytes], qos: int) -> None:
+    sent = acked = 0
+    while sent < len(packets):
+        room = WINDOW // 2 - (sent - acked) if qos else 500
+        if room > 0:
+            batch = packets[sent : sent + min(room, 500)]
+            sock.sendall(b"".join(batch))
+            sent += len(batch)
+        if qos:
+            acked += drain(sock, 0 if room > 0 else 5)
+    while qos and acked < sent:
+        acked += drain(sock, 5)
+    sock.close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], *map(float, sys.argv[6:]))

@@ -1,0 +1,254 @@
+"""The simulated fleet: who is in it, what it says, and that it ends with its parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import psutil
+import pytest
+
+from supervisor.demo import demo_process
+from supervisor.demo.__main__ import main
+from supervisor.demo.fleet import SITES, plan_fleet
+from supervisor.demo.payloads import PiState, SiteState, Walk
+from supervisor.demo.schedule import Schedule
+from tests.support.mqtt import Device
+from tests.support.wait import eventually
+
+PARENT = """
+import sys, time
+from supervisor.demo import demo_process
+demo = demo_process(sys.argv[1])
+demo.start()
+print(demo.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def spec_of(family: str, **changes):
+    fleet = plan_fleet(2, 2, 2, seed=1)
+    return next(spec for spec in fleet if spec.family == family)._replace(**changes)
+
+
+# -- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_fleet_has_the_size_that_was_asked_for():
+    fleet = plan_fleet(6, 4, 3, seed=1)
+    assert Counter(spec.family for spec in fleet) == {"pi": 6, "datalogger": 4, "gateway": 3}
+    assert [spec.number for spec in fleet] == list(range(13))
+
+
+def test_a_second_run_meets_the_same_devices():
+    assert plan_fleet(6, 4, 3, seed=1) == plan_fleet(6, 4, 3, seed=1)
+    assert plan_fleet(6, 4, 3, seed=1) != plan_fleet(6, 4, 3, seed=2)
+
+
+def test_serials_and_names_are_unique_and_fit_the_rules_even_in_a_large_fleet():
+    fleet = plan_fleet(200, 200, 200, seed=3)
+    serials = [spec.serial for spec in fleet]
+    assert len(set(serials)) == len(serials)
+    assert all(re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", serial) for serial in serials)
+    assert len({(spec.family, spec.name) for spec in fleet}) == len(fleet)
+
+
+def test_the_default_fleet_has_every_habit_and_both_sites():
+    fleet = plan_fleet(6, 4, 3, seed=1)
+    assert {spec.habit for spec in fleet} == {"steady", "silent", "crashing", "leaving", "garbling", "roaming"}
+    assert {spec.site for spec in fleet} == {"", *SITES}
+    assert any(spec.family == "datalogger" and spec.habit == "silent" for spec in fleet)
+    assert any(spec.bound for spec in fleet)
+
+
+# -- the payloads -----------------------------------------------------------------------------------------------------
+
+
+def test_an_announcement_has_the_fields_of_a_real_one():
+    said = PiState(spec_of("pi"), random.Random(1)).announce()
+    assert {
+        "device_id",
+        "ip_address",
+        "hostname",
+        "mac_address",
+        "device_type",
+        "services",
+        "system_info",
+        "timestamp",
+    } <= said.keys()
+    assert said["device_type"] == "raspberry_pi"
+    assert re.fullmatch(r"2c:cf:67(:[0-9a-f]{2}){3}", said["mac_address"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said["timestamp"])
+    assert said["services"]["ssh"] == {"port": 22, "status": "available"}
+    assert {"uptime_hours", "load_average", "memory"} <= said["system_info"].keys()
+    memory = said["system_info"]["memory"]
+    assert 0 < memory["available"] < memory["total"]
+
+
+def test_heartbeat_status_and_will_name_the_device():
+    state = PiState(spec_of("pi", serial="abc"), random.Random(1))
+    assert {key: state.heartbeat()[key] for key in ("device_id", "status")} == {"device_id": "abc", "status": "online"}
+    assert state.status().keys() > state.heartbeat().keys()
+    assert {key: state.goodbye()[key] for key in ("device_id", "status")} == {"device_id": "abc", "status": "offline"}
+
+
+def test_system_info_varies():
+    state = PiState(spec_of("pi"), random.Random(1))
+    assert state.announce()["system_info"] != state.announce()["system_info"]
+
+
+@pytest.mark.parametrize("family", ["datalogger", "gateway"])
+def test_inputs_and_outputs_are_a_serial_a_time_and_numbers(family):
+    state = SiteState(spec_of(family, serial="S1"), random.Random(1))
+    assert state.heartbeat().keys() == {"serial_number", "timestamp"}
+    for said in (state.input(), state.output()):
+        measures = {key: value for key, value in said.items() if key not in ("serial_number", "timestamp")}
+        assert said["serial_number"] == "S1"
+        assert measures
+        assert all(isinstance(value, float) for value in measures.values())
+    assert len(state.input()) >= 5
+
+
+def test_a_walk_stays_within_its_bounds():
+    walk = Walk(0, 1, 5, random.Random(1))
+    assert all(0 <= walk.next() <= 1 for _ in range(200))
+
+
+# -- the schedule -----------------------------------------------------------------------------------------------------
+
+
+def test_actions_run_in_the_order_of_their_times_and_a_repeated_one_repeats():
+    schedule, seen = Schedule(), []
+
+    def tick():
+        seen.append("tick")
+        if seen.count("tick") == 3:
+            schedule.stop()
+
+    schedule.after(0.02, lambda: seen.append("second"))
+    schedule.after(0.0, lambda: seen.append("first"))
+    schedule.every(0.03, tick)
+    schedule.run()
+    assert seen == ["first", "second", "tick", "tick", "tick"]
+
+
+def test_an_action_from_another_thread_wakes_the_schedule():
+    schedule = Schedule()
+    threading.Timer(0.02, lambda: schedule.after(0, schedule.stop)).start()
+    began = time.monotonic()
+    schedule.run()
+    assert time.monotonic() - began < 5
+
+
+# -- the whole thing --------------------------------------------------------------------------------------------------
+
+
+def test_without_a_broker_it_says_what_is_missing(monkeypatch, capsys):
+    monkeypatch.delenv("MUSTER_BROKER_URL", raising=False)
+    assert main([]) == 2
+    assert "--broker" in capsys.readouterr().err
+
+
+def test_the_fleet_appears_fails_and_returns(mosquitto):
+    """At eight times the speed: all thirteen appear, one breaks off and returns, one talks nonsense."""
+    with Device(mosquitto.url) as watcher:
+        watcher.subscribe("#")
+        demo = demo_process(mosquitto.url, "--speed=8")
+        demo.start()
+        try:
+            spoken = {spec.serial for spec in plan_fleet(6, 4, 3, seed=1)}
+            eventually(lambda: spoken <= serials(watcher), timeout=20, what="all devices to appear")
+            will = watcher.next("devices/status", timeout=20)
+            while will.json["status"] != "offline":
+                will = watcher.next("devices/status", timeout=20)
+            eventually(lambda: any(broken(m.payload) for m in watcher.received), timeout=20, what="nonsense")
+            gone = will.json["device_id"]
+            eventually(lambda: returned(watcher, gone), timeout=30, what="the one that broke off to return")
+        finally:
+            demo.stop()
+
+
+def test_pis_answer_the_servers_request_and_only_those_asked(mosquitto):
+    with Device(mosquitto.url) as server:
+        server.subscribe("devices/#")
+        demo = demo_process(mosquitto.url, "--pis=2", "--dataloggers=0", "--gateways=0", "--processes=1")
+        demo.start()
+        try:
+            first, second = server.next("devices/announce", 20).json, server.next("devices/announce", 20).json
+            server.publish("server/requests", {"request": "announce", "device_id": first["device_id"], "spread": 0})
+            assert server.next("devices/announce").json["device_id"] == first["device_id"]
+            server.publish("server/requests", b"nonsense")
+            server.publish("server/requests", {"request": "announce", "spread": 0.1})
+            answers = {server.next("devices/announce").json["device_id"] for _ in range(2)}
+            assert answers == {first["device_id"], second["device_id"]}
+        finally:
+            demo.stop()
+
+
+def test_it_says_goodbye_and_leaves_nothing_running_on_sigterm(mosquitto):
+    with Device(mosquitto.url) as watcher:
+        watcher.subscribe("devices/#")
+        demo = demo_process(mosquitto.url, "--pis=2", "--dataloggers=1", "--gateways=0")
+        demo.start()
+        watcher.next("devices/announce", timeout=20)
+        family = psutil.Process(demo.pid).children(recursive=True)
+        demo.stop()
+        assert watcher.next("devices/status").json["status"] == "offline"
+        assert not any(process.is_running() for process in family)
+
+
+def test_it_ends_when_its_parent_is_killed(mosquitto):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, mosquitto.url], stdout=subprocess.PIPE, text=True)
+    demo = psutil.Process(int(parent.stdout.readline()))
+    # The trampoline, the demo, and for each of three parts a trampoline and a part.
+    family = [demo, *eventually(lambda: at_least(7, demo.children(recursive=True)), 20, "the whole demo")]
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    eventually(lambda: not any(process.is_running() for process in family), timeout=15, what="the demo to end")
+
+
+def test_the_brokers_password_is_in_no_process_list(mosquitto):
+    demo = demo_process(mosquitto.url.replace("mqtt://", "mqtt://ada:s3cret@"))
+    demo.start()
+    try:
+        runner = psutil.Process(demo.pid)
+        family = eventually(lambda: at_least(7, runner.children(recursive=True)), 20, "the whole demo")
+        assert "s3cret" not in str([process.cmdline() for process in (runner, *family)])
+    finally:
+        demo.stop()
+
+
+def at_least(count: int, processes: list) -> list:
+    return processes if len(processes) >= count else []
+
+
+def broken(payload: bytes) -> bool:
+    try:
+        return not isinstance(json.loads(payload), dict)
+    except ValueError:
+        return payload not in (b"offline", b"online")
+
+
+def serials(watcher: Device) -> set[str]:
+    found = set()
+    for message in list(watcher.received):
+        if not broken(message.payload) and message.payload != b"offline":
+            body = message.json
+            found.add(body.get("device_id") or body.get("serial_number"))
+    return found
+
+
+def returned(watcher: Device, serial: str) -> bool:
+    """Whether it announced itself after its will."""
+    said = [m for m in list(watcher.received) if serial.encode() in m.payload]
+    wills = [at for at, message in enumerate(said) if b'"offline"' in message.payload]
+    return any("announce" in message.topic for message in said[wills[0] :])

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import time
+
+import msgspec
+import pytest
+
+from actors.messages import StoreDeadLetter, StoreEvent, StoreSensors
+from actors.reader import ReaderActor, Readers
+from actors.runtime import Directory, Runtime
+from actors.storage.errors import StoreUnavailable
+from actors.storage.queries import (
+    BadCursor,
+    Count,
+    FindDeadLetters,
+    FindEvents,
+    FindReadings,
+    FindSensors,
+    FindToken,
+    ListTokens,
+)
+from actors.storage.tokens import create_token, digest_token
+from tests.storage.build import NOON, device, reading
+
+
+@pytest.fixture
+def runtime():
+    running = Runtime.system()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def readers(database_url, runtime, store):
+    """Two readers on the store's database."""
+    directory = Directory()
+    refs = [runtime.launch(ReaderActor(database_url)) for _ in range(2)]
+    for number, ref in enumerate(refs):
+        directory.publish(f"reader.{number}", ref)
+    yield Readers(directory, ["reader.0", "reader.1"])
+    for ref in refs:
+        if ref.is_alive():
+            ref.stop(timeout=5)
+
+
+def ask_all(readers, query):
+    found = []
+    while True:
+        page = readers.ask(query)
+        found += page.items
+        if page.cursor is None:
+            return found
+        query = msgspec.structs.replace(query, after=page.cursor)
+
+
+def test_readings_come_newest_first_and_page_by_page(store, readers):
+    store.commit([device(), device("other"), *(reading(at=at) for at in range(25)), reading("other")])
+    found = ask_all(readers, FindReadings(serial="A1", limit=10))
+    assert [row["ts_us"] - NOON for row in found] == list(range(24, -1, -1))
+    assert found[0]["measures"] == {"t": 1}
+    assert (found[0]["channel"], found[0]["source"], found[0]["rx_us"]) == ("input", "mqtt", NOON)
+
+
+def test_readings_with_one_timestamp_are_neither_lost_nor_repeated_between_pages(store, readers):
+    store.commit([device(), *(reading(at=at // 7, body=f'{{"n":{at}}}') for at in range(21))])
+    found = ask_all(readers, FindReadings(serial="A1", limit=4))
+    assert sorted(row["measures"]["n"] for row in found) == list(range(21))
+
+
+def test_readings_are_chosen_by_channel_and_time(store, readers):
+    store.commit([device(), *(reading(at=at, channel=["input", "output"][at % 2]) for at in range(20))])
+    query = FindReadings(serial="A1", channel="output", since_us=NOON + 5, until_us=NOON + 11)
+    assert [row["ts_us"] - NOON for row in readers.ask(query).items] == [9, 7, 5]
+
+
+def test_an_unknown_device_has_nothing(readers):
+    assert readers.ask(FindReadings(serial="nobody")).items == []
+    assert readers.ask(FindSensors("nobody")).items == []
+    assert readers.ask(FindEvents(serial="nobody")).items == []
+
+
+def test_no_page_is_longer_than_the_limit(store, readers):
+    store.commit([device(), *(reading(at=at) for at in range(1200))])
+    assert len(readers.ask(FindReadings(serial="A1", limit=10**9)).items) == 1000
+    assert len(readers.ask(FindReadings(serial="A1", limit=-1)).items) == 1
+
+
+def test_events_come_newest_first_for_one_device_or_all(store, readers):
+    store.commit([StoreEvent("x", ["A1", ""][at % 2], NOON + at, f'{{"n":{at}}}') for at in range(9)])
+    assert [row["data"]["n"] for row in ask_all(readers, FindEvents(limit=2))] == list(range(8, -1, -1))
+    assert [row["data"]["n"] for row in ask_all(readers, FindEvents(serial="A1", limit=2))] == [8, 6, 4, 2, 0]
+
+
+def test_dead_letters_come_newest_first_with_their_bytes(store, readers):
+    store.commit([StoreDeadLetter("r", "d", "a", "t", bytes([at, 255]), NOON + at, "A1") for at in range(5)])
+    store.commit([StoreDeadLetter("other", "d", "a", "t", b"", NOON)])
+    found = ask_all(readers, FindDeadLetters(limit=2))
+    assert [row["payload"] for row in found] == [b"", *(bytes([at, 255]) for at in range(4, -1, -1))]
+    assert found[1]["replayed_us"] is None
+    assert len(readers.ask(FindDeadLetters(reason="other")).items) == 1
+    assert len(readers.ask(FindDeadLetters(serial="A1")).items) == 5
+
+
+def test_sensors_are_listed_by_name(store, readers):
+    store.commit([device(), StoreSensors("A1", ["t", "h"], NOON)])
+    assert readers.ask(FindSensors("A1")).items == [
+        {"name": "h", "first_seen_us": NOON},
+        {"name": "t", "first_seen_us": NOON},
+    ]
+
+
+def test_counts(store, readers):
+    store.commit([device("A"), device("B", last_seen_us=1), reading("A"), StoreDeadLetter("r", "", "", "", b"", 1)])
+    assert readers.ask(Count()) == {"devices": 2, "heard": 1, "sensors": 0, "dead_letters": 1, "last_reading_id": 1}
+
+
+def test_tokens_are_found_by_their_hash(store, readers):
+    plain = store.run(lambda database: create_token(database, role="read", name="n", now_us=NOON))
+    assert readers.ask(FindToken(digest_token(plain))).name == "n"
+    assert readers.ask(FindToken("0" * 64)) is None
+    assert [token.role for token in readers.ask(ListTokens())] == ["read"]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1-zz", "-1", "9" * 30, "9" * 30 + "-00", "٣", "1;DROP TABLE reading"])
+def test_a_cursor_that_no_page_gave_is_refused(store, readers, cursor):
+    store.commit([device(), reading()])
+    for query in (FindReadings(serial="A1", after=cursor), FindEvents(after=cursor), FindDeadLetters(after=cursor)):
+        with pytest.raises(BadCursor):
+            readers.ask(query)
+
+
+class Write(msgspec.Struct, frozen=True):
+    def run(self, database):
+        database.execute_sql("DELETE FROM device")
+
+
+def test_a_reader_cannot_write(store, readers, look):
+    store.commit([device()])
+    with pytest.raises(StoreUnavailable):  # read-only: nothing that a row could be blamed for
+        readers.ask(Write())
+    assert look.column("SELECT COUNT(*) FROM device") == [1]
+
+
+class Slow(msgspec.Struct, frozen=True):
+    def run(self, database):
+        sleep = {
+            "SqliteStore": "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT COUNT(*) FROM c"
+        }
+        sleep |= {"PostgresStore": "SELECT pg_sleep(30)"}
+        # SLEEP() would just return when its time is over; this keeps the server busy.
+        sleep |= {"MySqlStore": "SELECT BENCHMARK(1000000000, SHA2('x', 512))"}
+        database.execute_sql(sleep[type(database).__name__]).fetchall()
+
+
+def test_a_slow_query_ends_at_its_deadline_and_the_reader_lives_on(store, readers):
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        readers.ask(Slow(), timeout=20)
+    assert time.monotonic() - started < 10
+    assert readers.ask(Count())["devices"] == 0
+
+
+def test_a_dead_reader_is_passed_over(store, readers):
+    readers._directory.get("reader.0").stop(timeout=5)
+    readers._directory.withdraw("reader.0")
+    for _ in range(4):
+        assert readers.ask(Count())["devices"] == 0
+    readers._directory.get("reader.1").stop(timeout=5)
+    with pytest.raises(StoreUnavailable):
+        readers.ask(Count())
+
+
+def test_a_reader_survives_a_message_it_does_not_know(store, readers):
+    ref = readers._directory.get("reader.0")
+    ref.tell("what")
+    assert ref.ask(Count(), timeout=5)["devices"] == 0
+
+
+@pytest.mark.slow
+def test_a_reader_survives_a_restart_of_the_server(postgres, runtime):
+    from actors.storage.database import open_database
+    from actors.storage.store import Store
+
+    url = postgres.fresh_database()
+    store = Store(open_database(url))
+    store.commit([device()])
+    store.close()
+    ref = runtime.launch(ReaderActor(url))
+    assert ref.ask(Count(), timeout=5)["devices"] == 1
+    postgres.restart()
+    assert ref.ask(Count(), timeout=5)["devices"] == 1
+    ref.stop(timeout=5)
