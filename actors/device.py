@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,13 @@ INFO_EVERY_US = 300_000_000
 VERDICT_GRACE = 0.25
 """Seconds after a deadline at which it is judged: links report what they have handled every 0.2 s."""
 SECOND_LOOK = 0.1
-"""Seconds until the next look when something received before the deadline is still on its way."""
+"""Seconds until the next look, at least, when something received before the deadline is still on its way."""
+LONGEST_LOOK = 2.0
+"""Seconds until the next look at most: a fleet that waits for a subscriber must not keep the dispatcher busy."""
+MOST_SENSORS = 1_000
+"""Names of numbers kept of one device; a sender that invents names must not fill memory and database."""
+NOT_DUE = math.inf
+"""No deadline is set."""
 
 SUBSCRIBER_OF: Mapping[str, str] = {
     "pi": "subscriber.pi",
@@ -69,8 +76,18 @@ class World:
     """Takes every change for the live page; the flag tells whether more than the presence has changed."""
 
 
-def new_snapshot(serial: str, address: Address, delivery: Delivery) -> DeviceSnapshot:
-    """Return what is known of a device at the first message of it."""
+def reason_of(message: FromDevice) -> Reason:
+    """Return why a device's presence changes, if it does by this message."""
+    if isinstance(message, Measured):
+        return "data"
+    if isinstance(message, Farewell):
+        return "goodbye" if message.goodbye else "will"
+    return "announce" if message.address.verb == "announce" else "heartbeat"
+
+
+def new_snapshot(serial: str, message: FromDevice) -> DeviceSnapshot:
+    """Return what is known of a device at the first message of it; a live one means that it is there."""
+    address, delivery = message.address, message.delivery
     return DeviceSnapshot(
         serial=serial,
         kind=KIND_OF_FAMILY[address.family],
@@ -79,6 +96,8 @@ def new_snapshot(serial: str, address: Address, delivery: Delivery) -> DeviceSna
         device_id=address.device_id or serial,
         site=address.site,
         label=address.label,
+        presence="online" if delivery.live and not isinstance(message, Farewell) else "offline",
+        reason=reason_of(message),
         first_seen_us=delivery.rx_us,
         last_seen_us=delivery.rx_us,
         since_us=delivery.rx_us,
@@ -99,7 +118,8 @@ class DeviceActor(PooledActor):
         self._serial = serial
         self._world = world
         self._record: Record | None = None
-        self._armed = False
+        self._due_at = NOT_DUE
+        """When the silence will be judged, monotonic seconds: the earliest of its timers; later ones are ignored."""
 
     def on_start(self) -> None:
         """Find the record; a device that is stored as online must have a deadline."""
@@ -108,7 +128,7 @@ class DeviceActor(PooledActor):
             raise LookupError(f"{self._serial} has no record")
         self._record = record
         if record.snapshot.presence == "online":
-            self._arm(self._world.runtime.clock.monotonic() + self._world.fleet.offline_after(record.snapshot))
+            self._arm(self._deadline(record))
 
     def on_receive(self, message: FromDevice | Changed | Due) -> None:
         """Handle one message of the device, its deadline, or an operator's change."""
@@ -122,15 +142,14 @@ class DeviceActor(PooledActor):
         changes = {}
         if beat.ip_address and beat.ip_address != record.snapshot.ip_address:
             changes["ip_address"] = beat.ip_address
-        self._told(message, record, "heartbeat", beat.session, changes)
+        self._told(message, record, beat.session, changes)
 
     def _announced(self, message: Announced, record: Record) -> None:
         said = message.announcement
-        reason: Reason = "announce" if message.address.verb == "announce" else "heartbeat"
-        self._told(message, record, reason, said.session, _facts(said, record.snapshot))
+        self._told(message, record, said.session, _facts(said, record.snapshot))
 
     def _measured(self, message: Measured, record: Record) -> None:
-        self._told(message, record, "data", None, {}, data=True)
+        self._told(message, record, None, {}, data=True)
         known = record.sensors
         if known is None or not message.names <= known:
             self._new_sensors(message, record, known or frozenset())
@@ -140,8 +159,7 @@ class DeviceActor(PooledActor):
         if message.delivery.retain:
             return  # old news: whoever published it may have come back since
         snapshot = record.snapshot
-        reason: Reason = "goodbye" if message.goodbye else "will"
-        transition = on_farewell(snapshot.presence, reason, session=message.session, last_session=snapshot.session)
+        transition = on_farewell(snapshot.presence, reason_of(message), session=message.session, last_session=snapshot.session)
         if transition is not None:
             self._change(record, transition, message.delivery.rx_us, {})
 
@@ -149,7 +167,6 @@ class DeviceActor(PooledActor):
         self,
         message: Beaten | Announced | Measured,
         record: Record,
-        reason: Reason,
         session: str | None,
         changes: dict[str, Any],
         *,
@@ -161,14 +178,19 @@ class DeviceActor(PooledActor):
             return
         snapshot = record.snapshot
         address = message.address
-        if address.site and (
-            address.device_id != snapshot.device_id or address.type != snapshot.type or address.site != snapshot.site
+        if not snapshot.first_seen_us:
+            changes.update(_first_words(address, snapshot, delivery.rx_us))
+        elif address.site and (
+            address.device_id != snapshot.device_id
+            or (address.type or snapshot.type) != snapshot.type
+            or address.site != snapshot.site
         ):
             changes.update(_moved(address, snapshot))
         if session and session != snapshot.session:
             changes["session"] = session
-        if delivery.live:
-            self._alive(record, delivery, reason, changes, data=data)
+        # What a link tells again after a subscriber's crash is no new evidence.
+        if delivery.live and (delivery.rx_at, delivery.rx_us) > (record.heard_at, record.heard_us):
+            self._alive(record, delivery, reason_of(message), changes, data=data)
         elif changes:
             self._publish(record, changes, delivery.rx_us)
 
@@ -177,50 +199,53 @@ class DeviceActor(PooledActor):
     ) -> None:
         """Take a live message as evidence that the device is there."""
         fleet = self._world.fleet
+        snapshot = record.snapshot
         broker = broker_of(delivery.link)
-        if broker != record.snapshot.broker:
-            changes["broker"] = broker
         never_heard = record.heard_at < 0
         record.heard_at = max(record.heard_at, delivery.rx_at)
         record.heard_us = max(record.heard_us, delivery.rx_us)
         data_only = data and (never_heard or record.data_only)
-        if data_only != record.data_only:
-            fleet.update(record, record.snapshot, data_only=data_only)
-        transition = on_life(record.snapshot.presence, reason)
+        if broker != snapshot.broker:
+            changes["broker"] = broker
+        if broker != snapshot.broker or data_only != record.data_only:
+            fleet.update(record, msgspec.structs.replace(snapshot, broker=broker), data_only=data_only)
+        sight = fleet.sight(record)
+        is_first = record.heard_epoch != sight.epoch and delivery.rx_at >= sight.sight_since_at
+        if is_first:
+            fleet.heard(record, sight.epoch)
+        transition = on_life(snapshot.presence, reason)
         if transition is not None:
             self._change(record, transition, delivery.rx_us, changes)
         elif changes:
             self._publish(record, changes, delivery.rx_us)
-        elif delivery.rx_us - record.stored_seen_us > SEEN_EVERY_US:
-            self._seen(record)
-        sight = fleet.sight(record)
-        if record.heard_epoch != sight.epoch and delivery.rx_at >= sight.sight_since_at:
-            fleet.heard(record, sight.epoch)
+        elif is_first:
             self._show(record, facts=False)
-        if not self._armed:
-            self._arm(record.heard_at + fleet.offline_after(record.snapshot))
+        if delivery.rx_us - record.stored_seen_us > SEEN_EVERY_US:
+            self._seen(record)
+        if self._due_at == NOT_DUE:
+            self._arm(self._deadline(record))
 
     # Silence
 
     def _due(self, _message: Due, record: Record) -> None:
         """Judge a silence: only of a device believed online, only as far as we could hear, only once all is handled."""
-        self._armed = False
-        snapshot = record.snapshot
-        if snapshot.presence == "offline":
+        now = self._world.runtime.clock.monotonic()
+        if now < self._due_at:
+            return  # a nearer deadline has taken the place of this one
+        self._due_at = NOT_DUE
+        if record.snapshot.presence == "offline":
             return
         fleet = self._world.fleet
-        sight = fleet.sight(record)
-        now = self._world.runtime.clock.monotonic()
-        patience = fleet.offline_after(snapshot)
-        deadline = deadline_at(record.heard_at, sight.sight_since_at, patience)
-        if sight.blind:
-            self._arm(now + patience)
+        deadline = self._deadline(record)
+        if fleet.sight(record).blind:
+            self._arm(now + fleet.offline_after(record.snapshot))
         elif now < deadline:
             self._arm(deadline)
         elif not self._everything_handled(record, deadline):
-            self._arm(now + SECOND_LOOK - VERDICT_GRACE)
+            # The longer it has waited, the longer until the next look.
+            self._arm(now + min(max(SECOND_LOOK, (now - deadline) / 2), LONGEST_LOOK) - VERDICT_GRACE)
         elif self.actor_inbox.depth():
-            self._armed = True
+            self._due_at = now
             self.actor_ref.tell(DUE)  # behind what has just been found to wait in the mailbox
         else:
             clock_us = int(self._world.runtime.clock.time() * 1_000_000)
@@ -231,18 +256,22 @@ class DeviceActor(PooledActor):
         sights = self._world.fleet.broker_sight(record)
         return sights.has_handled(subscriber, deadline, data_only=record.data_only)
 
+    def _deadline(self, record: Record) -> float:
+        fleet = self._world.fleet
+        return deadline_at(record.heard_at, fleet.sight(record).sight_since_at, fleet.offline_after(record.snapshot))
+
     def _arm(self, when: float) -> None:
-        self._armed = True
-        self._world.runtime.timers.at(when + VERDICT_GRACE, self.actor_ref, DUE)
+        """Have the silence judged after `when`, unless it will be judged before anyway."""
+        due_at = when + VERDICT_GRACE
+        if due_at < self._due_at:
+            self._due_at = due_at
+            self._world.runtime.timers.at(due_at, self.actor_ref, DUE)
 
     # What changes, and who learns of it
 
     def _changed(self, message: Changed, record: Record) -> None:
         now_us = int(self._world.runtime.clock.time() * 1_000_000)
         self._publish(record, dict(message.changes), now_us)
-        if record.snapshot.presence == "online" and "offline_after" in message.changes:
-            # A nearer deadline needs an entry of its own; the later one finds nothing to do.
-            self._arm(record.heard_at + self._world.fleet.offline_after(record.snapshot))
         if message.reply_to is not None:
             message.reply_to.set(None)
 
@@ -263,9 +292,11 @@ class DeviceActor(PooledActor):
     def _publish(self, record: Record, changes: dict[str, Any], at_us: int) -> None:
         """Publish new facts; figures that change all the time are stored from time to time only."""
         snapshot = msgspec.structs.replace(record.snapshot, **changes)
-        if snapshot == record.snapshot:
+        if snapshot == record.snapshot and "broker" not in changes:  # which the fleet knows already
             return
         self._world.fleet.update(record, snapshot)
+        if snapshot.presence == "online":
+            self._arm(self._deadline(record))  # another type, site or setting may have made it nearer
         if changes.keys() != {"system_info"} or at_us - record.stored_info_us > INFO_EVERY_US:
             record.stored_info_us = at_us
             self._world.outgoing.add(StoreDevice(snapshot))
@@ -278,8 +309,10 @@ class DeviceActor(PooledActor):
 
     def _new_sensors(self, message: Measured, record: Record, known: frozenset[str]) -> None:
         new = message.names - known
+        if len(known) + len(new) > MOST_SENSORS:
+            new = frozenset(sorted(new)[: MOST_SENSORS - len(known)])
         # Devices of one make send the same names: one set serves them all.
-        record.sensors = self._world.fleet.shared(known | message.names)
+        record.sensors = self._world.fleet.shared(known | new)
         if new:
             self._world.outgoing.add(StoreSensors(self._serial, sorted(new), message.delivery.rx_us))
 
@@ -291,6 +324,18 @@ def request_announcement(directory: Directory, broker: str, serial: str) -> None
     """Ask one device, of which only a heartbeat is known, to announce itself."""
     payload = msgspec.json.encode({"request": "announce", "device_id": serial})
     directory.tell(f"{broker}.control", Publish("server/requests", payload))
+
+
+def _first_words(address: Address, snapshot: DeviceSnapshot, rx_us: int) -> dict[str, Any]:
+    """Return the changes of a device that an operator declared before it spoke: what it speaks fixes its kind."""
+    changes: dict[str, Any] = {"first_seen_us": rx_us, "device_id": address.device_id or snapshot.serial}
+    if address.site:
+        changes |= {"site": address.site, "type": address.type or snapshot.type}
+    if address.family != snapshot.family:
+        changes |= {"family": address.family, "kind": KIND_OF_FAMILY[address.family]}
+    if address.label and not snapshot.label:
+        changes["label"] = address.label
+    return changes
 
 
 def _moved(address: Address, snapshot: DeviceSnapshot) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from actors.runtime import Clock
 from actors.sight import BrokerSight, Sight
 
 NEVER = -1.0
+MOST_NAME_SETS = 4_096
+"""Sets of sensor names that are shared; a fleet has a few, a sender that invents names would have any number."""
 
 
 class Record:
@@ -163,6 +165,8 @@ class Fleet:
 
     def shared(self, names: frozenset[str]) -> frozenset[str]:
         """Return the one set that all devices with these sensor names share."""
+        if len(self._name_sets) >= MOST_NAME_SETS:
+            self._name_sets.clear()
         return self._name_sets.setdefault(names, names)
 
     def _leave(self, record: Record) -> None:
@@ -220,9 +224,9 @@ class Fleet:
     ) -> tuple[list[DeviceView], str | None]:
         """Return up to `limit` devices behind the serial `after`, and the serial to go on from (None at the end)."""
         found: list[DeviceView] = []
-        serials = self._serials
-        for index in range(bisect_right(serials, after) if after else 0, len(serials)):
-            record = self._records.get(serials[index]) if index < len(serials) else None
+        start = bisect_right(self._serials, after) if after else 0
+        for serial in self._serials[start:]:  # a copy: the dispatcher may insert meanwhile
+            record = self._records.get(serial)
             if record is None:
                 continue
             view = self.view(record)

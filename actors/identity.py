@@ -1,4 +1,7 @@
-"""The identity of a reading: (device, timestamp, digest), the same over every transport and spelling."""
+"""The identity of a reading: (device, timestamp, digest), the same over every transport and spelling.
+
+The digest (16 bytes of BLAKE2b, RFC 7693) tells two readings of one device and moment apart.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,32 @@ LARGEST_EXACT = 2.0**53
 MILLISECONDS_FROM = 1e11
 """A numeric timestamp from here on counts milliseconds: as seconds it would be the year 5138."""
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+encode_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 class BadTimestampError(ValueError):
     """The timestamp cannot be read."""
 
 
-def digest(channel: str, body: dict[str, Any], sender_id: str | None) -> bytes:
-    """Return the 16 bytes that tell two readings of one device and moment apart.
+def digest_id(channel: str, sender_id: str) -> bytes:
+    """Return the digest of a message that carries the sender's own `id`: the id alone tells it from others."""
+    return blake2b(f"{channel}\0id\0{sender_id}".encode(), digest_size=DIGEST_SIZE).digest()
 
-    They cover the sender's `id` if there is one, else the canonical body: keys in order, one spelling for each number,
-    without serial and timestamp. Never the time of receipt or the transport.
+
+def digest_body(channel: str, canonical: bytes) -> bytes:
+    """Return the digest of a message without an id: over its canonical body.
+
+    Args:
+        channel: `input`, `output` or `reading`; the same numbers in and out are two readings.
+        canonical: keys in order, one spelling for each number, without serial and timestamp: see `canonical_body`.
+
     """
-    if sender_id is not None:
-        return blake2b(f"{channel}\0id\0{sender_id}".encode(), digest_size=DIGEST_SIZE).digest()
-    canonical = {key: _plain(value) for key, value in body.items() if key not in NOT_IN_BODY}
-    return blake2b(channel.encode() + b"\0" + _encode(canonical), digest_size=DIGEST_SIZE).digest()
+    return blake2b(channel.encode() + b"\0" + canonical, digest_size=DIGEST_SIZE).digest()
+
+
+def canonical_body(body: dict[str, Any]) -> bytes:
+    """Return what the digest covers of a body: not the time of receipt, the transport, key order or number spelling."""
+    return encode_canonical({key: _plain(value) for key, value in body.items() if key not in NOT_IN_BODY})
 
 
 def _plain(value: Any) -> Any:

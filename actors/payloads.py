@@ -24,6 +24,8 @@ MOST_MEASURES = 256
 LONGEST_MEASURE = 120
 """Characters in the name of a measure."""
 LARGEST_INTEGER = 2**63 - 1
+LARGEST_EXACT = 2.0**53
+"""Whole floats beyond this are not exact, so they stay floats."""
 
 REASONS = {
     "not_utf8": "the bytes are not UTF-8",
@@ -174,7 +176,10 @@ def serial_of(body: dict[str, Any] | Beat, *, bound_id: str, names: tuple[str, .
         RefusedError: `missing_field`, `wrong_type`, `bad_serial`, or `unbound` when payload and topic disagree.
 
     """
-    serial = _first(body, names)
+    # Most devices use the first name.
+    serial = body.get(names[0]) if isinstance(body, dict) else getattr(body, names[0])
+    if serial is None:
+        serial = _first(body, names[1:])
     if serial is None:
         if bound_id:
             return bound_id
@@ -196,29 +201,43 @@ def _first(body: dict[str, Any] | Beat, names: tuple[str, ...]) -> Any:
     return None
 
 
-def measures_of(body: dict[str, Any], skip: frozenset[str]) -> dict[str, int | float]:
+def measures_of(body: dict[str, Any], skip: frozenset[str]) -> tuple[dict[str, int | float], bool]:
     """Return every number of a reading under its path: `{"a": {"b": 1}}` is `{"a.b": 1}`; booleans are 0 and 1.
+
+    Equal numbers are spelled alike: 1.0 is 1.
+
+    Returns:
+        the numbers, and whether they are all there is in the body: then the body was a flat object of numbers.
 
     Raises:
         RefusedError: `too_deep`, `too_many`, `too_long`, `out_of_range`, `nul`.
 
     """
     found: dict[str, int | float] = {}
+    flat = True
     for key, value in body.items():
-        if key not in skip:
-            kind = type(value)
-            if kind is float or (kind is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER):
-                found[key] = value  # the common case: a flat object of numbers
-            else:
-                _collect(key, value, found, 1)
+        kind = type(value)
+        if key in skip:
+            continue
+        if kind is float:
+            found[key] = int(value) if value.is_integer() and -LARGEST_EXACT <= value <= LARGEST_EXACT else value
+        elif kind is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+            found[key] = value
+        else:
+            flat = False
+            _collect(key, value, found, 1)
+    _check_names(found)
+    return found, flat
+
+
+def _check_names(found: dict[str, int | float]) -> None:
     if len(found) > MOST_MEASURES:
         raise RefusedError("too_many", f"{len(found)} numbers, at most {MOST_MEASURES} are taken")
-    for key in found:
-        if len(key) > LONGEST_MEASURE:
-            raise RefusedError("too_long", f"the measure {key[:40]!r}... has a name of {len(key)} characters")
-        if "\0" in key:
-            raise RefusedError("nul", f"the measure {key[:40]!r} has NUL in its name")
-    return found
+    together = "".join(found)
+    if len(together) > LONGEST_MEASURE and len(longest := max(found, key=len)) > LONGEST_MEASURE:
+        raise RefusedError("too_long", f"the measure {longest[:40]!r}... has a name of {len(longest)} characters")
+    if "\0" in together:
+        raise RefusedError("nul", "a measure has NUL in its name")
 
 
 def _collect(path: str, value: Any, found: dict[str, int | float], depth: int) -> None:
@@ -229,7 +248,7 @@ def _collect(path: str, value: Any, found: dict[str, int | float], depth: int) -
             raise RefusedError("out_of_range", f"`{path[:80]}` does not fit into 64 bits")
         found[path] = value
     elif isinstance(value, float):
-        found[path] = value
+        found[path] = int(value) if value.is_integer() and abs(value) <= LARGEST_EXACT else value
     elif isinstance(value, dict | list):
         if depth >= DEEPEST:
             raise RefusedError("too_deep", f"`{path[:80]}` is nested deeper than {DEEPEST} levels")

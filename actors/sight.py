@@ -39,8 +39,9 @@ class Sight:
     def regained(self, at: float) -> None:
         """Note that every subscription is acknowledged again at `at`; all that was heard before is old news."""
         if self.blind_since_at is not None:
-            self.epoch += 1
+            # In this order: a reader that sees the new epoch must not take the time of the old one for its beginning.
             self.sight_since_at = at
+            self.epoch += 1
             self.blind_since_at = None
             self._changed()
 
@@ -50,7 +51,7 @@ class Sight:
 
     def handled(self, subscriber: str, until_at: float) -> None:
         """Note that all it received for a subscriber before `until_at` has reached the devices' mailboxes."""
-        self._handled[subscriber] = until_at
+        self._handled[subscriber] = max(until_at, self._handled.get(subscriber, 0.0))
 
     def handled_until_at(self, subscriber: str) -> float:
         """Return that watermark, monotonic seconds."""

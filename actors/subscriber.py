@@ -13,7 +13,15 @@ import msgspec
 
 from actors.dead_letters import DeadLetterDesk
 from actors.device_messages import Announced, Beaten, Farewell, FromDevice, Measured
-from actors.identity import NOT_IN_BODY, BadTimestampError, digest, timestamp_us
+from actors.identity import (
+    NOT_IN_BODY,
+    BadTimestampError,
+    canonical_body,
+    digest_body,
+    digest_id,
+    encode_canonical,
+    timestamp_us,
+)
 from actors.link.messages import Replay
 from actors.messages import Deliveries, Delivery, StoreReading
 from actors.payloads import (
@@ -33,9 +41,7 @@ logger = logging.getLogger(__name__)
 PI_SERIAL = ("device_id", "serial_number")
 SITE_SERIAL = ("serial_number", "device_id")
 LONGEST_SENDER_ID = 128
-CLOCKS = frozenset({"ntp", "rtc", "unsynced"})
-
-_encode = msgspec.json.Encoder().encode
+CLOCKS = ("ntp", "rtc", "unsynced")
 
 
 @dataclass
@@ -131,33 +137,37 @@ class SubscriberActor(PooledActor):
     def _reading(self, address: Address, delivery: Delivery) -> FromDevice:
         body = decode_reading(delivery.payload)
         serial = serial_of(body, bound_id=address.bound_id, names=self.serial_names)
-        measures = measures_of(body, NOT_IN_BODY)
+        measures, flat = measures_of(body, NOT_IN_BODY)
         channel = "reading" if address.verb == "readings" else address.verb
+        encoded = encode_canonical(measures)
         sender_id = _sender_id(body)
+        if sender_id is not None:
+            fingerprint = digest_id(channel, sender_id)
+        else:
+            fingerprint = digest_body(channel, encoded if flat else _canonical(body))
         told = body.get("timestamp")
-        try:
-            ts_us = delivery.rx_us if told is None else timestamp_us(told, self._intake.zone)
-            fingerprint = digest(channel, body, sender_id)
-        except BadTimestampError as error:
-            raise RefusedError("bad_timestamp", str(error)) from None
-        except (RecursionError, OverflowError, msgspec.MsgspecError) as error:
-            raise RefusedError("out_of_range", str(error)) from None
-        clock = body.get("clock")
+        clock = body.get("clock", "")
         reading = StoreReading(
-            serial=serial,
-            channel=channel,
-            ts_us=ts_us,
-            digest=fingerprint,
-            rx_us=delivery.rx_us,
-            clock=clock if clock in CLOCKS else "",
-            source="mqtt",
-            measures=_encode(measures).decode(),
-            stamped=told is None and sender_id is None,
-            link=delivery.link,
-            token=delivery.token,
-            dup=delivery.dup,
+            serial,
+            channel,
+            delivery.rx_us if told is None else self._timestamp(told),
+            fingerprint,
+            delivery.rx_us,
+            clock if clock in CLOCKS else "",
+            "mqtt",
+            encoded.decode(),
+            told is None and sender_id is None,
+            delivery.link,
+            delivery.token,
+            delivery.dup,
         )
         return Measured(serial, address, delivery, reading, frozenset(measures))
+
+    def _timestamp(self, told: Any) -> int:
+        try:
+            return timestamp_us(told, self._intake.zone)
+        except BadTimestampError as error:
+            raise RefusedError("bad_timestamp", str(error)) from None
 
     def _check_shared(self, address: Address) -> None:
         if address.family == "pi" and not address.bound_id and not self._intake.shared_topics:
@@ -202,6 +212,21 @@ _DECODERS: Mapping[str, Callable[[SubscriberActor, Address, Delivery], FromDevic
     "input": SubscriberActor._reading,  # noqa: SLF001
     "output": SubscriberActor._reading,  # noqa: SLF001
 }
+
+
+def _canonical(body: dict[str, Any]) -> bytes:
+    """Return the canonical body.
+
+    Raises:
+        RefusedError: if it is nested too deep, or has a number that JSON cannot carry on.
+
+    """
+    try:
+        return canonical_body(body)
+    except RecursionError:
+        raise RefusedError("too_deep", "the body is nested too deep") from None
+    except (OverflowError, msgspec.MsgspecError) as error:
+        raise RefusedError("out_of_range", str(error)) from None
 
 
 def _sender_id(body: dict[str, Any]) -> str | None:

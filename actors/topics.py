@@ -95,7 +95,7 @@ def parse_site(topic: str) -> Address:
 
     """
     parts = topic.split("/")
-    if len(topic) > 4 * LONGEST_NAME or not all(parts) or max(map(len, parts)) > LONGEST_NAME:
+    if "" in parts or (len(topic) > LONGEST_NAME and max(map(len, parts)) > LONGEST_NAME):
         raise BadTopicError("a part of the topic is empty or too long")
     if len(parts) == 5 and parts[1] == "datalogger" and parts[4] in SITE_VERBS:
         return Address("datalogger", parts[4], device_id=parts[3], type=parts[2], site=parts[0])

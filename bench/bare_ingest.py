@@ -25,9 +25,7 @@ def main(port: int, path: str, count: int) -> None:
         "CREATE TABLE reading (id INTEGER PRIMARY KEY, device TEXT, ts TEXT, measures TEXT, UNIQUE (device, ts, measures))"
     )
     gathered: list[mqtt.MQTTMessage] = []
-    client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2, client_id="bare", protocol=mqtt.MQTTv5, manual_ack=True
-    )
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="bare", protocol=mqtt.MQTTv5, manual_ack=True)
     client.on_message = lambda _client, _userdata, message: gathered.append(message)
     client.on_connect = lambda client, *_: client.subscribe("+/datalogger/+/+/input", qos=1)
     client.on_subscribe = lambda *_: print("ready", flush=True)

@@ -46,5 +46,7 @@ def run() -> None:
     for number in range(ROUNDS):
         theirs, mine = bare(), ours()
         ratios.append(mine / theirs)
-        print(f"round {number + 1}: bare {theirs:8.0f}/s   muster {mine:8.0f}/s   ratio {mine / theirs:.2f}", flush=True)
+        print(
+            f"round {number + 1}: bare {theirs:8.0f}/s   muster {mine:8.0f}/s   ratio {mine / theirs:.2f}", flush=True
+        )
     print(f"median ratio {median(ratios):.2f} (budget: at least 2.0)")

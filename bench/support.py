@@ -47,7 +47,9 @@ class MusterServer:
         )
 
     def get(self, path: str) -> dict:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
@@ -92,7 +94,9 @@ def muster(broker_url: str, **environment: str) -> Iterator[MusterServer]:
             server.stop()
 
 
-def start_publisher(port: int, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0) -> subprocess.Popen[str]:
+def start_publisher(
+    port: int, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0
+) -> subprocess.Popen[str]:
     arguments = [str(value) for value in (port, count, sensors, qos, kind, *([rate] if rate else []))]
     return subprocess.Popen(
         [sys.executable, "-m", "bench.raw_publisher", *arguments], stdout=subprocess.PIPE, text=True

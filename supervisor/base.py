@@ -12,9 +12,9 @@ from pykka import ActorDeadError
 from actors.runtime import Directory, Envelope, Exit, PooledActor, Runtime, Undelivered
 from supervisor.child import Child, State, Table
 from supervisor.crashlog import CrashLog
-from supervisor.errors import InvalidSpecError
+from supervisor.errors import InvalidSpecError, SupervisorStoppingError
 from supervisor.intensity import Intensity
-from supervisor.messages import PRIVATE, DeadMail
+from supervisor.messages import PRIVATE, DeadMail, Request, refuse_request
 from supervisor.names import names_of
 from supervisor.post import FATAL_ATTEMPTS, Post
 from supervisor.spec import BackoffPolicy, ChildSpec
@@ -112,6 +112,9 @@ class Base(PooledActor):
             self._post.stash(child.id, message)
 
     def _undeliverable(self, child_id: str, envelope: Envelope, error: BaseException | None, reason: str) -> None:
+        if isinstance(envelope.message, Request):
+            refuse_request(envelope.message, SupervisorStoppingError(f"{self.table.path}/{child_id} has ended"))
+            return
         self.table.dead_mail += 1
         self._hook(self.on_undeliverable, child_id, envelope.message, reason, envelope.attempts, error)
 

@@ -125,6 +125,13 @@ class Child:
         """Its own children, if it is a supervisor."""
         self.trouble: Trouble | None = None
 
+    def forget_start(self) -> None:
+        """Drop what would only serve to start a temporary child again: its arguments may be large."""
+        if self.args is None:
+            self.spec = self.spec.spent()
+        else:
+            self.args = ()
+
     @property
     def kind(self) -> str:
         """`worker` or `supervisor`."""

@@ -35,6 +35,7 @@ from supervisor.messages import (
     StartTemplated,
     TerminateChild,
     WhichChildren,
+    refuse_request,
 )
 from supervisor.spec import ChildSpec
 
@@ -70,9 +71,8 @@ class Desk:
         try:
             answer = _HANDLERS[type(request)](self, request)
         except SupervisionError as error:
-            if future is not None:
-                _refuse([future], error)
-            else:
+            refuse_request(request, error)
+            if future is None:
                 logger.warning("%s refused %r: %s", self._table.path, type(request).__name__, error)
             return None
         if answer is LATER:

@@ -21,14 +21,12 @@ from supervisor.desk import Desk
 from supervisor.errors import ChildStartError, StartTimeoutError, SupervisorStoppingError
 from supervisor.messages import BackoffOver, StartExpired, StopExpired
 from supervisor.post import FATAL_ATTEMPTS
-from supervisor.spec import WORKER_SHUTDOWN, Shutdown, must_restart
+from supervisor.spec import ORDERLY, WORKER_SHUTDOWN, Shutdown, must_restart
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 logger = logging.getLogger("supervisor")
-
-ORDERLY = (ExitReason.NORMAL, ExitReason.SHUTDOWN)
 
 
 class Keeper(Base):
@@ -137,7 +135,7 @@ class Keeper(Base):
             self._desk.answer_up(child.id, None)
             self._retire(child, State.STOPPED, "stopped")
         elif child.spec.restart == "temporary":
-            self._forget_start(child)
+            child.forget_start()
 
     def _launch_actor(self, child: Child, actor: pykka.Actor) -> ActorRef[Any]:
         if not isinstance(actor, pykka.Actor):
@@ -158,13 +156,6 @@ class Keeper(Base):
             expired = StartExpired(child.id, child.incarnation)
             self.runtime.timers.after(child.spec.start_timeout, self.actor_ref, expired)
         return ref
-
-    def _forget_start(self, child: Child) -> None:
-        """Drop what would only serve to start a temporary child again: its arguments may be large."""
-        if child.args is None:
-            child.spec = child.spec.spent()
-        else:
-            child.args = ()
 
     def _on_ready(self, message: Ready) -> None:
         child = self._current(message.child_id, message.incarnation)

@@ -7,6 +7,7 @@ once (`WhichChildren`, `CountChildren`, `GetSpec`, `DeleteChild`).
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from pykka import ActorRef, Future
 from actors.runtime import Exit, Ready
 from supervisor.spec import ChildSpec, Restart
 
+logger = logging.getLogger("supervisor")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -22,6 +25,15 @@ class Request:
 
     reply_to: Future[Any] | None = None
     """Gets the result or the error; None if nobody waits."""
+
+
+def refuse_request(request: Request, error: Exception) -> None:
+    """Answer a request with an error, if somebody waits and has no answer yet."""
+    if request.reply_to is not None:
+        try:
+            request.reply_to.set_exception((type(error), error, None))
+        except Exception:
+            logger.exception("A refusal could not be given")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,10 @@ import pykka
 from pykka import ActorRef
 
 from actors.runtime import Exit, ExitReason, Ready, Runtime
-from supervisor.errors import SupervisionError
+from supervisor.child import reap
+from supervisor.errors import SupervisionError, SupervisorStoppingError
+from supervisor.messages import Request, refuse_request
+from supervisor.status import table_of
 
 logger = logging.getLogger("supervisor")
 
@@ -45,6 +48,9 @@ class Root:
                 message.reason.value,
                 message.error or "",
             )
+            for envelope in message.pending:
+                if isinstance(envelope.message, Request):
+                    refuse_request(envelope.message, SupervisorStoppingError("the tree has ended"))
             if self._on_exit is not None:
                 self._on_exit(message)
         with self._moved:
@@ -97,9 +103,6 @@ class Root:
         return ended or Exit("root", 0, ExitReason.LOST, None, "", [])
 
     def _kill(self) -> None:
-        from supervisor.child import reap
-        from supervisor.status import table_of
-
         table = table_of(self.ref)
         self._runtime.kill(self.ref)
         reap(table)

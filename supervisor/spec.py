@@ -42,19 +42,13 @@ _RESTARTS: dict[tuple[str, bool], bool] = {
     ("temporary", False): False,
     ("temporary", True): False,
 }
-_ABNORMAL = {
-    ExitReason.NORMAL: False,
-    ExitReason.SHUTDOWN: False,
-    ExitReason.CRASHED: True,
-    ExitReason.KILLED: True,
-    ExitReason.HUNG: True,
-    ExitReason.LOST: True,
-}
+ORDERLY = (ExitReason.NORMAL, ExitReason.SHUTDOWN)
+"""Ends that are no failure."""
 
 
 def must_restart(restart: Restart, reason: ExitReason) -> bool:
     """Return whether a child of this restart type that ended for this reason is started again."""
-    return _RESTARTS[restart, _ABNORMAL[reason]]
+    return _RESTARTS[restart, reason not in ORDERLY]
 
 
 @dataclass(frozen=True, slots=True)

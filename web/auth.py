@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from web.errors import ApiError
 from web.face import Face
-from web.sessions import LIFETIME, Credential, Role, Session
+from web.sessions import LIFETIME, Credential, Role
 
 Access = Literal["open", "read", "operate", "admin"]
 RANK: dict[Role, int] = {"device": 0, "read": 1, "operate": 2, "admin": 3}
@@ -111,17 +111,3 @@ def _verify(face: Face, source: Literal["token", "key"], secret: str) -> Credent
 
 def _name(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-__all__ = [
-    "Access",
-    "Principal",
-    "Session",
-    "authenticate",
-    "check_origin",
-    "cookie_name",
-    "log_in",
-    "session_cookie",
-    "set_cookie",
-    "unauthenticated",
-]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -127,8 +127,9 @@ def after_serial(call: Call) -> str:
     return cursor
 
 
-def _family(kind: Kind) -> Literal["pi", "site"]:
-    return "site" if kind in ("datalogger", "gateway") else "pi"
+def _family(kind: Kind) -> str:
+    """Return the family of topics that a device of this kind is expected to speak; the first that it speaks counts."""
+    return kind if kind in ("datalogger", "gateway") else "pi"
 
 
 def _encode_metadata(metadata: Metadata) -> bytes:

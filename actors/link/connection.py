@@ -125,7 +125,7 @@ class Connection:
     def start(self) -> None:
         """Make the first attempt at the next tick; also the operator's way to connect anew, whatever the state is."""
         if self.client is not None and self.up:
-            self.client.disconnect()
+            self.client.leave()
             self.process()
         if self.client is not None:
             self.client.drop("an operator asked to reconnect")
@@ -137,7 +137,7 @@ class Connection:
     def stop(self) -> None:
         """Send DISCONNECT, without which the broker would publish the will."""
         if self.client is not None and self.up:
-            self.client.disconnect()
+            self.client.leave()
         self.close()
         self._enter(LinkState.STOPPED)
 
@@ -338,7 +338,8 @@ class Connection:
         """Leave the connection to whoever else uses our client id, until an operator asks to reconnect."""
         client, self.client = self.client, None
         if client is not None:
-            client.disconnect()
+            client.leave()
+        self._events.clear()
         self.last_error = (
             f"another client connected to {self._options.address} with our client id {self._client_id}; "
             "is a second server running with a copy of the data directory? Waiting for an operator to reconnect."

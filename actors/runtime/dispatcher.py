@@ -29,11 +29,14 @@ class _Worker(threading.Thread):
         super().__init__(name=f"dispatcher-{number}", daemon=True)
         self._ready = ready
         self.mailbox: Mailbox | None = None
-        self.abandoned = False
+        self.abandoned = threading.Event()
 
     def run(self) -> None:
-        while not self.abandoned:
+        while not self.abandoned.is_set():
             mailbox = self._ready.get()
+            if self.abandoned.is_set():  # it came back while it was given up; the turn belongs to its successor
+                self._ready.put(mailbox)
+                return
             if mailbox is None:
                 return
             self.mailbox = running.mailbox = mailbox
@@ -67,7 +70,7 @@ class Dispatcher:
         self._worker.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End the thread after the turn it is in; actors that still live are not told."""
+        """End the thread after the turns that wait now; actors that still live are not told."""
         if self._worker is not None:
             self._ready.put(None)
             self._worker.join(timeout)
@@ -94,7 +97,7 @@ class Dispatcher:
         started = mailbox.started_at
         if not started or now - started <= (mailbox.hang_after or default_hang_after):
             return None
-        worker.abandoned = True
+        worker.abandoned.set()
         self.abandoned.append(worker)
         self.start()
         mailbox.end(ExitReason.HUNG)

@@ -88,7 +88,7 @@ class SupervisedMailbox:
 
     def preload(self, envelopes: Sequence[PykkaEnvelope[Any]]) -> None:
         """Put what an earlier incarnation left in front, before the actor is started."""
-        self.queue.extend(envelopes)
+        self.queue.extendleft(reversed(envelopes))
 
     def announce_ready(self) -> None:
         """Tell the monitor once that the actor is up."""
@@ -134,7 +134,12 @@ class SupervisedMailbox:
         if reason not in (ExitReason.CRASHED, ExitReason.HUNG, ExitReason.KILLED, ExitReason.LOST):
             return []
         blame = 1 if reason in (ExitReason.CRASHED, ExitReason.HUNG) else 0
-        kept = list(owner.unfinished())
+        try:
+            kept = list(owner.unfinished())
+        except Exception:
+            # Whatever is wrong with the actor, its end must be told.
+            logger.exception("unfinished() of %s failed", self.child_id or owner)
+            kept = []
         if kept:
             first = Envelope(kept[0], attempts=_attempts(self.current) + blame)
             return [first, *(Envelope(message) for message in kept[1:])]

@@ -73,6 +73,14 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """Format the traceback now and drop it from the exception."""
+        """Format the traceback now and drop it from the exception and from those that led to it."""
         text = "".join(traceback.format_exception(error, limit=-20))
-        return cls(error.with_traceback(None), text)
+        seen: set[int] = set()
+        chain: list[BaseException | None] = [error]
+        while chain:
+            link = chain.pop()
+            if link is not None and id(link) not in seen:
+                seen.add(id(link))
+                link.__traceback__ = None
+                chain += (link.__cause__, link.__context__)
+        return cls(error, text)

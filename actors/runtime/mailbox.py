@@ -91,6 +91,8 @@ class Mailbox(SupervisedMailbox):
         self._budget -= 1
         self.current = envelope
         self.started_at = self._now()
+        if not self.queue:  # what waits from now on has come later
+            self.waiting_since = self.started_at
         return envelope
 
     @property

@@ -55,12 +55,13 @@ class ThreadMailbox(SupervisedMailbox):
         """Return the next envelope, waiting for it.
 
         Raises:
-            queue.Empty: after `timeout` seconds without one.
+            queue.Empty: after `timeout` seconds without one, or once the actor was ended from outside.
 
         """
         self.rest()
         with self._arrived:
-            if not self._arrived.wait_for(lambda: self.queue, timeout):
+            self._arrived.wait_for(lambda: self.queue or self.closed, timeout)
+            if not self.queue:
                 raise Empty
             envelope = self.queue.popleft()
         self.begin(envelope)
@@ -70,7 +71,8 @@ class ThreadMailbox(SupervisedMailbox):
         """Rest until a message arrives or `timeout` seconds have passed; return whether one waits."""
         self.rest()
         with self._arrived:
-            return bool(self._arrived.wait_for(lambda: self.queue, timeout))
+            self._arrived.wait_for(lambda: self.queue or self.closed, timeout)
+            return bool(self.queue)
 
     def begin(self, envelope: PykkaEnvelope[Any] | None = None) -> None:
         """Stamp the start of a piece of work, for the watchdog."""
@@ -83,6 +85,8 @@ class ThreadMailbox(SupervisedMailbox):
         self.started_at = 0.0
 
     def end(self, actor: ThreadedActor, reason: ExitReason) -> None:
-        """Close; late messages go to the monitor."""
+        """Close, and wake the thread if it sleeps; late messages go to the monitor."""
         if self.close(actor, reason):
             self.refuse_late()
+            with self._arrived:
+                self._arrived.notify_all()

@@ -7,6 +7,7 @@ moved nearer is simply set again. Receivers that can be restarted put a token in
 from __future__ import annotations
 
 import heapq
+import logging
 import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from actors.runtime.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT = 1.0
 """Seconds: the thread looks at the clock at least this often, so that a stopped process is noticed when it wakes."""
@@ -71,6 +74,9 @@ class Timers:
                 ref.tell(message)
             except ActorDeadError:
                 self.dropped += 1
+            except Exception:  # whatever a receiver's mailbox does, the others' deadlines must not end with it
+                self.dropped += 1
+                logger.exception("a deadline could not be told to %s", ref)
 
     def start(self) -> None:
         """Start the thread."""
@@ -90,9 +96,16 @@ class Timers:
         while not self._stopping:
             with self._changed:
                 late = self._sleep()
-            if late > LATE and self.on_late is not None:
-                self.on_late(late)
+            if late > LATE:
+                self._tell_late(late)
             self.fire_due()
+
+    def _tell_late(self, seconds: float) -> None:
+        try:
+            if self.on_late is not None:
+                self.on_late(seconds)
+        except Exception:
+            logger.exception("on_late failed; the timers go on")
 
     def _sleep(self) -> float:
         """Sleep until the earliest deadline, a nearer one, or `HEARTBEAT`; return how late we woke, seconds."""

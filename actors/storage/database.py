@@ -123,7 +123,7 @@ def _open_mysql(parts: SplitResult, read_only: bool) -> Database:
     name, arguments = _parse_server(parts, MYSQL_OPTIONS)
     arguments = {
         "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": READ_TIMEOUT if read_only else NETWORK_TIMEOUT,
+        "read_timeout": 2 * READ_TIMEOUT if read_only else NETWORK_TIMEOUT,
         "write_timeout": NETWORK_TIMEOUT,
         # Strict: a value that does not fit is an error, never cut off in silence.
         "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",

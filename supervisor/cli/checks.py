@@ -113,7 +113,8 @@ def _find_running(environ: Mapping[str, str]) -> tuple[ServerFiles | None, Check
 def check_health(running: ServerFiles) -> Check:
     """Ask the running server how it is."""
     try:
-        health = ApiClient(running.url, running.token, timeout=5).get("/api/health")
+        with ApiClient(running.url, running.token, timeout=5) as client:
+            health = client.get("/api/health")
     except ApiError as error:
         mend = "look into its log, and at `muster tree`"
         return Check("health", "failed", str(error).rstrip("."), mend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -38,16 +38,22 @@ class ApiClient:
     def __init__(self, url: str, token: str = "", *, timeout: float = _TIMEOUT) -> None:
         parts = urlsplit(url)
         try:
-            port = parts.port
+            host, port = parts.hostname, parts.port
         except ValueError:
-            port = None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+            host, port = None, None
+        if parts.scheme not in ("http", "https") or not host:
             raise NoServerError(f"`{url}` is not a server's URL, write http://host:port.")
         self.url = url.rstrip("/")
         self._token = token
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, port, timeout=timeout)
+        self._connection = kind(host, port, timeout=timeout)
         self._path = parts.path.rstrip("/")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def get(self, path: str, params: Params | None = None) -> Any:
         """Return the decoded answer; raise `ApiError` for anything but success."""

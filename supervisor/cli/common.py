@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 import msgspec
 
-from .client import ApiClient, connect
+from .client import connect
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,8 +43,8 @@ def api_command(command: Callable[..., R]) -> Callable[..., R]:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
     def wrapper(*args: Any, url: str | None, token_file: str | None, **kwargs: Any) -> R:
-        client: ApiClient = connect(url, token_file, os.environ)
-        return command(client, *args, **kwargs)
+        with connect(url, token_file, os.environ) as client:
+            return command(client, *args, **kwargs)
 
     return wrapper
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from collections.abc import Sequence
 
 import click
@@ -72,10 +70,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{error}", 1)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted.", 1)
-    except BrokenPipeError:
-        # The reader (`muster devices | head`) has seen enough; the interpreter must not flush into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code if isinstance(code, int) else 0
 
 

@@ -36,8 +36,9 @@ def _add(drawn: Any, node: Node) -> None:
     children = node.get("children") or []
     for child in children:
         _add(drawn.add(_line(child)), child)
-    counts = node.get("counts")
-    if counts:
+    counts = node.get("counts") or {}
+    if sum(counts.values()) > len(children):
+        # The server lists only the remarkable ones of very many.
         drawn.add(_text(", ".join(f"{number} {state}" for state, number in counts.items()), "dim"))
 
 

@@ -43,6 +43,8 @@ def run_part(specs: Sequence[Spec], options: argparse.Namespace) -> int:
         schedule.after(spec.number * _STAGGER / options.speed, device.start)
     schedule.run()
     for device in devices:
+        device.leave()
+    for device in devices:
         device.stop()
     return 0
 
@@ -57,6 +59,8 @@ def _run_parts(options: argparse.Namespace) -> int:
         part.start()
     while all(part.running for part in parts) and not done.wait(0.2):
         continue
+    for part in parts:
+        part.ask_stop()
     for part in parts:
         part.stop()
     return 0 if done.is_set() else 1

@@ -53,10 +53,15 @@ class Device:
         if self._spec.habit != "steady":
             self._schedule.after(_FIRST_LAPSE[self._spec.habit] / self._speed, self._lapse)
 
-    def stop(self) -> None:
-        """Leave as a device does that is switched off."""
+    def leave(self) -> None:
+        """Say goodbye and disconnect, without waiting for it."""
         if self._client is not None:
-            self._leave(self._client)
+            self._say_goodbye(self._client)
+
+    def stop(self) -> None:
+        """End the connection's thread; after `leave` it ends by itself."""
+        if self._client is not None:
+            self._client.loop_stop()
             self._client = None
 
     # -- what the two kinds define -----------------------------------------------------------------------------------
@@ -140,7 +145,8 @@ class Device:
         if client is None:
             return
         if habit == "leaving":
-            self._leave(client)
+            self._say_goodbye(client)
+            client.loop_stop()
         else:
             client.loop_stop()
             if habit == "crashing":
@@ -148,11 +154,11 @@ class Device:
                 _break(client)
         self._schedule.after(self._away(), lambda: self._come_back(client))
 
-    def _leave(self, client: mqtt.Client) -> None:
+    def _say_goodbye(self, client: mqtt.Client) -> None:
         if client.is_connected():
             self._farewell(client)
+        # It is sent after the farewell, in the same stream.
         client.disconnect()
-        client.loop_stop()
 
     def _come_back(self, former: mqtt.Client) -> None:
         """Connect anew. Until now a silent device's connection was open and dead, as a pulled plug leaves it."""
@@ -198,9 +204,7 @@ class Pi(Device):
         client.publish(f"{self._base}/announce", json.dumps(self._state.announce()), qos=1)
 
     def _farewell(self, client: mqtt.Client) -> None:
-        # The connection may break meanwhile; then the last will says the same.
-        with contextlib.suppress(RuntimeError, ValueError):
-            client.publish(f"{self._base}/status", json.dumps(self._state.goodbye()), qos=1).wait_for_publish(1.0)
+        client.publish(f"{self._base}/status", json.dumps(self._state.goodbye()), qos=1)
 
     def _garble_topic(self) -> str:
         return f"{self._base}/heartbeat"

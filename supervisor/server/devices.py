@@ -12,8 +12,8 @@ from pykka import Future
 from actors.dead_letters import DeadLetterDesk
 from actors.device import DeviceActor, World, new_snapshot, request_announcement
 from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured
-from actors.messages import DeleteDevice, DeviceSnapshot, StoreDevice, StoreEvent
-from actors.runtime import Directory
+from actors.messages import DeleteDevice, DeviceSnapshot, StoreDevice, StoreEvent, StorePresence
+from actors.runtime import Directory, Undelivered
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
 
 logger = logging.getLogger(__name__)
@@ -82,9 +82,7 @@ class DeviceSupervisor(DynamicSupervisor):
         for serial in serials[:SLICE]:
             record = self._world.fleet.record(serial)
             if record is not None and serial not in self.table.children:
-                self.adopt(serial)
-                if record.snapshot.quarantined:
-                    self.take_down(self.table.children[serial], parked=True)
+                self.adopt(serial, parked=record.snapshot.quarantined)
         rest = serials[SLICE:]
         if rest:
             self.actor_ref.tell(StartSlice(rest))
@@ -94,7 +92,12 @@ class DeviceSupervisor(DynamicSupervisor):
     # Discovery
 
     def on_unknown(self, name: str, message: Any) -> None:
-        """Create the device that has just spoken for the first time."""
+        """Create the device that has just spoken for the first time; a known one speaks while we start."""
+        record = self._world.fleet.record(name)
+        if record is not None:
+            self.adopt(name, parked=record.snapshot.quarantined)
+            self._on_undelivered(Undelivered(name, message))
+            return
         if not isinstance(message, Beaten | Announced | Farewell | Measured):
             self._answer_nobody(message)
             return
@@ -105,9 +108,10 @@ class DeviceSupervisor(DynamicSupervisor):
         delivery = message.delivery
         if delivery.retain and not isinstance(message, Measured):
             return  # what a broker kept is no sign that the device still exists
-        snapshot = new_snapshot(name, message.address, delivery)
+        snapshot = new_snapshot(name, message)
         self._world.fleet.add(snapshot)
         self._world.outgoing.add(StoreDevice(snapshot))
+        self._world.outgoing.add(StorePresence(name, snapshot.presence, snapshot.reason, delivery.rx_us))
         self._note("discovered", name, {"kind": snapshot.kind, "site": snapshot.site})
         self.adopt(name, messages=[message])
         if snapshot.family == "pi" and not isinstance(message, Announced):
@@ -123,15 +127,9 @@ class DeviceSupervisor(DynamicSupervisor):
         reply_to.set(True)
 
     def _remove(self, serial: str, reply_to: Future[bool]) -> None:
-        child = self.table.children.get(serial)
-        if child is None:
+        if not self.drop(serial):
             reply_to.set(False)
             return
-        if child.ref is not None:
-            self.runtime.kill(child.ref)
-        self.table.remove(child)
-        if self.directory is not None:
-            self.directory.withdraw(serial)
         self._world.fleet.remove(serial)
         self._world.outgoing.add(DeleteDevice(serial))
         reply_to.set(True)

@@ -16,6 +16,7 @@ import pytest
 from actors.runtime import Exit, ExitReason, Ready, Runtime, ThreadedActor
 from supervisor.server import trampoline
 from supervisor.server.child import ChildProcess, ProcessActor, python_module
+from tests.server.support import alive
 from tests.support.wait import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -45,10 +46,6 @@ def started_by(process: ChildProcess) -> psutil.Process:
     """The command itself, below the trampoline."""
     (command,) = eventually(psutil.Process(process.pid).children, what="the command to start")
     return command
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def server_with(command: list[str]) -> tuple[subprocess.Popen, psutil.Process]:

@@ -21,6 +21,8 @@ from supervisor.demo.__main__ import main
 from supervisor.demo.fleet import SITES, plan_fleet
 from supervisor.demo.payloads import PiState, SiteState, Walk
 from supervisor.demo.schedule import Schedule
+from supervisor.server import trampoline
+from tests.server.support import alive
 from tests.support.mqtt import Device
 from tests.support.wait import eventually
 
@@ -202,7 +204,7 @@ def test_it_says_goodbye_and_leaves_nothing_running_on_sigterm(mosquitto):
         family = psutil.Process(demo.pid).children(recursive=True)
         demo.stop()
         assert watcher.next("devices/status").json["status"] == "offline"
-        assert not any(process.is_running() for process in family)
+        assert not any(map(alive, family))
 
 
 def test_it_ends_when_its_parent_is_killed(mosquitto):
@@ -213,7 +215,24 @@ def test_it_ends_when_its_parent_is_killed(mosquitto):
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    eventually(lambda: not any(process.is_running() for process in family), timeout=15, what="the demo to end")
+    eventually(lambda: not any(map(alive, family)), timeout=15, what="the demo to end")
+
+
+def test_it_ends_within_its_grace_when_the_broker_is_gone_too(mosquitto):
+    """As after a SIGKILL of the server, which takes its own broker along."""
+    with Device(mosquitto.url) as watcher:
+        watcher.subscribe("#")
+        demo = demo_process(mosquitto.url, "--speed=20")
+        demo.start()
+        eventually(lambda: len(serials(watcher)) == 13, timeout=20, what="all devices to appear")
+    runner = psutil.Process(demo.pid)
+    family = runner.children(recursive=True)
+    mosquitto.kill()
+    began = time.monotonic()
+    demo.stop()
+    assert time.monotonic() - began < trampoline.GRACE
+    assert demo.wait() == 0
+    assert not any(map(alive, family))
 
 
 def test_the_brokers_password_is_in_no_process_list(mosquitto):

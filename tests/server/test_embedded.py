@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from supervisor.server import embedded
 from supervisor.server.embedded import BrokerError, BrokerProcess, find_mosquitto
 from supervisor.server.probe import probe_broker
+from tests.server.support import alive
 from tests.support.mqtt import Device, Will
 from tests.support.ports import free_port
 from tests.support.wait import eventually
@@ -117,7 +118,7 @@ def test_it_ends_when_the_server_is_killed(tmp_path, implementation):
     server.send_signal(signal.SIGKILL)
     server.wait()
     server.stdout.close()
-    eventually(lambda: not any(process.is_running() for process in family), what="trampoline and broker to end")
+    eventually(lambda: not any(map(alive, family)), what="trampoline and broker to end")
     assert not probe_broker("127.0.0.1", port, timeout=1)
 
 
@@ -141,7 +142,7 @@ def test_stopping_leaves_nothing_running(broker):
     family = psutil.Process(broker.pid).children(recursive=True)
     broker.stop()
     assert not broker.running
-    assert not any(process.is_running() for process in family)
+    assert not any(map(alive, family))
 
 
 # -- the port ---------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from actors.storage.errors import ConfigurationError
 from actors.storage.models import MODELS
 from actors.storage.plan import DEVICE_COLUMNS
 
+STEPS = sorted(path.stem for path in module.MIGRATIONS.glob("0*.py"))
+
 
 @pytest.fixture
 def database(database_url):
@@ -28,12 +30,12 @@ def table_names() -> set[str]:
 
 
 def test_migrations_go_up_once_and_down_again(database):
-    assert migrate(database) == ["0001_initial"]
+    assert migrate(database) == STEPS
     assert migrate(database) == []
     assert table_names() <= set(database.get_tables())
-    assert roll_back(database) == ["0001_initial"]
+    assert roll_back(database, STEPS[0]) == STEPS[::-1]
     assert not table_names() & set(database.get_tables())
-    assert migrate(database) == ["0001_initial"]
+    assert migrate(database) == STEPS
 
 
 def test_migrations_and_models_agree(database):
@@ -44,7 +46,7 @@ def test_migrations_and_models_agree(database):
 def test_migrations_make_the_columns_that_the_models_would(database):
     migrate(database)
     migrated = {name: describe(database, name) for name in table_names()}
-    roll_back(database)
+    roll_back(database, STEPS[0])
     for model in MODELS:
         with model.bind_ctx(database):
             model.create_table()
@@ -71,7 +73,7 @@ def test_two_processes_may_migrate_at_once(database_url):
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert sorted(done) == [[], ["0001_initial"]]
+    assert sorted(done) == [[], STEPS]
 
 
 def test_the_device_table_holds_every_field_of_a_snapshot():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 
@@ -102,6 +101,7 @@ def test_a_severed_sqlite_store_lets_go_of_a_hung_statement_and_commits_nothing_
 
 
 def assert_severed_while(store, hang):
+    store.close()  # a connection belongs to the thread that opened it
     started = threading.Event()
     ended: list[Exception] = []
 
@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_opened_is_waited_for(tmp_path):
     store = Store(open_database(f"sqlite:///{tmp_path}/missing/a.db"))
     with pytest.raises(StoreUnavailable):
         store.commit([device()])
-    os.mkdir(tmp_path / "missing")
+    (tmp_path / "missing").mkdir()
     assert len(store.commit([device(), reading()]).new) == 1
     store.close()
 

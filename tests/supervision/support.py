@@ -24,11 +24,11 @@ OTP = Intensity(restarts=2, within=3600.0)
 """What most of OTP's cases use."""
 
 
-class Boom(Exception):
+class BoomError(Exception):
     """What a child dies of when it is told to."""
 
 
-class OtherBoom(Exception):
+class OtherBoomError(Exception):
     """Something else to die of."""
 
 
@@ -57,7 +57,7 @@ class Worker(PooledActor):
     def on_stop(self) -> None:
         self.lab.note("stop", self.name)
         if self.name in self.lab.fail_on_stop:
-            raise Boom("on_stop")
+            raise BoomError("on_stop")
 
     def _stop(self) -> None:
         # One that does not stop when asked; only a kill ends it.
@@ -68,11 +68,11 @@ class Worker(PooledActor):
         self.lab.note(message, self.name)
         if isinstance(message, Shot) and not message.spent:
             message.spent = True
-            raise Boom("shot")
+            raise BoomError("shot")
         if message == "boom":
-            raise Boom("told to")
+            raise BoomError("told to")
         if message == "other":
-            raise OtherBoom("told to")
+            raise OtherBoomError("told to")
         if message == "end":
             self.stop()
         return message

@@ -17,7 +17,7 @@ from supervisor import (
     Supervisor,
     TerminateChild,
 )
-from tests.supervision.support import Boom, Lab, Shot
+from tests.supervision.support import BoomError, Lab, Shot
 
 SLOW = BackoffPolicy(base=1.0)
 MANY = Intensity(restarts=100, within=60.0)
@@ -47,7 +47,7 @@ def test_a_message_that_crashes_its_actor_twice_is_a_dead_letter_and_the_rest_go
     assert [(mail.child_path, mail.message, mail.attempts, mail.reason) for mail in lab.dead] == [
         ("top/a", "boom", 2, "crashed_twice")
     ] * 2
-    assert all(isinstance(mail.error, Boom) for mail in lab.dead)
+    assert all(isinstance(mail.error, BoomError) for mail in lab.dead)
     assert lab.sup.table.dead_mail == 2
 
 
@@ -62,7 +62,7 @@ def test_a_message_that_was_only_waiting_is_not_blamed(lab: Lab):
 
 def test_mail_waits_through_restarts_that_fail(lab: Lab):
     lab.supervise(lab.spec("a"), intensity=MANY)
-    lab.refuse_start("a", Boom("1"), Boom("2"), None)
+    lab.refuse_start("a", BoomError("1"), BoomError("2"), None)
     for message in (Shot(), "patient"):
         lab.child("a").tell(message)
     lab.run()
@@ -74,7 +74,7 @@ def test_mail_waits_through_constructors_that_fail(lab: Lab):
 
     def build():
         if next(fail):
-            raise Boom("constructor")
+            raise BoomError("constructor")
         return lab.spec("a").start()
 
     lab.supervise(ChildSpec("a", build), intensity=MANY)

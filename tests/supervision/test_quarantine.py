@@ -20,7 +20,7 @@ from supervisor import (
     TerminateChild,
     describe,
 )
-from tests.supervision.support import Boom, Lab, Shot, Worker
+from tests.supervision.support import BoomError, Lab, Shot, Worker
 
 
 class Ward(DynamicSupervisor):
@@ -69,7 +69,7 @@ def test_a_child_that_keeps_crashing_is_parked_and_the_others_do_not_notice(lab:
     assert lab.state("d0") == "quarantined"
     assert lab.exit is None
     assert ward.table.alive == 59
-    assert ("quarantine", "d0", "Boom") in ward.told
+    assert ("quarantine", "d0", "BoomError") in ward.told
     (shown,) = describe(lab.root.ref)["children"]
     assert (shown["id"], shown["state"], shown["last_exception"]["message"]) == ("d0", "quarantined", "shot")
 
@@ -140,7 +140,7 @@ def test_messages_for_a_parked_child_go_to_the_hook(lab: Lab, ward: Ward):
 
 
 def test_a_child_that_cannot_even_start_is_parked_when_it_was_adopted(lab: Lab, ward: Ward):
-    lab.refuse_start("new", *[Boom("config")] * 99)
+    lab.refuse_start("new", *[BoomError("config")] * 99)
     ward.adopt("new", messages=["hello"])
     lab.run()
     assert lab.state("new") == "quarantined"
@@ -179,10 +179,10 @@ def storm(lab: Lab, numbers, times: int = 1, order=None) -> None:
 def test_the_same_fault_in_many_children_is_charged_to_the_code(lab: Lab, ward: Ward):
     storm(lab, range(21))
     (tripped,) = [entry for entry in ward.told if entry[0] == "tripped"]
-    assert tripped[1] == "Boom"
+    assert tripped[1] == "BoomError"
     assert "support.py" in tripped[2]
     (shown,) = describe(lab.root.ref)["breakers"]
-    assert shown["type"] == "Boom"
+    assert shown["type"] == "BoomError"
     assert shown["crashes"] == 21
 
 
@@ -260,7 +260,7 @@ def test_the_wait_of_a_child_that_is_not_charged_still_grows(lab: Lab):
     for number in range(30):
         lab.ask(StartTemplated, child_id=f"d{number}")
     storm(lab, range(30))
-    lab.refuse_start("d0", *[Boom("start")] * 99)
+    lab.refuse_start("d0", *[BoomError("start")] * 99)
     lab.advance(30.0)
     assert lab.who("start").count("d0") < 12
 

@@ -30,7 +30,7 @@ from supervisor import (
     TerminateChild,
     WhichChildren,
 )
-from tests.supervision.support import Boom, Lab
+from tests.supervision.support import BoomError, Lab
 
 
 def test_the_life_of_a_child_by_request(lab: Lab):
@@ -62,9 +62,7 @@ def test_the_life_of_a_child_by_request(lab: Lab):
     assert lab.ask(StartChild, spec=lab.spec("child1")) is lab.child("child1")
 
 
-@pytest.mark.parametrize(
-    "kind", [TerminateChild, RestartChild, DeleteChild, BounceChild, QuarantineChild, ResumeChild]
-)
+@pytest.mark.parametrize("kind", [TerminateChild, RestartChild, DeleteChild, BounceChild, QuarantineChild, ResumeChild])
 @pytest.mark.parametrize("child_id", ["hej", "", None, ["unhashable"], 7])
 def test_a_child_that_does_not_exist_is_not_found(lab: Lab, kind, child_id):
     lab.supervise(lab.spec("child1"))
@@ -164,7 +162,7 @@ def test_a_child_that_is_backing_off_is_restarted_at_once_by_request(lab: Lab):
 
 def test_a_restart_by_request_that_fails_is_tried_again(lab: Lab):
     lab.supervise(lab.spec("a"))
-    lab.refuse_start("a", Boom("once"), None)
+    lab.refuse_start("a", BoomError("once"), None)
     assert lab.ask(BounceChild, child_id="a") is not None
     assert lab.who("start") == ["a", "a", "a"]
 

@@ -20,7 +20,7 @@ from supervisor import (
     TerminateChild,
     WhichChildren,
 )
-from tests.supervision.support import Boom, Lab
+from tests.supervision.support import BoomError, Lab
 
 
 def test_a_supervisor_without_children_starts_and_stops(lab: Lab):
@@ -41,22 +41,22 @@ def test_children_start_from_left_to_right_each_after_the_one_before_is_ready(la
 
 def test_a_constructor_that_raises_fails_the_start_and_stops_the_others_in_reverse(lab: Lab):
     def explode():
-        raise Boom("constructor")
+        raise BoomError("constructor")
 
     lab.supervise(lab.spec("a"), lab.spec("b"), ChildSpec("c", explode), lab.spec("d"))
     assert lab.who("stop") == ["b", "a"]
     assert "d" not in lab.who("start")
     lab.assert_escalated(ChildStartError)
-    assert isinstance(lab.exit.error.__cause__, Boom)
+    assert isinstance(lab.exit.error.__cause__, BoomError)
     assert not lab.root.ready
 
 
 def test_an_on_start_that_raises_fails_the_start_in_the_same_way(lab: Lab):
-    lab.refuse_start("b", Boom("on_start"))
+    lab.refuse_start("b", BoomError("on_start"))
     lab.supervise(lab.spec("a"), lab.spec("b"), lab.spec("c"))
     assert lab.who("stop") == ["a"]
     lab.assert_escalated(ChildStartError)
-    assert isinstance(lab.exit.error.__cause__, Boom)
+    assert isinstance(lab.exit.error.__cause__, BoomError)
 
 
 def test_a_first_child_that_cannot_be_built_fails_the_start_too(lab: Lab):
@@ -83,7 +83,7 @@ def test_a_start_function_that_returns_no_actor_is_a_failed_start(lab: Lab):
 
 
 def test_the_error_names_the_child_by_its_path(lab: Lab):
-    lab.refuse_start("b", Boom("no disk"))
+    lab.refuse_start("b", BoomError("no disk"))
     lab.supervise(lab.spec("b"))
     assert "top/b" in str(lab.exit.error)
     assert "no disk" in str(lab.exit.error)
@@ -124,7 +124,7 @@ def test_a_dynamic_child_with_nothing_to_run_is_forgotten(lab: Lab, restart: str
 
 def test_a_child_that_fails_to_start_by_request_is_not_kept(lab: Lab):
     lab.supervise()
-    lab.refuse_start("a", Boom("first"), None)
+    lab.refuse_start("a", BoomError("first"), None)
     with pytest.raises(ChildStartError, match="first"):
         lab.ask(StartChild, spec=lab.spec("a"))
     assert lab.counts() == [0, 0, 0, 0]
@@ -134,7 +134,7 @@ def test_a_child_that_fails_to_start_by_request_is_not_kept(lab: Lab):
 
 def test_a_dynamic_child_that_fails_to_start_by_request_is_not_kept(lab: Lab):
     lab.supervise_dynamic()
-    lab.refuse_start("a", Boom("first"))
+    lab.refuse_start("a", BoomError("first"))
     with pytest.raises(ChildStartError):
         lab.ask(StartTemplated, child_id="a")
     assert lab.counts() == [0, 0, 0, 0]
@@ -144,7 +144,7 @@ def test_a_dynamic_child_that_fails_to_start_by_request_is_not_kept(lab: Lab):
 def test_a_stopped_child_that_fails_to_start_again_stays_stopped(lab: Lab):
     lab.supervise(lab.spec("child1"))
     lab.ask(TerminateChild, child_id="child1")
-    lab.refuse_start("child1", Boom("again"))
+    lab.refuse_start("child1", BoomError("again"))
     with pytest.raises(ChildStartError):
         lab.ask(RestartChild, child_id="child1")
     assert lab.state("child1") == "stopped"

@@ -14,7 +14,7 @@ from supervisor import (
     Supervisor,
     TerminateChild,
 )
-from tests.supervision.support import Boom, Lab
+from tests.supervision.support import BoomError, Lab
 
 SLOW = BackoffPolicy(base=1.0, cap=10.0, reset_after=60.0)
 
@@ -42,7 +42,7 @@ def test_one_for_one_restarts_the_one_that_died_and_leaves_the_others(lab: Lab):
 
 def test_one_for_one_gives_up_when_a_child_cannot_be_restarted(lab: Lab):
     lab.supervise(lab.spec("child1"), lab.spec("child2"), intensity=Intensity(4, 3600.0))
-    lab.refuse_start("child1", *[Boom("no")] * 10)
+    lab.refuse_start("child1", *[BoomError("no")] * 10)
     lab.crash("child1")
     lab.assert_escalated(RestartIntensityExceeded)
     assert lab.who("start").count("child1") == 1 + 4
@@ -70,14 +70,14 @@ def test_one_for_all_restarts_all_in_order(lab: Lab):
 
 def test_one_for_all_gives_up_when_another_child_cannot_be_restarted(lab: Lab):
     lab.supervise(lab.spec("child1"), lab.spec("child2"), strategy="one_for_all", intensity=Intensity(4, 3600.0))
-    lab.refuse_start("child2", *[Boom("no")] * 10)
+    lab.refuse_start("child2", *[BoomError("no")] * 10)
     lab.crash("child1")
     lab.assert_escalated(RestartIntensityExceeded)
 
 
 def test_one_for_all_stops_a_restarted_child_when_another_fails_to_start(lab: Lab):
     lab.supervise(lab.spec("child1"), lab.spec("child2"), strategy="one_for_all", intensity=Intensity(3, 3600.0))
-    lab.refuse_start("child2", Boom("not yet"), None)
+    lab.refuse_start("child2", BoomError("not yet"), None)
     lab.forget()
     lab.crash("child1")
     steps = [event for event in lab.diary if event[0] in ("start", "stop")]
@@ -107,14 +107,14 @@ def test_rest_for_one_restarts_the_one_that_died_and_those_after_it(lab: Lab):
 
 def test_rest_for_one_gives_up_when_a_later_child_cannot_be_restarted(lab: Lab):
     lab.supervise(lab.spec("child1"), lab.spec("child2"), strategy="rest_for_one", intensity=Intensity(4, 3600.0))
-    lab.refuse_start("child2", *[Boom("no")] * 10)
+    lab.refuse_start("child2", *[BoomError("no")] * 10)
     lab.crash("child1")
     lab.assert_escalated(RestartIntensityExceeded)
 
 
 def test_rest_for_one_does_not_restart_a_started_child_when_a_later_one_fails(lab: Lab):
     lab.supervise(lab.spec("child1"), lab.spec("child2"), strategy="rest_for_one", intensity=Intensity(3, 3600.0))
-    lab.refuse_start("child2", Boom("not yet"), None)
+    lab.refuse_start("child2", BoomError("not yet"), None)
     lab.forget()
     lab.crash("child1")
     steps = [event for event in lab.diary if event[0] in ("start", "stop")]
@@ -160,7 +160,7 @@ def test_a_dynamic_supervisor_gives_up_when_a_child_cannot_be_restarted(lab: Lab
     lab.supervise_dynamic(intensity=Intensity(4, 3600.0))
     for name in ("a", "b"):
         lab.ask(StartTemplated, child_id=name)
-    lab.refuse_start("a", *[Boom("no")] * 10)
+    lab.refuse_start("a", *[BoomError("no")] * 10)
     lab.crash("a")
     lab.assert_escalated(RestartIntensityExceeded)
     assert lab.who("stop") == ["b"]
@@ -185,7 +185,7 @@ def test_a_restart_that_never_comes_up_does_not_keep_the_supervisor_from_anythin
 @pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
 def test_a_child_that_fails_to_restart_again_and_again_can_be_terminated_in_between(lab: Lab, strategy: str):
     lab.supervise(lab.spec("a"), lab.spec("b"), strategy=strategy, intensity=Intensity(1_000_000, 1.0), backoff=SLOW)
-    lab.refuse_start("a", *[Boom("no")] * 10_000)
+    lab.refuse_start("a", *[BoomError("no")] * 10_000)
     lab.crash("a")
     lab.advance(30)
     assert lab.state("a") == "backing_off"
@@ -198,7 +198,7 @@ def test_a_child_that_fails_to_restart_again_and_again_can_be_terminated_in_betw
 def test_a_dynamic_child_that_fails_to_restart_again_and_again_can_be_terminated_in_between(lab: Lab):
     lab.supervise_dynamic(intensity=Intensity(1_000_000, 1.0), backoff=SLOW)
     lab.ask(StartTemplated, child_id="a")
-    lab.refuse_start("a", *[Boom("no")] * 10_000)
+    lab.refuse_start("a", *[BoomError("no")] * 10_000)
     lab.crash("a")
     lab.advance(30)
     lab.ask(TerminateChild, child_id="a")
@@ -358,7 +358,7 @@ def test_escalation_makes_the_parent_restart_the_whole_subtree_but_no_dynamic_ch
 
 
 def test_a_subtree_that_fails_to_start_fails_the_start_of_the_whole(lab: Lab):
-    lab.refuse_start("x", Boom("deep"))
+    lab.refuse_start("x", BoomError("deep"))
     nested = ChildSpec("sub", lambda: Supervisor(**lab.settings({"children": [lab.spec("y"), lab.spec("x")]})))
     lab.supervise(lab.spec("a"), nested)
     assert lab.exit.reason is ExitReason.CRASHED
@@ -369,4 +369,4 @@ def test_the_error_that_escalates_carries_what_the_last_child_died_of(lab: Lab):
     lab.supervise(lab.spec("a"), intensity=Intensity(0, 1.0))
     lab.crash("a")
     assert isinstance(lab.exit.error, RestartIntensityExceeded)
-    assert isinstance(lab.exit.error.__cause__, Boom)
+    assert isinstance(lab.exit.error.__cause__, BoomError)

@@ -21,7 +21,7 @@ from supervisor import (
     TreeView,
     describe,
 )
-from tests.supervision.support import Boom, Lab, Shot, Worker
+from tests.supervision.support import BoomError, Lab, Shot, Worker
 
 SLOW = BackoffPolicy(base=1.0)
 
@@ -38,9 +38,7 @@ def tree(lab: Lab) -> Lab:
             sup.actor_ref.tell(StartTemplated(child_id=f"d{number}"))
         return sup
 
-    lab.supervise(
-        ChildSpec("links", lambda: Supervisor(**links)), ChildSpec("devices", build_devices), name="server"
-    )
+    lab.supervise(ChildSpec("links", lambda: Supervisor(**links)), ChildSpec("devices", build_devices), name="server")
     return lab
 
 
@@ -85,7 +83,7 @@ def test_a_crash_can_be_seen_with_its_exception_and_the_time_to_the_restart(tree
     assert data["state"] == "backing_off"
     assert data["next_restart_in"] == pytest.approx(0.999)
     error = data["last_exception"]
-    assert (error["reason"], error["type"], error["message"]) == ("crashed", "Boom", "shot")
+    assert (error["reason"], error["type"], error["message"]) == ("crashed", "BoomError", "shot")
     assert "Traceback" in error["traceback"]
     assert error["where"].split(":")[0].endswith("support.py")
     assert error["when"] == tree.runtime.clock.time()
@@ -210,7 +208,7 @@ def test_a_later_incarnation_has_a_greater_number(lab: Lab):
 
 
 def test_whoever_waits_for_a_tree_that_cannot_start_learns_why(lab: Lab):
-    lab.refuse_start("a", Boom("no disk"))
+    lab.refuse_start("a", BoomError("no disk"))
     lab.supervise(lab.spec("a"))
     with pytest.raises(Exception, match="no disk"):
         lab.root.wait_ready(timeout=0)
@@ -249,11 +247,11 @@ def test_an_end_is_told_to_whoever_asked_for_it(lab: Lab):
 def test_a_supervisor_that_fails_by_itself_leaves_no_orphans(lab: Lab):
     class Faulty(Supervisor):
         def on_unknown(self, name, message):
-            raise Boom("hooks are guarded")
+            raise BoomError("hooks are guarded")
 
         def on_receive(self, message):
             if message == "bug":
-                raise Boom("a bug in a subclass")
+                raise BoomError("a bug in a subclass")
             return super().on_receive(message)
 
     lab.launch(Faulty(**lab.settings({"children": [lab.spec("a")]})))

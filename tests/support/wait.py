@@ -24,3 +24,12 @@ def eventually(predicate: Callable[[], T], timeout: float = 5.0, what: str = "th
             raise AssertionError(f"{what}: not within {timeout:g} s; last value {value!r}")
         pause.wait(_POLL)
     return value
+
+
+def throughout(seconds: float, predicate: Callable[[], object], what: str = "the condition") -> None:
+    """Assert that `predicate` holds for so many seconds, looking again and again."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while time.monotonic() < deadline:
+        assert predicate(), f"{what}: ended {deadline - time.monotonic():.2f} s before its time"
+        pause.wait(_POLL)

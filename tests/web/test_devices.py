@@ -160,7 +160,7 @@ def test_a_device_can_be_entered_before_it_speaks():
     assert (answer.json["presence"], answer.json["last_seen"]) == ("offline", None)
     shown = client.get("/api/devices/DL-9").json
     assert (shown["label"], shown["metadata"]) == ("monstro/9", {"rack": 4})
-    assert client.face.fleet.get("DL-9").snapshot.family == "site"
+    assert client.face.fleet.get("DL-9").snapshot.family == "datalogger"
 
 
 def test_a_serial_that_exists_is_409():

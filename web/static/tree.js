@@ -7,6 +7,8 @@ import { h, keyed, Refresher, setText, setTime } from "./dom.js";
 const ON_THE_WAY = new Set(["waiting", "starting", "stopping", "backing_off", "connecting", "connected", "paused"]);
 const UP = new Set(["running", "subscribed"]);
 const dotOf = (state) => `dot ${UP.has(state) ? "online" : ON_THE_WAY.has(state) ? "unknown" : "offline"}`;
+/** A link that waits for its next attempt is down; only one whose subscriptions are all acknowledged is up. */
+const LINK_WORDS = { subscribed: "up", backing_off: "down", taken_over: "taken over by another client" };
 const words = (state) => state.replaceAll("_", " ");
 
 const element = (id) => document.getElementById(id);
@@ -123,9 +125,9 @@ function makeLink(link) {
 
 function updateLink(row, link) {
   const part = (name) => row.querySelector(name);
-  part(".dot").className = dotOf(link.state);
+  part(".dot").className = link.state === "backing_off" ? "dot offline" : dotOf(link.state);
   setText(part(".id"), link.name);
-  setText(part(".state"), words(link.state));
+  setText(part(".state"), LINK_WORDS[link.state] ?? words(link.state));
   setTime(part(".since"), link.since);
   setText(part(".detail"), link.detail ?? "");
 }

@@ -1,0 +1,91 @@
+"""`muster up` and `muster server`: what they refuse before anything starts."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+
+from supervisor.cli.serve import check_exposure, open_to_lan
+from supervisor.server.config import Broker, Config, ConfigError, Http, Tls
+
+OPEN = Http(host="0.0.0.0", port=5000)
+
+
+@pytest.fixture
+def boot(monkeypatch):
+    """A stand-in for the server that remembers how it was started."""
+    fake = types.ModuleType("supervisor.server.boot")
+    fake.started = []
+    fake.run_up = lambda config, *, demo, lan: fake.started.append(("up", config, demo, lan)) or 0
+    fake.run_server = lambda config: fake.started.append(("server", config)) or 7
+    monkeypatch.setitem(sys.modules, "supervisor.server.boot", fake)
+    return fake
+
+
+def test_up_starts_with_what_the_flags_say(muster, boot, tmp_path):
+    arguments = ["--http", "127.0.0.1:6000", "--data-dir", "here", "--broker-port", "1900", "--offline-after", "9"]
+    assert muster("up", "--demo", *arguments).code == 0
+    ((_, config, demo, lan),) = boot.started
+    assert (demo, lan) == (True, False)
+    assert (config.http.port, config.data_path, config.embedded_broker.port) == (6000, tmp_path / "here", 1900)
+    assert config.offline_after == 9
+
+
+def test_the_exit_code_is_the_servers(muster, boot):
+    assert muster("server").code == 7
+
+
+def test_a_bad_configuration_is_wrong_usage_in_one_sentence(muster, boot, tmp_path):
+    (tmp_path / "muster.toml").write_text("colour = 'blue'\n")
+    result = muster("up")
+    assert result.code == 2
+    assert result.err == f"muster: file {tmp_path}/muster.toml: key colour: is not known.\n"
+    assert not boot.started
+
+
+@pytest.mark.parametrize(
+    "arguments", [["up", "--lan"], ["up", "--http", "0.0.0.0:5000"], ["server", "--http", "[::]:80"]]
+)
+def test_wider_than_loopback_without_credentials_is_refused_with_the_command_that_makes_them(muster, boot, arguments):
+    result = muster(*arguments)
+    assert result.code == 2
+    assert "mosquitto_passwd" in result.err
+    assert "MUSTER_BROKER_URL" in result.err
+    assert not boot.started
+
+
+def test_with_credentials_the_lan_is_let_in(muster, boot, monkeypatch):
+    monkeypatch.setenv("MUSTER_BROKER_URL", "mqtt://muster:pw@broker.lan")
+    assert muster("up", "--lan").code == 0
+    ((_, config, _, lan),) = boot.started
+    assert lan
+    assert (config.http.host, config.http.port) == ("0.0.0.0", 5000)
+
+
+def test_a_chosen_address_is_kept():
+    config = Config(http=Http(host="10.0.0.5", port=80))
+    assert open_to_lan(config) is config
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        Broker(configured_url="mqtt://muster:pw@b"),
+        Broker(configured_url="mqtts://b", tls=Tls(cert="/c.pem", key="/k.pem")),
+    ],
+)
+def test_a_password_or_a_certificate_are_credentials(broker):
+    check_exposure(Config(brokers=(broker,), http=OPEN))
+
+
+@pytest.mark.parametrize("url", ["", "mqtt://b", "mqtt://muster@b"])
+def test_a_broker_for_everybody_is_refused_by_name(url):
+    brokers = (Broker(configured_url="mqtt://u:p@b"), Broker(name="yard", configured_url=url))
+    with pytest.raises(ConfigError, match="`yard`"):
+        check_exposure(Config(brokers=brokers, http=OPEN))
+
+
+def test_on_loopback_no_credentials_are_needed():
+    check_exposure(Config())
