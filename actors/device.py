@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewell, FromDevice, Measured
-from actors.fleet import DeviceView, Fleet, Record
+from actors.fleet import Fleet, Record
 from actors.link.messages import Publish
+from actors.live import LiveFeed
 from actors.messages import Delivery, DeviceSnapshot, Kind, Reason, StoreDevice, StorePresence, StoreSensors
 from actors.presence import Transition, deadline_at, note_transition, on_farewell, on_life
 from actors.runtime import Directory, PooledActor, Runtime
@@ -72,8 +73,8 @@ class World:
     outgoing: Outgoing
     directory: Directory
     """Services by name."""
-    show: Callable[[DeviceView, bool], None]
-    """Takes every change for the live page; the flag tells whether more than the presence has changed."""
+    live: LiveFeed
+    """Takes every change for the live page."""
 
 
 def reason_of(message: FromDevice) -> Reason:
@@ -159,7 +160,9 @@ class DeviceActor(PooledActor):
         if message.delivery.retain:
             return  # old news: whoever published it may have come back since
         snapshot = record.snapshot
-        transition = on_farewell(snapshot.presence, reason_of(message), session=message.session, last_session=snapshot.session)
+        transition = on_farewell(
+            snapshot.presence, reason_of(message), session=message.session, last_session=snapshot.session
+        )
         if transition is not None:
             self._change(record, transition, message.delivery.rx_us, {})
 
@@ -317,7 +320,8 @@ class DeviceActor(PooledActor):
             self._world.outgoing.add(StoreSensors(self._serial, sorted(new), message.delivery.rx_us))
 
     def _show(self, record: Record, *, facts: bool) -> None:
-        self._world.show(self._world.fleet.view(record), facts)
+        self._world.live.changed(record.snapshot.serial, facts=facts)
+        self._world.outgoing.ask()
 
 
 def request_announcement(directory: Directory, broker: str, serial: str) -> None:

@@ -66,6 +66,8 @@ class EventRing:
         self._lock = threading.Lock()
         self._encoder = msgspec.json.Encoder()
         self._last = 0
+        self._floor = 0
+        """Readers of an earlier number must fetch everything again."""
 
     @property
     def last(self) -> int:
@@ -82,12 +84,18 @@ class EventRing:
             self._last = seq
         return seq
 
+    def skip(self) -> None:
+        """Let every reader fetch everything again: more has changed at once than is worth telling one by one."""
+        with self._lock:
+            self._last += 1
+            self._floor = self._last
+
     def since(self, seq: int, limit: int = 1000) -> Batch:
         """Return the events after number `seq`, at most `limit`."""
         if seq == self._last:
             return Batch([], seq, resync=False)
         with self._lock:
-            if not self._last - self._capacity <= seq <= self._last:
+            if not max(self._last - self._capacity, self._floor) <= seq <= self._last:
                 return Batch([], self._last, resync=True)
             until = min(self._last, seq + limit)
             events = list(self._between(seq + 1, until + 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from actors.messages import StoreLastSeen, Write, WriteBatch
@@ -9,6 +11,8 @@ from actors.runtime import PooledActor
 
 if TYPE_CHECKING:
     from actors.runtime import Directory
+
+logger = logging.getLogger(__name__)
 
 LAST_SEEN_SLICE = 500
 """Rows of `last_seen` in one write, so that no commit is long."""
@@ -23,17 +27,23 @@ class Outgoing:
         self._writes: list[Write] = []
         self._last_seen: list[tuple[str, int]] = []
         self._asked = False
+        self.on_round_end: Callable[[], None] | None = None
+        """Called before the writes of a round are sent: the live feed's turn."""
 
     def add(self, write: Write) -> None:
         """Queue a write, in order."""
         self._writes.append(write)
         if not self._asked:
-            self._asked = True
-            self._directory.tell("batcher", FLUSH)
+            self.ask()
 
     def touch(self, serial: str, last_seen_us: int) -> None:
         """Queue a `last_seen`."""
         self._last_seen.append((serial, last_seen_us))
+        if not self._asked:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask for the end of the round, once."""
         if not self._asked:
             self._asked = True
             self._directory.tell("batcher", FLUSH)
@@ -41,11 +51,19 @@ class Outgoing:
     def flush(self) -> None:
         """Send everything to the registry as one batch."""
         self._asked = False
+        self._end_round()
         writes, self._writes = self._writes, []
         seen, self._last_seen = self._last_seen, []
         writes.extend(StoreLastSeen(seen[i : i + LAST_SEEN_SLICE]) for i in range(0, len(seen), LAST_SEEN_SLICE))
         if writes:
             self._directory.tell(REGISTRY, WriteBatch(writes))
+
+    def _end_round(self) -> None:
+        try:
+            if self.on_round_end is not None:
+                self.on_round_end()
+        except Exception:  # what is shown must not hold up what is stored
+            logger.exception("the end of the round failed; its writes are sent all the same")
 
 
 class Flush:
@@ -64,6 +82,10 @@ class Batcher(PooledActor):
 
     def on_start(self) -> None:
         """Send what a predecessor left."""
+        self._outgoing.flush()
+
+    def on_stop(self) -> None:
+        """Send the last writes; the registry stops after us."""
         self._outgoing.flush()
 
     def on_receive(self, message: object) -> None:

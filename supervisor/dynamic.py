@@ -47,7 +47,6 @@ class DynamicSupervisor(Keeper):
         self.max_children = max_children
         self.table.dynamic = True
         self.table.breaker = self.breaker = breaker or Breaker()
-        self._taking_down = False
 
     def on_start(self) -> None:
         """Be ready at once: there are no children yet. A subclass that adopts some calls `ready` when it has."""
@@ -177,12 +176,11 @@ class DynamicSupervisor(Keeper):
             self._terminate(child)
         elif child is not None and child.state is State.WAITING and not self.stopping:
             self._launch(child)
-        if self.stopping and not self.table.alive and not self._taking_down:
+        if self.stopping and not self.table.alive:
             self._finish()
 
     def _take_all_down(self) -> None:
         """Ask all children at the same time, with one timer per distinct time to stop."""
-        self._taking_down = True
         times: set[float] = set()
         for child in tuple(self.table.children.values()):
             self._take_down(child)
@@ -193,7 +191,6 @@ class DynamicSupervisor(Keeper):
                 self._terminate(child, timer=False)
         for seconds in times:
             self.runtime.timers.after(seconds, self.actor_ref, StopAllExpired(seconds))
-        self._taking_down = False
 
     def _on_stop_all_expired(self, message: StopAllExpired) -> None:
         for child in tuple(self.table.children.values()):

@@ -165,8 +165,6 @@ class Keeper(Base):
         child.origin = Origin.RESTARTED
         if child.trouble is not None:
             child.trouble.ready_at = self._now()
-        for envelope in self._post.take(child.id):
-            self._deliver(child, envelope.message)
         if self.directory is not None:
             self.directory.publish(child.id, child.ref)
         self._desk.answer_up(child.id, child.ref)

@@ -200,6 +200,7 @@ class LinkActor(ThreadedActor):
             case Publish():
                 self._publisher.publish(message)
             case Reconnect():
+                self._board.claimed_ms = 0  # whoever claimed our client id: the operator knows better
                 self._connection.start()
             case _:
                 self.handle_message(message)

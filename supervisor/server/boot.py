@@ -58,18 +58,19 @@ FREE_PORTS = 20
 class Server:
     """One server process, from its parts to its end."""
 
-    def __init__(self, config: Config, *, broker: BrokerProcess | None = None, demo: bool = False) -> None:
+    def __init__(
+        self, config: Config, instance: Instance, *, broker: BrokerProcess | None = None, demo: bool = False
+    ) -> None:
         self.config = config
         self._broker = broker
         self._demo = demo
         self._ended = threading.Event()
         self._code = 0
-        self._instance = Instance(config.data_path)
         self.runtime = Runtime.system()
         self.runtime.watchdog.on_exhausted = _give_up_process
-        self.parts = Parts(config, self.runtime, self._instance.id)
+        self.parts = Parts(config, self.runtime, instance.id)
         self.health = Health(self.parts)
-        self.presence = ServerPresence(self._instance.id, self.runtime.clock, self.parts.fleet)
+        self.presence = ServerPresence(instance.id, self.runtime.clock, self.parts.fleet)
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))
         self.url = ""
 
@@ -88,8 +89,8 @@ class Server:
             before = (ChildSpec("broker", lambda: EmbeddedBroker(_running(self._broker)), shutdown=10.0),)
             self.health.broker_durable = self._broker.durable
         if self._demo:
-            url = self.config.brokers[0].url
-            after = (ChildSpec("demo", lambda: ProcessActor(demo_process(url)), shutdown=8.0),)
+            demo = demo_process(self.config.brokers[0].url)
+            after = (ChildSpec("demo", lambda: ProcessActor(demo), shutdown=8.0),)
         tree = server_tree(self.parts, self.presence, self._http, before=before, after=after)
         self.health.root = Root(self.runtime, tree, on_exit=self._tree_ended)
         self.health.root.wait_ready(timeout)
@@ -114,14 +115,13 @@ class Server:
             root.stop(STOP_WITHIN)
         self.runtime.stop()
         self._rundir.withdraw()
-        self._instance.close()
 
     def _http(self) -> HttpActor:
         http = self.config.http
         settings = HttpSettings(host=http.host, port=http.port, streams=self.config.limits.streams)
         return HttpActor(self._face(), settings, self._bound)
 
-    def _bound(self, host: str, port: int) -> None:
+    def _bound(self, _host: str, port: int) -> None:
         """Learn where the page is, and tell the other programs of this user."""
         self.config = self.config.with_http(Http(host=self.config.http.host, port=port))
         self.url = self.config.http.url
@@ -172,7 +172,9 @@ class Server:
 
 def run_server(config: Config) -> int:
     """Run the server with the brokers that are configured; return the exit code."""
-    return _run(Server(config))
+    configure_logging(config.log)
+    with Instance(config.data_path) as instance:
+        return _run(Server(config, instance))
 
 
 def run_up(config: Config, *, demo: bool, lan: bool) -> int:  # noqa: ARG001 - `lan` is in the configuration already
@@ -182,23 +184,29 @@ def run_up(config: Config, *, demo: bool, lan: bool) -> int:  # noqa: ARG001 - `
     taken.
     """
     configure_logging(config.log)
-    broker = None
-    if not config.broker_given:
-        broker = BrokerProcess(
-            config.data_path / "broker",
-            port=config.embedded_broker.port,
-            implementation=config.embedded_broker.implementation,
-        )
-        broker.start()  # before anything else, so that the links know its port
-        config = config.with_broker_url(broker.url)
-        if not broker.durable:
-            logger.warning("No mosquitto is installed: the simple broker in use keeps nothing over its restart.")
-    config = config.with_http(_free_http(config.http))
-    return _run(Server(config, broker=broker, demo=demo))
+    # The lock comes first: a second process on this directory must not touch the first one's broker.
+    with Instance(config.data_path) as instance:
+        config = config.with_http(_free_http(config.http))
+        if config.broker_given:
+            return _run(Server(config, instance, demo=demo))
+        broker = _start_broker(config)
+        try:
+            return _run(Server(config.with_broker_url(broker.url), instance, broker=broker, demo=demo))
+        finally:
+            broker.stop()
+
+
+def _start_broker(config: Config) -> BrokerProcess:
+    """Start the embedded broker before anything else, so that the links know its port."""
+    chosen = config.embedded_broker
+    broker = BrokerProcess(config.data_path / "broker", port=chosen.port, implementation=chosen.implementation)
+    broker.start()
+    if not broker.durable:
+        logger.warning("No mosquitto is installed: the simple broker in use keeps nothing over its restart.")
+    return broker
 
 
 def _run(server: Server) -> int:
-    configure_logging(server.config.log)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.end())
     faulthandler.register(signal.SIGUSR1, all_threads=True)

@@ -171,7 +171,7 @@ class DeviceSupervisor(DynamicSupervisor):
             snapshot = msgspec.structs.replace(record.snapshot, quarantined=quarantined)
             self._world.fleet.update(record, snapshot)
             self._world.outgoing.add(StoreDevice(snapshot))
-            self._world.show(self._world.fleet.view(record), True)
+            self._world.live.changed(serial, facts=True)
 
     def _note(self, kind: str, serial: str, data: dict[str, Any]) -> None:
         now_us = int(self.runtime.clock.time() * 1_000_000)

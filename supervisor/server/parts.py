@@ -16,6 +16,7 @@ from actors.fleet import DeviceView, Fleet
 from actors.link.intake import Route
 from actors.link.options import BrokerOptions
 from actors.link.status import LinkBoard
+from actors.live import LiveFeed
 from actors.messages import StoreEvent
 from actors.presence import OfflineAfter
 from actors.reader import Readers
@@ -52,7 +53,9 @@ class Parts:
         self.desk = DeadLetterDesk(runtime.clock, self.outgoing, self.services)
         self.registry_board = RegistryBoard()
         self.link_boards = {link: LinkBoard.of(link) for link in self.link_names()}
-        self.world = World(runtime, self.fleet, self.outgoing, self.services, self.show)
+        live = LiveFeed(self.fleet, self.show, self.ring.skip)
+        self.outgoing.on_round_end = live.flush
+        self.world = World(runtime, self.fleet, self.outgoing, self.services, live)
         self.intake = Intake(
             devices=self.devices,
             services=self.services,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.runtime import Directory, ExitReason, PooledActor, Undelivered
+from actors.runtime import Directory, Envelope, ExitReason, PooledActor, Undelivered
 from supervisor import (
     BackoffPolicy,
     ChildSpec,
@@ -17,6 +17,8 @@ from supervisor import (
     Supervisor,
     TerminateChild,
 )
+from supervisor.messages import BackoffOver
+from supervisor.post import Post
 from tests.supervision.support import BoomError, Lab, Shot
 
 SLOW = BackoffPolicy(base=1.0)
@@ -339,3 +341,19 @@ def test_a_message_in_the_hands_of_a_hung_child_is_blamed(lab: Lab):
     lab.run()
     assert lab.state("a") == "quarantined"
     assert [(mail.message, mail.attempts, mail.reason) for mail in lab.dead] == [("endless", 1, "quarantined")]
+
+
+def test_what_came_since_a_death_goes_behind_what_was_left_by_it():
+    post = Post(10, lambda *_: None)
+    post.stash("a", "came since")
+    post.keep("a", [Envelope("left")], None)
+    assert [envelope.message for envelope in post.take("a")] == ["left", "came since"]
+    assert len(post) == 0
+
+
+def test_news_of_a_supervisors_own_children_is_no_mail(lab: Lab):
+    inner = lab.settings({"children": [lab.spec("x")]})
+    lab.supervise(ChildSpec("sub", lambda: Supervisor(**inner), shutdown="brutal"))
+    lab.child("sub").tell(BackoffOver("x", 1))
+    lab.ask(TerminateChild, child_id="sub")
+    assert lab.dead == []

@@ -10,6 +10,7 @@ from actors.runtime import Directory
 from supervisor import (
     BackoffPolicy,
     BounceChild,
+    Breaker,
     ChildRunningError,
     ChildSpec,
     DynamicSupervisor,
@@ -184,6 +185,22 @@ def test_the_same_fault_in_many_children_is_charged_to_the_code(lab: Lab, ward: 
     (shown,) = describe(lab.root.ref)["breakers"]
     assert shown["type"] == "BoomError"
     assert shown["crashes"] == 21
+
+
+def test_a_child_counts_once_and_at_its_latest_crash():
+    breaker = Breaker(children=2, within=10.0)
+    for child, now in (("a", 0.0), ("b", 1.0), ("a", 9.0), ("a", 9.5)):
+        assert not breaker.record(("E", "f:1"), child, now).open
+    assert not breaker.record(("E", "f:1"), "c", 12.0).open  # b was too long ago
+    assert breaker.record(("E", "f:1"), "d", 13.0).open
+
+
+def test_a_breaker_remembers_a_bounded_number_of_faults():
+    breaker = Breaker(children=1, within=10.0, faults=2)
+    for line in range(5):
+        breaker.record(("E", f"f:{line}"), "a", 0.0)
+    assert not breaker.record(("E", "f:0"), "b", 0.0).open
+    assert breaker.record(("E", "f:4"), "b", 0.0).open
 
 
 def test_no_child_is_parked_for_a_fault_of_the_code(lab: Lab, ward: Ward):

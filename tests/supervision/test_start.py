@@ -10,6 +10,7 @@ from supervisor import (
     ChildStartError,
     DynamicSupervisor,
     GetSpec,
+    Intensity,
     InvalidSpecError,
     RestartChild,
     StartChild,
@@ -19,6 +20,7 @@ from supervisor import (
     SupervisorStoppingError,
     TerminateChild,
     WhichChildren,
+    describe,
 )
 from tests.supervision.support import BoomError, Lab
 
@@ -240,3 +242,16 @@ def test_whoever_waits_for_a_child_is_told_when_the_supervisor_stops_instead(lab
 def test_a_dynamic_supervisor_is_ready_at_once(lab: Lab):
     lab.launch(DynamicSupervisor(runtime=lab.runtime))
     assert lab.root.ready
+
+
+def test_a_start_that_was_late_once_is_not_blamed_for_a_later_crash(lab: Lab):
+    lab.supervise(lab.spec("a", late=True, start_timeout=1.0), intensity=Intensity(10, 60.0))
+    lab.child("a").tell("ready")
+    lab.run()
+    lab.crash("a")
+    lab.advance(1.1)
+    assert describe(lab.root.ref, "top/a")["last_exception"]["type"] == "StartTimeoutError"
+    lab.child("a").tell("ready")
+    lab.run()
+    lab.crash("a")
+    assert describe(lab.root.ref, "top/a")["last_exception"]["type"] == "BoomError"

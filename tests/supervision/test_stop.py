@@ -7,7 +7,15 @@ import logging
 import pytest
 
 from actors.runtime import ExitReason
-from supervisor import ChildSpec, StartChild, StartTemplated, Supervisor, SupervisorStoppingError, TerminateChild
+from supervisor import (
+    ChildSpec,
+    StartChild,
+    StartTemplated,
+    Supervisor,
+    SupervisorStoppingError,
+    TerminateChild,
+    describe,
+)
 from tests.supervision.support import AT_ONCE, Lab, Worker
 
 
@@ -162,3 +170,9 @@ def test_nothing_is_left_when_a_supervisor_is_killed_itself(lab: Lab):
     assert not orphan.is_alive()
     assert len(inner) == 2
     assert lab.running(inner[1]) == ["x", "y"]
+
+
+def test_a_child_that_was_killed_because_it_had_to_go_has_died_of_nothing(lab: Lab):
+    lab.supervise(lab.spec("a", shutdown="brutal"))
+    lab.ask(TerminateChild, child_id="a")
+    assert describe(lab.root.ref, "top/a")["last_exception"] is None

@@ -7,6 +7,7 @@ import pytest
 from actors.runtime import ExitReason
 from supervisor import (
     BackoffPolicy,
+    BounceChild,
     ChildSpec,
     Intensity,
     RestartIntensityExceeded,
@@ -312,6 +313,18 @@ def test_waits_double_up_to_the_cap_and_begin_again_after_a_quiet_time(lab: Lab)
     assert lab.sup.table.children["a"].trouble.retry_at - lab.runtime.clock.monotonic() == 1.0
 
 
+def test_the_end_of_an_earlier_wait_does_not_cut_a_later_one_short(lab: Lab):
+    lab.supervise(lab.spec("a"), backoff=SLOW)
+    lab.crash("a")
+    lab.ask(BounceChild, child_id="a")
+    lab.advance(0.5)
+    lab.crash("a")
+    lab.advance(0.6)
+    assert lab.state("a") == "backing_off"
+    lab.advance(0.5)
+    assert lab.state("a") == "running"
+
+
 def test_a_child_may_have_a_back_off_of_its_own(lab: Lab):
     lab.supervise(lab.spec("a", backoff=SLOW), lab.spec("b"))
     lab.crash("a")
@@ -370,3 +383,12 @@ def test_the_error_that_escalates_carries_what_the_last_child_died_of(lab: Lab):
     lab.crash("a")
     assert isinstance(lab.exit.error, RestartIntensityExceeded)
     assert isinstance(lab.exit.error.__cause__, BoomError)
+
+
+def test_a_supervisor_that_nobody_watches_says_once_why_it_ended(lab: Lab, caplog):
+    sup = Supervisor(**lab.settings({"children": [lab.spec("a")], "intensity": Intensity(0, 1.0)}))
+    lab.runtime.launch(sup)
+    lab.run()
+    lab.end("a", "abnormal", sup)
+    assert caplog.text.count("Unhandled exception") == 1
+    assert not sup.actor_ref.is_alive()

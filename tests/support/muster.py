@@ -106,7 +106,8 @@ class Api:
         return eventually(seen, timeout, f"{serial} is {presence}")
 
     def readings(self, serial: str) -> list[dict[str, Any]]:
-        return self.items(f"/api/devices/{serial}/readings")
+        """Every reading, newest first; none of an unknown serial."""
+        return self.items(f"/api/devices/{serial}/readings") if self.device(serial) else []
 
     def dead_letters(self) -> list[dict[str, Any]]:
         return self.items("/api/dead-letters")
@@ -336,7 +337,7 @@ def query(database_url: str, sql: str) -> list[tuple[Any, ...]]:
     if parts.scheme == "postgresql":
         with psycopg.connect(database_url, autocommit=True) as connection:
             return connection.execute(sql).fetchall()
-    connection = sqlite3.connect(f"file:{parts.path}?mode=ro", uri=True, timeout=10)
+    connection = sqlite3.connect(f"file:/{parts.path.lstrip('/')}?mode=ro", uri=True, timeout=10)
     try:
         return connection.execute(sql).fetchall()
     finally:
