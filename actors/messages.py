@@ -44,6 +44,8 @@ class Deliveries(msgspec.Struct, frozen=True):
     items: list[Delivery]
     handled_until_at: float
     """Everything the link received before this moment is in this or an earlier batch."""
+    number: int = 0
+    """Counts the batches of one link to one subscriber, see `actors.sight.Sight.sent`; 0 for what is told again."""
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -141,6 +143,9 @@ class StoreReading(msgspec.Struct, frozen=True, gc=False):
     link: str = ""
     token: int = 0
     dup: bool = False
+    topic: str = ""
+    payload: bytes = b""
+    """As received, for the dead letter should the database refuse the row; shared with the delivery, not copied."""
 
 
 class StoreDeadLetter(msgspec.Struct, frozen=True, gc=False):

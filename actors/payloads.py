@@ -48,6 +48,8 @@ REASONS = {
     "stuck": "the message was not resolved in time",
     "fleet_full": "the fleet has as many devices as it may",
     "refused_by_database": "the database refused the row",
+    "unknown_device": "the database has no row of its device",
+    "unrouted": "the topic is not subscribed any more",
 }
 """Every reason a message is dead-lettered for; the label of `muster_dead_letters_total`."""
 

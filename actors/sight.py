@@ -12,7 +12,7 @@ class Sight:
     subscribers; read by every device when its deadline fires.
     """
 
-    __slots__ = ("_handled", "blind_since_at", "epoch", "name", "on_change", "sight_since_at")
+    __slots__ = ("_done", "_handled", "_sent", "blind_since_at", "epoch", "name", "on_change", "sight_since_at")
 
     def __init__(self, name: str, at: float) -> None:
         self.name = name
@@ -24,6 +24,8 @@ class Sight:
         """Counts the blinks: a device heard in this epoch is known to live, one of an earlier epoch is not."""
         self.on_change: Callable[[Sight], None] | None = None
         self._handled: dict[str, float] = {}
+        self._sent: dict[str, int] = {}
+        self._done: dict[str, int] = {}
 
     @property
     def blind(self) -> bool:
@@ -52,6 +54,22 @@ class Sight:
     def handled(self, subscriber: str, until_at: float) -> None:
         """Note that all it received for a subscriber before `until_at` has reached the devices' mailboxes."""
         self._handled[subscriber] = max(until_at, self._handled.get(subscriber, 0.0))
+
+    def sent(self, subscriber: str) -> int:
+        """Return the number of the next batch to a subscriber; called by the link."""
+        number = self._sent[subscriber] = self._sent.get(subscriber, 0) + 1
+        return number
+
+    def done(self, subscriber: str, number: int) -> None:
+        """Note that the subscriber has handled the batch of that number."""
+        self._done[subscriber] = number
+
+    def is_quiet(self, subscriber: str) -> bool:
+        """Return whether the subscriber has handled every batch: then the link may move the watermark by itself.
+
+        So silence is judged in time however busy the dispatcher is, for instance with a hundred thousand verdicts.
+        """
+        return self._sent.get(subscriber, 0) == self._done.get(subscriber, 0)
 
     def handled_until_at(self, subscriber: str) -> float:
         """Return that watermark, monotonic seconds."""

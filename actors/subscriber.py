@@ -97,6 +97,8 @@ class SubscriberActor(PooledActor):
         sight = self._intake.sights.get(message.link)
         if sight is not None:
             sight.handled(self._name, message.handled_until_at)
+            if message.number:
+                sight.done(self._name, message.number)
 
     def unfinished(self) -> Sequence[Deliveries]:
         """Return the rest of a batch, the message that crashed us alone in front of it."""
@@ -106,7 +108,7 @@ class SubscriberActor(PooledActor):
         culprit, rest = batch.items[self._index], batch.items[self._index + 1 :]
         return (
             Deliveries(batch.link, [culprit], 0.0),
-            Deliveries(batch.link, rest, batch.handled_until_at),
+            Deliveries(batch.link, rest, batch.handled_until_at, batch.number),
         )
 
     def _decode(self, delivery: Delivery) -> FromDevice:
@@ -153,13 +155,15 @@ class SubscriberActor(PooledActor):
             delivery.rx_us if told is None else self._timestamp(told),
             fingerprint,
             delivery.rx_us,
-            clock if clock in CLOCKS else "",
+            clock if type(clock) is str and clock in CLOCKS else "",
             "mqtt",
             encoded.decode(),
             told is None and sender_id is None,
             delivery.link,
             delivery.token,
             delivery.dup,
+            delivery.topic,
+            delivery.payload,
         )
         return Measured(serial, address, delivery, reading, frozenset(measures))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import bottle
@@ -23,17 +22,18 @@ from web import (
     routes_session,
     routes_supervision,
     routes_system,
+    routes_tokens,
 )
-from web.auth import SAFE_METHODS, Access, Principal, authenticate, check_origin, unauthenticated
+from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Reply, check_length, parse_query
 from web.errors import ApiError, error_body
-from web.face import ConflictError
+from web.face import ConflictError, Item
+from web.openapi import describe
+from web.route import PAGED, Route
 from web.site import Site
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[..., Any]
-"""Called with the `Call` and the variables of its path; returns a `Reply`, or what becomes JSON."""
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 UNAVAILABLE = (pykka.Timeout, TimeoutError, pykka.ActorDeadError, StoreUnavailable)
@@ -51,52 +51,48 @@ SECURITY_HEADERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One line of the policy."""
-
-    method: str
-    path: str
-    access: Access
-    """The least role. `open` routes ask for nothing."""
-    handler: Handler
-    own: bool = False
-    """A device's own token may call it too, for its own `serial`."""
+def contract(call: Call) -> Item:
+    """Return the OpenAPI description of every route."""
+    return describe(ROUTES, call.face.version)
 
 
 ROUTES = (
     Route("GET", "/api/health", "open", routes_system.health),
     Route("GET", "/health", "open", routes_system.health),
-    Route("GET", "/metrics", "read", routes_system.metrics),
-    Route("GET", "/api/devices", "read", routes_devices.index),
-    Route("POST", "/api/devices", "operate", routes_devices.create),
+    Route("GET", "/api/openapi.json", "read", contract),
+    Route("GET", "/metrics", "read", routes_system.metrics, media="text/plain"),
+    Route("GET", "/api/devices", "read", routes_devices.index, query=routes_devices.FILTERS + PAGED),
+    Route("POST", "/api/devices", "operate", routes_devices.create, body=routes_devices.NewDevice, status=201),
     Route("GET", "/api/devices/<serial>", "read", routes_devices.show, own=True),
-    Route("PATCH", "/api/devices/<serial>", "operate", routes_devices.patch),
-    Route("DELETE", "/api/devices/<serial>", "admin", routes_devices.delete),
-    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, own=True),
-    Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, own=True),
+    Route("PATCH", "/api/devices/<serial>", "operate", routes_devices.patch, body=routes_devices.DeviceChanges),
+    Route("DELETE", "/api/devices/<serial>", "admin", routes_devices.delete, status=204),
+    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, own=True, query=routes_history.RANGE + PAGED),
+    Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, own=True, query=PAGED),
     Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, own=True),
-    Route("GET", "/api/pi_devices", "read", routes_pis.index),
+    Route("GET", "/api/pi_devices", "read", routes_pis.index, query=PAGED),
     Route("GET", "/api/pi_device/<name>", "read", routes_pis.show),
-    Route("GET", "/api/resolve", "read", routes_pis.resolve),
+    Route("GET", "/api/resolve", "read", routes_pis.resolve, query=("type",)),
     Route("GET", "/api/supervision", "read", routes_supervision.tree),
-    Route("POST", "/api/supervision/<path:path>/<action:re:[a-z]+>", "operate", routes_supervision.act),
-    Route("GET", "/api/dead-letters", "read", routes_dead_letters.index),
-    Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay),
+    Route("POST", "/api/supervision/<path:path>/<action:re:[a-z]+>", "operate", routes_supervision.act, status=202),
+    Route("GET", "/api/dead-letters", "read", routes_dead_letters.index, query=PAGED),
+    Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay, status=202),
     Route("GET", "/api/links", "read", routes_links.index),
-    Route("POST", "/api/links/<name>/reconnect", "operate", routes_links.reconnect),
-    Route("GET", "/api/events", "read", routes_events.stream),
+    Route("POST", "/api/links/<name>/reconnect", "operate", routes_links.reconnect, status=202),
+    Route("GET", "/api/tokens", "admin", routes_tokens.index, query=PAGED),
+    Route("POST", "/api/tokens", "admin", routes_tokens.create, body=routes_tokens.NewToken, status=201),
+    Route("DELETE", "/api/tokens/<token>", "admin", routes_tokens.revoke, status=204),
+    Route("GET", "/api/events", "read", routes_events.stream, query=("kinds",), media="text/event-stream"),
     Route("GET", "/api/session", "read", routes_session.show),
-    Route("POST", "/api/login", "open", routes_session.login),
-    Route("POST", "/api/logout", "open", routes_session.logout),
+    Route("POST", "/api/login", "open", routes_session.login, body=routes_session.Login),
+    Route("POST", "/api/logout", "open", routes_session.logout, status=204),
     # The page itself sends those without a session to the login; its data comes from the routes above.
-    Route("GET", "/", "open", routes_page.index),
-    Route("GET", "/login", "open", routes_page.login),
-    Route("GET", "/favicon.ico", "open", routes_page.icon),
-    Route("GET", "/static/icon.svg", "open", routes_page.icon),
-    Route("GET", "/static/login.js", "open", routes_page.login_script),
-    Route("GET", "/static/style.css", "open", routes_page.style),
-    Route("GET", "/static/<name>", "read", routes_page.asset),
+    Route("GET", "/", "open", routes_page.index, media="text/html"),
+    Route("GET", "/login", "open", routes_page.login, query=("key",), media="text/html"),
+    Route("GET", "/favicon.ico", "open", routes_page.icon, media="image/svg+xml"),
+    Route("GET", "/static/icon.svg", "open", routes_page.icon, media="image/svg+xml"),
+    Route("GET", "/static/login.js", "open", routes_page.login_script, media="text/javascript"),
+    Route("GET", "/static/style.css", "open", routes_page.style, media="text/css"),
+    Route("GET", "/static/<name>", "read", routes_page.asset, media="*/*"),
 )
 
 

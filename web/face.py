@@ -17,7 +17,7 @@ from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot
 from actors.presence import DerivedPresence
 from actors.runtime import Clock
-from web.sessions import Credential, SessionStore
+from web.sessions import Credential, Role, SessionStore
 
 Item = dict[str, Any]
 """One element of a list answer. Keys that end in `_us` are microseconds since 1970; they go out as RFC 3339 times under
@@ -171,7 +171,10 @@ class DeadLetters(Protocol):
     """The way back for what could not be processed."""
 
     def replay(self, letter: int) -> None:
-        """Handle a dead letter again, as if it had just arrived. Raises KeyError when there is none of this id."""
+        """Handle a dead letter again, as if it had just arrived.
+
+        Raises KeyError when there is none of this id, `ConflictError` when nobody could handle it.
+        """
         ...
 
 
@@ -180,6 +183,18 @@ class Tokens(Protocol):
 
     def verify(self, plain: str) -> Credential | None:
         """Return the role of a bearer token and, for role `device`, its serial; None for no token of ours."""
+        ...
+
+    def items(self) -> list[Item]:
+        """Return all tokens by id: `id`, `name`, `role`, `serial`, `created_us`, `expires_us`, `revoked_us`."""
+        ...
+
+    def create(self, *, name: str, role: Role, serial: str, expires_in: float | None) -> Item:
+        """Make a token and return it as `items` does, with its text as `token`; `expires_in` is in seconds."""
+        ...
+
+    def revoke(self, token_id: int) -> None:
+        """End a token at once. Raises KeyError when there is none of this id, or it has ended already."""
         ...
 
 

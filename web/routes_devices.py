@@ -18,6 +18,8 @@ from web.render import device_json, listing
 
 MAX_METADATA = 16_384
 """Bytes of JSON."""
+FILTERS = ("site", "kind", "type", "group", "presence", "q")
+"""Query parameters that choose devices."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PRESENCES: tuple[DerivedPresence, ...] = get_args(DerivedPresence)
 _SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")

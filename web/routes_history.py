@@ -8,6 +8,9 @@ from web.face import Item
 from web.render import listing, plain
 from web.routes_devices import known
 
+RANGE = ("metric", "since", "until")
+"""Query parameters that choose readings."""
+
 
 def readings(call: Call, serial: str) -> Item:
     """List readings, newest first: `metric`, `since` (included), `until` (excluded), `limit`, `cursor`."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from queue import Empty
 from typing import Any
 
+import msgspec
 from paho.mqtt.properties import Properties
 from pykka._envelope import Envelope as PykkaEnvelope
 from pykka.messages import _ActorStop
@@ -28,6 +29,7 @@ from actors.link.poller import Poller
 from actors.link.publisher import Publisher
 from actors.link.status import LinkBoard, LinkState, LinkStatus
 from actors.link.wire import Publication
+from actors.messages import Deliveries
 from actors.runtime.clock import Clock
 from actors.runtime.directory import Directory
 from actors.runtime.thread_mailbox import ThreadMailbox
@@ -293,12 +295,20 @@ class LinkActor(ThreadedActor):
         elif not self._sees:
             return
         for subscriber, deliveries in intake.flush(client.dry_at, now):
-            self._directory.tell(subscriber, deliveries)
+            self._hand_on(subscriber, deliveries)
         for publication in intake.own:
             self.handle_own(publication)
         intake.own.clear()
         self._board.counters.repeated += intake.repeated
         intake.repeated = 0
+
+    def _hand_on(self, subscriber: str, deliveries: Deliveries) -> None:
+        sight = self._sight
+        if not deliveries.items and sight.is_quiet(subscriber):
+            sight.handled(subscriber, deliveries.handled_until_at)
+            return
+        number = sight.sent(subscriber)
+        self._directory.tell(subscriber, msgspec.structs.replace(deliveries, number=number))
 
     def _flush(self) -> None:
         """Send what waits to be sent."""

@@ -20,7 +20,7 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.pooled import PooledActor
 from actors.runtime.thread_mailbox import ThreadMailbox
 from actors.runtime.threaded import ThreadedActor
-from actors.runtime.timers import ManualTimers, Timers
+from actors.runtime.timers import ManualTimers, TimerRelay, Timers
 from actors.runtime.watchdog import Watchdog, abandon
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Runtime:
     def start(self) -> None:
         """Start the dispatcher, the timers and the watchdog."""
         self.dispatcher.start()
+        self.timers.relay = self.launch(TimerRelay(self.timers), child_id="timer relay").tell
         self.timers.start()
         self.watchdog.start()
 

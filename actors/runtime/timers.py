@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pykka import ActorDeadError, ActorRef
 
 from actors.runtime.clock import Clock
+from actors.runtime.pooled import PooledActor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,11 @@ HEARTBEAT = 1.0
 """Seconds: the thread looks at the clock at least this often, so that a stopped process is noticed when it wakes."""
 LATE = 2.0
 """Seconds: waking later than this means that the process itself was stopped (suspend, SIGSTOP, swap)."""
+BATCH = 1_000
+"""Entries taken out of the heap at a time."""
+
+Entry = tuple[float, int, ActorRef[Any], Any]
+"""Deadline (monotonic seconds), tie-breaker, receiver, message."""
 
 
 class Timers:
@@ -32,13 +38,16 @@ class Timers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, ActorRef[Any], Any]] = []
+        self._heap: list[Entry] = []
         self._tie = count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = False
         self.dropped = 0
         """Messages whose receiver had ended."""
+        self.relay: Callable[[list[Entry]], None] | None = None
+        """Takes batches of what is due to the dispatcher's thread: a hundred thousand tells from this thread would
+        fight it for the GIL. None tells from this thread."""
         self.on_late: Callable[[float], None] | None = None
         """Called with the lateness in seconds when the thread woke more than `LATE` seconds after its time."""
 
@@ -61,15 +70,28 @@ class Timers:
         return self._heap[0][0] if self._heap else None
 
     def fire_due(self) -> int:
-        """Tell all messages that are due; return how many."""
+        """Tell all messages that are due, in batches; return how many."""
         now = self._clock.monotonic()
         fired = 0
-        while True:
-            with self._changed:
-                if not self._heap or self._heap[0][0] > now:
-                    return fired
-                _, _, ref, message = heapq.heappop(self._heap)
-            fired += 1
+        while batch := self._pop_due(now):
+            fired += len(batch)
+            if self.relay is None:
+                self.tell_all(batch)
+            else:
+                self.relay(batch)
+        return fired
+
+    def _pop_due(self, now: float) -> list[Entry]:
+        heap = self._heap
+        batch: list[Entry] = []
+        with self._changed:
+            while heap and heap[0][0] <= now and len(batch) < BATCH:
+                batch.append(heapq.heappop(heap))
+        return batch
+
+    def tell_all(self, batch: list[Entry]) -> None:
+        """Tell each message to its receiver; nobody's end keeps the others from theirs."""
+        for _, _, ref, message in batch:
             try:
                 ref.tell(message)
             except ActorDeadError:
@@ -117,6 +139,18 @@ class Timers:
             self._changed.wait(planned - now)
             return self._clock.monotonic() - planned
         return 0.0
+
+
+class TimerRelay(PooledActor):
+    """Tells what is due from the dispatcher's own thread."""
+
+    def __init__(self, timers: Timers) -> None:
+        super().__init__()
+        self._timers = timers
+
+    def on_receive(self, message: list[Entry]) -> None:
+        """Tell a batch."""
+        self._timers.tell_all(message)
 
 
 class ManualTimers(Timers):

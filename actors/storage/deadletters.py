@@ -40,9 +40,9 @@ def from_refused(write: Write, detail: str, now_us: int) -> StoreDeadLetter:
 
 def from_reading(reading: StoreReading, reason: str, detail: str) -> StoreDeadLetter:
     """Return the dead letter of a reading; it inherits the token, so that its delivery is settled."""
-    payload = reading.measures.encode("utf-8", "replace")
+    payload = reading.payload or reading.measures.encode("utf-8", "replace")
     return StoreDeadLetter(
-        reason, detail, reading.link, "", payload, reading.rx_us, reading.serial, token=reading.token
+        reason, detail, reading.link, reading.topic, payload, reading.rx_us, reading.serial, token=reading.token
     )
 
 

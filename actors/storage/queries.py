@@ -5,10 +5,11 @@ Pages are keyset pages, newest first: a page costs the same wherever it lies, an
 
 from __future__ import annotations
 
+import json
 from typing import Any, Protocol
 
 import msgspec
-from peewee import fn
+from peewee import SQL, MySQLDatabase, NodeList, PostgresqlDatabase, fn
 
 from actors.storage.models import DeadLetter, Device, Event, LastSeen, Reading, Sensor
 from actors.storage.purge import TOMBSTONE
@@ -42,6 +43,8 @@ class FindReadings(msgspec.Struct, frozen=True, kw_only=True):
 
     serial: str
     channel: str | None = None
+    metric: str | None = None
+    """Only readings that hold a number of this name."""
     since_us: int | None = None
     until_us: int | None = None
     limit: int = 100
@@ -56,6 +59,8 @@ class FindReadings(msgspec.Struct, frozen=True, kw_only=True):
         where = Reading.device_id == device_id
         if self.channel is not None:
             where &= Reading.channel == self.channel
+        if self.metric is not None:
+            where &= _holds(database, self.metric)
         if self.since_us is not None:
             where &= Reading.ts_us >= self.since_us
         if self.until_us is not None:
@@ -167,6 +172,18 @@ def _bound(limit: int) -> int:
 def _find_device(database: Any, serial: str) -> int | None:
     found: int | None = Device.select(Device.id).where(Device.serial == serial).scalar(database)
     return found
+
+
+def _holds(database: Any, metric: str) -> Any:
+    """Return the condition that a reading holds a number named `metric`, whatever characters are in the name."""
+    if isinstance(database, PostgresqlDatabase):
+        return fn.json_extract_path(Reading.measures.cast("json"), metric).is_null(is_null=False)
+    if isinstance(database, MySQLDatabase):
+        # A path speaks of a name with dots in it only when quoted, as a JSON string.
+        return fn.JSON_CONTAINS_PATH(Reading.measures, "one", f"$.{json.dumps(metric, ensure_ascii=False)}")
+    # The quotes of SQLite's paths know no escapes; its table of an object's members needs no path.
+    members = (SQL("EXISTS (SELECT 1 FROM json_each("), Reading.measures, SQL(") WHERE key ="), metric, SQL(")"))
+    return NodeList(members)
 
 
 def _parse_reading_cursor(cursor: str) -> tuple[int, bytes]:

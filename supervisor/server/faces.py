@@ -6,20 +6,25 @@ import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+from peewee import Database
 from pykka import ActorDeadError, ActorRef
 
 from actors.device_messages import Changed
 from actors.fleet import DeviceView
 from actors.link.messages import Reconnect
+from actors.link.status import LinkStatus
 from actors.messages import Deliveries, Delivery, DeviceSnapshot, StoreDeadLetter
-from actors.registry import LoadDeadLetter, MarkReplayed
+from actors.registry import Execute, LoadDeadLetter, MarkReplayed
 from actors.runtime import GuardedFuture
-from actors.storage.queries import FindDeadLetters, FindEvents, FindReadings, FindSensors, Page
+from actors.storage.queries import FindDeadLetters, FindEvents, FindReadings, FindSensors, ListTokens, Page
+from actors.storage.tokens import Token, create_token, digest_token, find_token, revoke_token
+from actors.topics import BadTopicError, parse_pi, parse_site
 from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
 from supervisor.server.devices import CreateDevice, RemoveDevice
 from supervisor.server.parts import Parts
 from web.face import ConflictError, Filter, Item
-from web.sessions import Credential
+from web.sessions import Credential, Role
 
 PATIENCE = 5.0
 """Seconds that a request waits for an actor."""
@@ -65,7 +70,10 @@ class FleetFace:
 
     def delete(self, serial: str) -> bool:
         """Remove a device and all that is kept of it."""
-        return self._ask_devices(lambda future: RemoveDevice(serial, future))
+        removed = self._ask_devices(lambda future: RemoveDevice(serial, future))
+        if removed:
+            self._parts.ring.publish("removed", serial, {"serial": serial})
+        return removed
 
     def _ask_devices(self, message: Callable[[GuardedFuture[bool]], Any]) -> bool:
         ref = self._parts.services.get("devices")
@@ -86,12 +94,12 @@ class HistoryFace:
         self, serial: str, *, metric: str | None, since_us: int | None, until_us: int | None, limit: int, cursor: str
     ) -> tuple[list[Item], str | None]:
         """Return readings, newest first; with `metric` only that one of each."""
-        query = FindReadings(serial=serial, since_us=since_us, until_us=until_us, limit=limit, after=cursor or None)
+        query = FindReadings(
+            serial=serial, metric=metric, since_us=since_us, until_us=until_us, limit=limit, after=cursor or None
+        )
         items, following = self._page(query)
         if metric is not None:
-            items = [
-                item | {"measures": {metric: item["measures"][metric]}} for item in items if metric in item["measures"]
-            ]
+            items = [item | {"measures": {metric: item["measures"][metric]}} for item in items]
         return items, following
 
     def events(self, serial: str, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
@@ -125,7 +133,7 @@ class LinksFace:
                 "broker": status.broker,
                 "state": status.state.value,
                 "connected": status.connected,
-                "detail": status.last_error,
+                "detail": describe_link(status),
                 "since_us": int(status.since * 1_000_000),
                 "protocol": status.protocol,
                 "reconnects": status.reconnects,
@@ -145,6 +153,12 @@ class LinksFace:
         if name not in self._parts.link_boards:
             raise KeyError(name)
         self._parts.services.tell(name, Reconnect())
+
+
+def describe_link(status: LinkStatus) -> str:
+    """Return what there is to know of a link for people: where it leads, what it speaks, what went wrong."""
+    protocol = f"MQTT {status.protocol}" if status.protocol else ""
+    return " · ".join(part for part in (status.broker, protocol, status.last_error) if part)
 
 
 class SupervisionFace:
@@ -219,12 +233,10 @@ class DeadLettersFace:
 
     def replay(self, letter: int) -> None:
         """Hand a dead letter to the subscriber of its topic, as if it had just arrived (but as no evidence of life)."""
-        registry = self._parts.services.get("registry")
-        if registry is None:
-            raise ActorDeadError("the registry is restarting")
-        found: StoreDeadLetter | None = registry.ask(LoadDeadLetter(letter), block=True, timeout=PATIENCE)
+        found: StoreDeadLetter | None = ask_registry(self._parts, LoadDeadLetter(letter))
         if found is None:
             raise KeyError(letter)
+        subscriber = subscriber_of(found.topic)
         delivery = Delivery(
             link=found.link,
             token=0,
@@ -237,9 +249,33 @@ class DeadLettersFace:
             rx_us=found.rx_us,
             rx_at=self._parts.runtime.clock.monotonic(),
         )
-        subscriber = "subscriber.pi" if found.topic.startswith("devices/") else "subscriber.site"
         self._parts.services.tell(subscriber, Deliveries(found.link, [delivery], 0.0))
-        registry.ask(MarkReplayed(letter), block=True, timeout=PATIENCE)
+        ask_registry(self._parts, MarkReplayed(letter))
+
+
+def subscriber_of(topic: str) -> str:
+    """Return the subscriber of the family that a topic belongs to.
+
+    Raises:
+        ConflictError: if it belongs to none.
+
+    """
+    if not topic:
+        raise ConflictError("this dead letter was refused by the database and has no topic, so nobody can take it again")
+    family, parse = ("pi", parse_pi) if topic.startswith("devices/") else ("site", parse_site)
+    try:
+        parse(topic)
+    except BadTopicError as error:
+        raise ConflictError(f"nobody takes messages of this topic: {error}") from error
+    return f"subscriber.{family}"
+
+
+def ask_registry(parts: Parts, message: Any) -> Any:
+    """Return the writer's answer."""
+    registry = parts.services.get("registry")
+    if registry is None:
+        raise ActorDeadError("the registry is restarting")
+    return registry.ask(message, block=True, timeout=PATIENCE)
 
 
 class TokensFace:
@@ -252,9 +288,41 @@ class TokensFace:
         """Return what a bearer token stands for."""
         if hmac.compare_digest(plain.encode(), self._parts.admin_token.encode()):
             return Credential("admin")
-        now_us = int(self._parts.runtime.clock.time() * 1_000_000)
-        identity = self._parts.tokens.verify(plain, now_us)
+        identity = self._parts.tokens.verify(plain, self._now_us())
         return None if identity is None else Credential(identity.role, identity.serial or None)
+
+    def items(self) -> list[Item]:
+        """Return all tokens of the database, without their secret."""
+        tokens: list[Token] = self._parts.readers.ask(ListTokens())
+        return [msgspec.structs.asdict(token) | {"serial": token.serial or None} for token in tokens]
+
+    def create(self, *, name: str, role: Role, serial: str, expires_in: float | None) -> Item:
+        """Make a token; its text is in the answer and nowhere else."""
+        now_us = self._now_us()
+        expires_us = None if expires_in is None else now_us + int(expires_in * 1_000_000)
+
+        def work(database: Database) -> Item:
+            plain = create_token(
+                database, role=role, name=name, now_us=now_us, serial=serial, expires_us=expires_us
+            )
+            made = find_token(database, digest_token(plain))
+            assert made is not None
+            return msgspec.structs.asdict(made) | {"serial": made.serial or None, "token": plain}
+
+        item: Item = ask_registry(self._parts, Execute(work))
+        self._parts.tokens.forget()
+        return item
+
+    def revoke(self, token_id: int) -> None:
+        """End a token, and the sessions opened with it, at once."""
+        now_us = self._now_us()
+        revoked = ask_registry(self._parts, Execute(lambda database: revoke_token(database, token_id, now_us)))
+        self._parts.tokens.forget()
+        if not revoked:
+            raise KeyError(token_id)
+
+    def _now_us(self) -> int:
+        return int(self._parts.runtime.clock.time() * 1_000_000)
 
 
 class PageKeysFace:

@@ -127,6 +127,14 @@ def test_unknown_extra_fields_pass(site, wire):
     assert eventually(lambda: site.readings("EXTRA"))[0]["measures"] == {"value": 1}
 
 
+def test_a_clock_of_unknown_quality_is_none(site, wire):
+    for number, clock in enumerate(["ntp", "perfect", ["ntp"], {"ntp": 1}, 5, None]):
+        wire.publish(datalogger(3, "input"), {"serial_number": "CLOCKS", "n": number, "clock": clock})
+    stored = eventually(lambda: (found := site.readings("CLOCKS")) and len(found) == 6 and found, what="all of them")
+    assert {reading["measures"]["n"]: reading["clock"] for reading in stored}[0] == "ntp"
+    assert sorted(reading["clock"] or "" for reading in stored) == ["", "", "", "", "", "ntp"]
+
+
 def test_a_sender_of_rubbish_fills_neither_the_disk_nor_the_mailbox(site, wire):
     for number in range(230):
         wire.publish("devices/rubbish/announce", b"rubbish %d" % number, qos=0)

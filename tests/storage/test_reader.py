@@ -74,6 +74,22 @@ def test_readings_are_chosen_by_channel_and_time(store, readers):
     assert [row["ts_us"] - NOON for row in readers.ask(query).items] == [9, 7, 5]
 
 
+NAMES = ["soil.temperature", "a b", 'say "when"', "back\\slash", "it's", "grün", "$", "a[0]", "*", "%s", ":x", "t\tb", ""]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readings_are_chosen_by_the_name_of_a_number_whatever_is_in_the_name(store, readers, name):
+    others = {"soil": 1, "temperature": 2, "when": 3, "x": 4, "SOIL.TEMPERATURE": 5, "GRÜN": 6}
+    bodies = [msgspec.json.encode(others | ({name: at} if at % 2 else {})).decode() for at in range(20)]
+    store.commit([device(), *(reading(at=at, body=body) for at, body in enumerate(bodies))])
+    page = readers.ask(FindReadings(serial="A1", metric=name, limit=6))
+    assert [row["measures"][name] for row in page.items] == [19, 17, 15, 13, 11, 9]
+    rest = readers.ask(FindReadings(serial="A1", metric=name, limit=6, after=page.cursor))
+    assert [row["measures"][name] for row in rest.items] == [7, 5, 3, 1]
+    assert rest.cursor is None
+    assert readers.ask(FindReadings(serial="A1", metric=f"{name}?")).items == []
+
+
 def test_an_unknown_device_has_nothing(readers):
     assert readers.ask(FindReadings(serial="nobody")).items == []
     assert readers.ask(FindSensors("nobody")).items == []

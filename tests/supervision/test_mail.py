@@ -353,7 +353,8 @@ def test_what_came_since_a_death_goes_behind_what_was_left_by_it():
 
 def test_news_of_a_supervisors_own_children_is_no_mail(lab: Lab):
     inner = lab.settings({"children": [lab.spec("x")]})
-    lab.supervise(ChildSpec("sub", lambda: Supervisor(**inner), shutdown="brutal"))
+    lab.supervise(ChildSpec("sub", lambda: Supervisor(**inner), restart="temporary"))
     lab.child("sub").tell(BackoffOver("x", 1))
-    lab.ask(TerminateChild, child_id="sub")
-    assert lab.dead == []
+    lab.child("sub").tell("mail")
+    lab.end("sub", "kill")
+    assert [mail.message for mail in lab.dead] == ["mail"]

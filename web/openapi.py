@@ -1,0 +1,83 @@
+"""The contract of the API, made from the table of routes and the types that decode the bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from web.call import MAX_LIMIT, MAX_TEXT
+from web.errors import ErrorBody
+from web.face import Item
+from web.route import PAGED, Route
+
+VERSION = "3.1.0"
+_VARIABLE = re.compile(r"<(\w+)(?::[^>]*)?>")
+_SCHEMAS = "#/components/schemas/"
+
+PARAMETERS: dict[str, Item] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100},
+    "since": {"type": "string", "description": "RFC 3339, included"},
+    "until": {"type": "string", "description": "RFC 3339, excluded"},
+    "kinds": {"type": "string", "maxLength": MAX_TEXT, "description": "kinds of events, separated by commas"},
+}
+"""Query parameters that are not just short texts."""
+
+
+def describe(routes: Iterable[Route], version: str) -> Item:
+    """Return the OpenAPI description of these routes."""
+    table = tuple(routes)
+    bodies = {route.body for route in table if route.body is not None}
+    _, schemas = msgspec.json.schema_components([ErrorBody, *sorted(bodies, key=str)], _SCHEMAS + "{name}")
+    paths: dict[str, Item] = {}
+    for route in table:
+        paths.setdefault(_VARIABLE.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route)
+    tokens = {"token": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": VERSION,
+        "info": {"title": "Muster", "version": version},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": tokens},
+    }
+
+
+def _operation(route: Route) -> Item:
+    wanted = "" if route.access == "open" else f"\n\nNeeds a token of role `{route.access}` or above."
+    if route.own:
+        wanted += " A device's own token may ask about that device."
+    operation: Item = {
+        "operationId": f"{route.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', route.path).rstrip('_')}",
+        "description": f"{route.handler.__doc__}{wanted}",
+        "security": [] if route.access == "open" else [{"token": []}],
+        "parameters": [*_path_parameters(route), *(_query_parameter(name) for name in route.query)],
+        "responses": {str(route.status): _answer(route), "default": _json("What was wrong.", ErrorBody.__name__)},
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": True} | _json("", route.body.__name__)
+    return operation
+
+
+def _path_parameters(route: Route) -> list[Item]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _VARIABLE.findall(route.path)
+    ]
+
+
+def _query_parameter(name: str) -> Item:
+    schema = PARAMETERS.get(name, {"type": "string", "maxLength": MAX_TEXT})
+    return {"name": name, "in": "query", "schema": schema}
+
+
+def _answer(route: Route) -> Item:
+    if route.status == 204:
+        return {"description": "Done."}
+    schema: Item = {} if route.media == "application/json" else {"type": "string"}
+    return {"description": "", "content": {route.media: {"schema": schema}}}
+
+
+def _json(description: str, name: str) -> Item:
+    content: dict[str, Any] = {"application/json": {"schema": {"$ref": _SCHEMAS + name}}}
+    return {"description": description, "content": content}
