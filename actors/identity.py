@@ -18,6 +18,8 @@ LARGEST_EXACT = 2.0**53
 MILLISECONDS_FROM = 1e11
 """A numeric timestamp from here on counts milliseconds: as seconds it would be the year 5138."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 encode_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -72,8 +74,8 @@ def timestamp_us(value: Any, zone: tzinfo = UTC) -> int:
             moment = datetime.fromisoformat(value)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=zone)
-            stamp = moment.timestamp()
-            microseconds = int(stamp) * 1_000_000 + moment.microsecond
+            since = moment - _EPOCH  # exact; `timestamp()` is a float
+            microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         elif isinstance(value, int | float) and not isinstance(value, bool):
             microseconds = round(value * 1_000 if value >= MILLISECONDS_FROM else value * 1_000_000)
         else:

@@ -139,7 +139,7 @@ class StoreReading(msgspec.Struct, frozen=True, gc=False):
     measures: str
     """JSON object, measure to finite number."""
     stamped: bool = False
-    """True when the payload had neither id nor timestamp and `ts_us` is the time of receipt."""
+    """True when the payload had no timestamp and `ts_us` is the time of receipt."""
     link: str = ""
     token: int = 0
     dup: bool = False

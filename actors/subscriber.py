@@ -158,7 +158,7 @@ class SubscriberActor(PooledActor):
             clock if type(clock) is str and clock in CLOCKS else "",
             "mqtt",
             encoded.decode(),
-            told is None and sender_id is None,
+            told is None,  # an `id` alone does not make `ts_us` the same again when the broker redelivers
             delivery.link,
             delivery.token,
             delivery.dup,

@@ -78,9 +78,10 @@ def parse_pi(topic: str) -> Address:
 
     """
     parts = topic.split("/")
-    if len(parts) == 2 and parts[1] in SHARED_VERBS:
+    ours = parts[0] == "devices"
+    if ours and len(parts) == 2 and parts[1] in SHARED_VERBS:
         return Address("pi", parts[1])
-    if len(parts) == 3 and parts[2] in BOUND_VERBS:
+    if ours and len(parts) == 3 and parts[2] in BOUND_VERBS:
         if not SERIAL.fullmatch(parts[1]):
             raise BadTopicError(f"the id {parts[1][:80]!r} in the topic is not a serial number")
         return Address("pi", parts[2], bound_id=parts[1], device_id=parts[1])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 from actors.messages import DeviceSnapshot, StoreDevice
 from actors.storage.database import open_database
 from actors.storage.store import Store
-from bench.support import MusterServer, broker, percentile
+from bench.support import MusterServer, broker, percentile, start_publisher
 
 DEVICES = 100_000
 OFFLINE_AFTER = 40.0
@@ -56,9 +54,7 @@ def run() -> None:
             empty = empty_rss(mosquitto.url)
             print(f"memory: {(server.rss_mb() - empty) * 1024 / DEVICES:.2f} KiB per device beyond an empty server's "
                   f"{empty:.0f} MB (budget 4)", flush=True)  # fmt: skip
-            publisher = subprocess.Popen(
-                [sys.executable, "-m", "bench.raw_publisher", str(mosquitto.port), str(DEVICES), str(DEVICES), "0",
-                 "heartbeat"], stdout=subprocess.PIPE, text=True)  # fmt: skip
+            publisher = start_publisher(mosquitto.port, count=DEVICES, sensors=DEVICES, qos=0, kind="heartbeat")
             publisher.wait()
             reached, _ = wait_counts(server, "online", DEVICES * 99 // 100, 60)
             print(f"one heartbeat of each, {reached - started:.1f} s after the start", flush=True)

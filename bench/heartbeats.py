@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bench.support import broker, first_write, median, muster, start_publisher
+from bench.support import MusterServer, broker, first_write, median, muster, start_publisher
 
 COUNT = 60_000
 DEVICES = 1_000
@@ -47,7 +47,7 @@ def bare() -> tuple[float, int]:
         )
         assert loop.stdout is not None
         assert loop.stdout.readline().strip() == "ready"
-        publisher = start_publisher(mosquitto.port, COUNT, DEVICES, 0, "heartbeat")
+        publisher = start_publisher(mosquitto.port, count=COUNT, sensors=DEVICES, qos=0, kind="heartbeat")
         started = first_write(publisher)
         seen, ended = json.loads(loop.stdout.readline())
         publisher.wait()
@@ -55,24 +55,16 @@ def bare() -> tuple[float, int]:
         return seen / (ended - started), seen
 
 
-def handled(server) -> int:
-    import urllib.request
-
-    from bench.support import TOKEN
-
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{server.port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        for line in answer.read().decode().splitlines():
-            if line.startswith('muster_messages_total{verb="heartbeat"}'):
-                return int(float(line.split()[-1]))
+def handled(server: MusterServer) -> int:
+    for line in server.get_text("/metrics").splitlines():
+        if line.startswith('muster_messages_total{verb="heartbeat"}'):
+            return int(float(line.split()[-1]))
     return 0
 
 
 def ours() -> tuple[float, int]:
     with broker() as mosquitto, muster(mosquitto.url) as server:
-        publisher = start_publisher(mosquitto.port, COUNT, DEVICES, 0, "heartbeat")
+        publisher = start_publisher(mosquitto.port, count=COUNT, sensors=DEVICES, qos=0, kind="heartbeat")
         started = first_write(publisher)
         seen, changed = 0, time.time()
         while seen < COUNT and time.time() - changed < 3.0:

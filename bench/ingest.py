@@ -24,7 +24,7 @@ def bare() -> float:
         )
         assert loop.stdout is not None
         assert loop.stdout.readline().strip() == "ready"
-        publisher = start_publisher(mosquitto.port, COUNT, SENSORS, 1, "input")
+        publisher = start_publisher(mosquitto.port, count=COUNT, sensors=SENSORS, qos=1, kind="input")
         started = first_write(publisher)
         seconds = wait_rows(path, COUNT) - started
         publisher.wait()
@@ -34,7 +34,7 @@ def bare() -> float:
 
 def ours() -> float:
     with broker() as mosquitto, muster(mosquitto.url) as server:
-        publisher = start_publisher(mosquitto.port, COUNT, SENSORS, 1, "input")
+        publisher = start_publisher(mosquitto.port, count=COUNT, sensors=SENSORS, qos=1, kind="input")
         started = first_write(publisher)
         seconds = wait_rows(server.database, COUNT) - started
         publisher.wait()

@@ -35,7 +35,7 @@ def visible_times(path, count: int) -> dict[int, float]:
 def row_latency() -> None:
     count = RATE * SECONDS
     with broker() as mosquitto, muster(mosquitto.url) as server:
-        publisher = start_publisher(mosquitto.port, count, 100, 1, "input", RATE)
+        publisher = start_publisher(mosquitto.port, count=count, sensors=100, qos=1, kind="input", rate=RATE)
         first_write(publisher)
         seen = visible_times(server.database, count)
         assert publisher.stdout is not None
@@ -48,7 +48,7 @@ def row_latency() -> None:
 
 def health_latency() -> None:
     with broker() as mosquitto, muster(mosquitto.url) as server:
-        publisher = start_publisher(mosquitto.port, FLOOD, 1_000, 1, "input")
+        publisher = start_publisher(mosquitto.port, count=FLOOD, sensors=1_000, qos=1, kind="input")
         first_write(publisher)
         done = threading.Event()
         threading.Thread(target=lambda: (wait_rows(server.database, FLOOD), done.set())).start()

@@ -95,7 +95,7 @@ def muster(broker_url: str, **environment: str) -> Iterator[MusterServer]:
 
 
 def start_publisher(
-    port: int, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0
+    port: int, *, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0
 ) -> subprocess.Popen[str]:
     arguments = [str(value) for value in (port, count, sensors, qos, kind, *([rate] if rate else []))]
     return subprocess.Popen(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 CODES = {
     400: "bad_request",
     401: "unauthenticated",
@@ -20,6 +22,22 @@ CODES = {
     500: "internal",
     503: "unavailable",
 }
+
+
+class Problem(msgspec.Struct):
+    """What was wrong."""
+
+    code: str
+    """One word for programs."""
+    message: str
+    """One sentence for people."""
+    details: dict[str, Any]
+
+
+class ErrorBody(msgspec.Struct):
+    """The body of every answer that is a refusal or a failure."""
+
+    error: Problem
 
 
 class ApiError(Exception):
@@ -39,15 +57,15 @@ class ApiError(Exception):
         self.details = dict(details or {})
         self.headers = dict(headers or {})
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> ErrorBody:
         """Return the JSON body of this error."""
         return error_body(self.status, self.message, self.details)
 
 
-def error_body(status: int, message: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def error_body(status: int, message: str, details: Mapping[str, Any] | None = None) -> ErrorBody:
     """Return `{"error": {"code", "message", "details"}}`."""
     code = CODES.get(status, "bad_request" if status < 500 else "internal")
-    return {"error": {"code": code, "message": message, "details": dict(details or {})}}
+    return ErrorBody(Problem(code, message, dict(details or {})))
 
 
 def bad_field(field: str, message: str) -> ApiError:

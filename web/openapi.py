@@ -24,6 +24,11 @@ PARAMETERS: dict[str, Item] = {
     "kinds": {"type": "string", "maxLength": MAX_TEXT, "description": "kinds of events, separated by commas"},
 }
 """Query parameters that are not just short texts."""
+PAGE: Item = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "items": {"type": "object"}}, "cursor": {"type": ["string", "null"]}},
+    "required": ["items", "cursor"],
+}
 
 
 def describe(routes: Iterable[Route], version: str) -> Item:
@@ -75,6 +80,8 @@ def _answer(route: Route) -> Item:
     if route.status == 204:
         return {"description": "Done."}
     schema: Item = {} if route.media == "application/json" else {"type": "string"}
+    if route.query[-len(PAGED) :] == PAGED:
+        schema = PAGE
     return {"description": "", "content": {route.media: {"schema": schema}}}
 
 

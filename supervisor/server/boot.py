@@ -72,6 +72,7 @@ class Server:
         self.health = Health(self.parts)
         self.presence = ServerPresence(instance.id, self.runtime.clock, self.parts.fleet)
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))
+        self._face = self._make_face()
         self.url = ""
 
     def start(self, timeout: float = 120.0) -> None:
@@ -119,7 +120,7 @@ class Server:
     def _http(self) -> HttpActor:
         http = self.config.http
         settings = HttpSettings(host=http.host, port=http.port, streams=self.config.limits.streams)
-        return HttpActor(self._face(), settings, self._bound)
+        return HttpActor(self._face, settings, self._bound)
 
     def _bound(self, _host: str, port: int) -> None:
         """Learn where the page is, and tell the other programs of this user."""
@@ -136,7 +137,8 @@ class Server:
         self._rundir.withdraw()
         self._rundir.publish(files)
 
-    def _face(self) -> Face:
+    def _make_face(self) -> Face:
+        """Return what every incarnation of the HTTP actor serves: sessions outlive it."""
         parts = self.parts
         return Face(
             fleet=FleetFace(parts),

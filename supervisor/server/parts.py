@@ -29,6 +29,7 @@ from actors.subscriber import Intake
 from actors.topics import BOUND_CONTROL, BOUND_DATA, SHARED_CONTROL, site_control, site_data
 from actors.writes import Outgoing
 from supervisor.server.settings import Broker, Config
+from supervisor.server.watcher import LetterBox
 from web.render import device_json, rfc3339
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Parts:
         self.outgoing = Outgoing(self.services)
         self.desk = DeadLetterDesk(runtime.clock, self.outgoing, self.services)
         self.registry_board = RegistryBoard()
+        self.letters = LetterBox()
         self.link_boards = {link: LinkBoard.of(link) for link in self.link_names()}
         live = LiveFeed(self.fleet, self.show, self.ring.skip)
         self.outgoing.on_round_end = live.flush

@@ -24,6 +24,7 @@ from supervisor.server.loader import LoaderActor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
 from supervisor.server.settings import Broker
+from supervisor.server.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def server_tree(
             ChildSpec("notary", lambda: Notary(parts.outgoing)),
             ChildSpec("readers", lambda: group(parts, *(reader(name, url) for name in READERS))),
             ChildSpec("http", http, shutdown=10.0),
+            ChildSpec("watcher", lambda: watcher(parts, tree)),
             ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services), hang_after=60.0),
             ChildSpec("devices", lambda: device_supervisor(parts), hang_after=60.0),
             ChildSpec("subscribers", lambda: group(parts, *subscribers(parts))),
@@ -89,12 +91,31 @@ def group(parts: Parts, *children: ChildSpec) -> Supervisor:
 
 def registry(parts: Parts, url: str) -> RegistryActor:
     """Return the writer."""
-    return RegistryActor(url, parts.services, parts.runtime, board=parts.registry_board, links=parts.data_links())
+    return RegistryActor(
+        url,
+        parts.services,
+        parts.runtime,
+        board=parts.registry_board,
+        links=parts.data_links(),
+        on_committed=(parts.letters.put,),
+    )
 
 
 def reader(name: str, url: str) -> ChildSpec:
     """Return one reader."""
     return ChildSpec(name, lambda: ReaderActor(url), hang_after=10.0)
+
+
+def watcher(parts: Parts, tree: Supervisor) -> Watcher:
+    """Return the actor that tells the live page of links, tree and dead letters."""
+    return Watcher(
+        runtime=parts.runtime,
+        root=tree.actor_ref,
+        links=parts.link_boards,
+        desk=parts.desk,
+        letters=parts.letters,
+        ring=parts.ring,
+    )
 
 
 def device_supervisor(parts: Parts) -> DeviceSupervisor:

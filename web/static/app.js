@@ -6,7 +6,8 @@ import * as fleet from "./fleet.js";
 import { follow } from "./live.js";
 import * as tree from "./tree.js";
 
-const POLL = 5000; // ms: last-seen times and mailboxes change without an event
+const LOOK = 10000; // ms: the times at which devices were last seen change without an event
+const POLL = 30000; // ms: a safety net while events come
 const panels = [fleet.fleet, fleet.counts, tree.tree, tree.links, tree.letters];
 const live = document.getElementById("live");
 const toast = document.getElementById("toast");
