@@ -17,7 +17,7 @@ import msgspec
 from peewee import Database
 from pykka._envelope import Envelope
 
-from actors.messages import Settled, Write, WriteBatch
+from actors.messages import Settled, StoreDeadLetter, StoreReading, Write, WriteBatch
 from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
 from actors.storage import administration
 from actors.storage.database import open_database
@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 #: Writes in one transaction at most: some 20 ms on SQLite.
 MOST_WRITES = 2_000
+#: The reason with which a data link buries what nobody has settled for too long.
+STUCK = "stuck"
 #: Seconds between two attempts to reach a database that is away, at most.
 RETRY_CAP = 5.0
 #: Seconds that a stop may go on committing.
@@ -230,9 +232,22 @@ class RegistryActor(ThreadedActor):
     def _take(self, writes: Sequence[Write]) -> None:
         if not self._pending:
             self._oldest_at = self._runtime.clock.monotonic()
-        self._pending += writes
+        self._pending += self._without_held(writes)
         if self._waiting:
             self._report()
+
+    def _without_held(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """Leave out the burials of deliveries that only wait here for the database: each ends exactly once."""
+        if not any(type(write) is StoreDeadLetter and write.reason == STUCK for write in writes):
+            return writes
+        held = {
+            (write.link, write.token) for write in self._pending if isinstance(write, StoreReading | StoreDeadLetter)
+        }
+        return [
+            write
+            for write in writes
+            if not (type(write) is StoreDeadLetter and write.reason == STUCK and (write.link, write.token) in held)
+        ]
 
     def _commit_some(self) -> bool:
         """Commit as much as one transaction takes; False if the database is away."""

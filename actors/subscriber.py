@@ -248,7 +248,7 @@ def _sender_id(body: dict[str, Any]) -> str | None:
     text = str(told)
     if len(text) > LONGEST_SENDER_ID:
         raise RefusedError("too_long", f"`id` has {len(text)} characters, at most {LONGEST_SENDER_ID} are taken")
-    return text
+    return text or None  # an empty one tells nothing apart
 
 
 def _guess_serial(delivery: Delivery) -> str:

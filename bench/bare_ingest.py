@@ -21,9 +21,8 @@ def main(port: int, path: str, count: int) -> None:
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
-    database.execute(
-        "CREATE TABLE reading (id INTEGER PRIMARY KEY, device TEXT, ts TEXT, measures TEXT, UNIQUE (device, ts, measures))"
-    )
+    columns = "id INTEGER PRIMARY KEY, device TEXT, ts TEXT, measures TEXT, UNIQUE (device, ts)"
+    database.execute(f"CREATE TABLE reading ({columns})")
     gathered: list[mqtt.MQTTMessage] = []
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="bare", protocol=mqtt.MQTTv5, manual_ack=True)
     client.on_message = lambda _client, _userdata, message: gathered.append(message)

@@ -63,7 +63,7 @@ def message(number: int, sensors: int, kind: str) -> tuple[str, bytes]:
     return f"plant/datalogger/monstro/{sensor}/input", json.dumps(body).encode()
 
 
-def main(port: int, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0) -> None:
+def main(port: int, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0) -> None:  # noqa: PLR0917 - argv
     packets = [publish_packet(*message(number, sensors, kind), qos, number % WINDOW + 1) for number in range(count)]
     sock = connect(port, f"bench-{kind}-{time.monotonic_ns()}")
     print(f"{time.time():.6f}", flush=True)

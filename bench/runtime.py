@@ -105,8 +105,7 @@ def run() -> None:
         # Half of the tells: at 10,000 threads all of them take minutes.
         threads = measure("threads", actors, tells // 2)
         ratio = pooled["rate"] / threads["rate"]
-        print(
-            f"{actors:6d} actors: {pooled['rate']:9.0f} tells/s pooled, {threads['rate']:8.0f} threads: {ratio:.0f} times"
-        )
+        rates = f"{pooled['rate']:9.0f} tells/s pooled, {threads['rate']:8.0f} threads"
+        print(f"{actors:6d} actors: {rates}: {ratio:.0f} times")
         for key, unit in (("start_us", "us to start one"), ("kib", "KiB each"), ("ask_us", "us for an ask")):
             print(f"{'':15}{pooled[key]:8.1f} {unit} pooled, {threads[key]:8.1f} threads", flush=True)

@@ -7,14 +7,17 @@ import json
 import sys
 from collections.abc import Sequence
 
-from actors.runtime import Runtime
+from actors.installation import InstallationError, check_installation
 from actors.version import __version__
-from edge.tree import edge_tree
-from supervisor import Root, describe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0 for done, 1 for failed, 2 for wrong usage."""
+    try:
+        check_installation()
+    except InstallationError as error:
+        sys.stderr.write(f"muster-edge: {error}\n")
+        return 1
     parser = argparse.ArgumentParser(prog="muster-edge", description="The runtime of Muster on a device.")
     parser.add_argument("--version", action="version", version=f"muster-edge {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -24,6 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_tree() -> int:
+    # Only now: the check comes before anything is taken from the four packages.
+    from actors.runtime import Runtime
+    from edge.tree import edge_tree
+    from supervisor import Root, describe
+
     runtime = Runtime.system()
     runtime.start()
     try:

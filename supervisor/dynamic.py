@@ -83,6 +83,7 @@ class DynamicSupervisor(Keeper):
         child = Child(child_id, self.template, Origin.RESTARTED, args)
         if parked:
             child.state, child.wanted = State.QUARANTINED, False
+            self.table.trouble(child).parked = True  # which also lists it
         self.admit(child)
 
     def drop(self, child_id: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from supervisor.server.installation import InstallationError, check_installation
+from actors.installation import InstallationError, check_installation
 
 
 def main() -> None:

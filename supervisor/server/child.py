@@ -19,7 +19,7 @@ import pykka
 from actors.runtime import ThreadedActor
 
 from . import trampoline
-from .installation import HOME
+from actors.installation import HOME
 
 logger = logging.getLogger(__name__)
 

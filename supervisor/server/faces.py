@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from peewee import Database
-from pykka import ActorDeadError, ActorRef
+from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.device_messages import Changed
 from actors.fleet import DeviceView
@@ -26,6 +27,8 @@ from supervisor.server.parts import Parts
 from web.face import ConflictError, Filter, Item
 from web.sessions import Credential, Role
 
+FACE = "http"
+"""The path of the face itself."""
 PATIENCE = 5.0
 """Seconds that a request waits for an actor."""
 
@@ -173,10 +176,16 @@ class SupervisionFace:
 
     def restart(self, path: str) -> None:
         """Restart a child."""
-        self._act(restart, path)
+        if path.removeprefix("server/") != FACE:
+            self._act(restart, path)
+            return
+        with contextlib.suppress(Timeout):  # the face ends its requests before it stops: it cannot wait for itself
+            self._act(lambda root, full: restart(root, full, timeout=0.0), path)
 
     def quarantine(self, path: str) -> None:
         """Park a child."""
+        if path.removeprefix("server/") == FACE:
+            raise ValueError("the page cannot be parked: nothing would be left to bring it back with")
         self._act(quarantine, path)
 
     def resume(self, path: str) -> None:
@@ -203,6 +212,7 @@ def _node(status: dict[str, Any]) -> Item:
         "type": status["kind"],
         "state": status["state"],
         "restarts": status["restarts"],
+        "incarnation": status["incarnation"],
         "mailbox": mailbox["depth"] + mailbox.get("stashed", 0),
         "mailbox_age": round(mailbox["oldest_age"], 3),
         "next_restart_in": status["next_restart_in"],

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PACKAGES = ("actors", "supervisor", "web", "edge")
-HOME = Path(__file__).resolve().parents[2]
+HOME = Path(__file__).resolve().parents[1]
 
 
 class InstallationError(Exception):

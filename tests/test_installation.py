@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.server.installation import HOME, PACKAGES, InstallationError, check_installation, locate
+from actors.installation import HOME, PACKAGES, InstallationError, check_installation, locate
 
 
 def test_this_installation_is_whole():
@@ -33,7 +33,7 @@ def test_a_missing_package_is_refused(package):
 
 def test_a_package_is_located_without_importing_it():
     code = (
-        "import sys; from supervisor.server.installation import locate; locate('web');"
+        "import sys; from actors.installation import locate; locate('web');"
         "print(any(name.startswith('web.') for name in sys.modules), 'web' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
