@@ -19,8 +19,9 @@ MOST_SENDERS = 10_000
 class DeadLetterDesk:
     """Takes refused deliveries on the dispatcher's thread."""
 
-    def __init__(self, clock: Clock, outgoing: Outgoing, directory: Directory) -> None:
+    def __init__(self, clock: Clock, outgoing: Outgoing, directory: Directory, *, quota: int = QUOTA) -> None:
         self._clock = clock
+        self._quota = quota
         self._outgoing = outgoing
         self._directory = directory
         self._kept: Counter[str] = Counter()
@@ -56,4 +57,4 @@ class DeadLetterDesk:
             self._kept.clear()
             self._window_from = now
         self._kept[sender] += 1
-        return self._kept[sender] > QUOTA
+        return self._kept[sender] > self._quota

@@ -147,9 +147,12 @@ class Fleet:
             record.snapshot = snapshot
             return
         self._leave(record)
+        before = self.sight(record)
         record.snapshot = snapshot
         if data_only is not None:
             record.data_only = data_only
+        if self.sight(record) is not before:
+            record.heard_epoch = 0  # the epochs of two sights have nothing to do with each other
         if snapshot.presence == "online":
             counts = self._of(record)
             counts.online += 1

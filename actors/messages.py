@@ -23,7 +23,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     link: str
     """Name of the link, for example `local.data`."""
     token: int
-    """`connection epoch << 16 | packet id`; 0 for QoS 0, which has nothing to acknowledge."""
+    """`connection epoch << 24 | lap << 16 | packet id`, see `actors.link.ledger`; 0 for QoS 0."""
     topic: str
     payload: bytes
     qos: int

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from actors.topics import SERIAL
 
-LARGEST_PAYLOAD = 1_000_000
+LARGEST_PAYLOAD = 262_144
 """Bytes of a reading; larger ones are refused."""
 LARGEST_ANNOUNCEMENT = 65_536
 """Bytes of an announcement, heartbeat or status."""
@@ -151,14 +151,14 @@ def decode_announcement(payload: bytes) -> Announcement:
     return announcement
 
 
-def decode_reading(payload: bytes) -> dict[str, Any]:
+def decode_reading(payload: bytes, largest: int = LARGEST_PAYLOAD) -> dict[str, Any]:
     """Decode a reading's JSON object.
 
     Raises:
         RefusedError: with a reason of `REASONS`.
 
     """
-    _check_size(payload, LARGEST_PAYLOAD)
+    _check_size(payload, largest)
     try:
         body: dict[str, Any] = _decode_object(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 from peewee import Database
@@ -238,16 +238,10 @@ class RegistryActor(ThreadedActor):
 
     def _without_held(self, writes: Sequence[Write]) -> Sequence[Write]:
         """Leave out the burials of deliveries that only wait here for the database: each ends exactly once."""
-        if not any(type(write) is StoreDeadLetter and write.reason == STUCK for write in writes):
+        if not writes or not _is_burial(writes[0]):  # a link sends them in batches of their own
             return writes
-        held = {
-            (write.link, write.token) for write in self._pending if isinstance(write, StoreReading | StoreDeadLetter)
-        }
-        return [
-            write
-            for write in writes
-            if not (type(write) is StoreDeadLetter and write.reason == STUCK and (write.link, write.token) in held)
-        ]
+        held = {(kept.link, kept.token) for kept in self._pending if isinstance(kept, StoreReading | StoreDeadLetter)}
+        return [write for write in writes if not (_is_burial(write) and (write.link, write.token) in held)]
 
     def _commit_some(self) -> bool:
         """Commit as much as one transaction takes; False if the database is away."""
@@ -334,3 +328,7 @@ class RegistryActor(ThreadedActor):
         if changes.get("ok", old.ok) != old.ok or not old.since:
             changes["since"] = self._runtime.clock.time()
         self.board.status = replace(old, pending=len(self._pending), oldest_at=self._oldest_at, **changes)
+
+
+def _is_burial(write: Write) -> TypeGuard[StoreDeadLetter]:
+    return isinstance(write, StoreDeadLetter) and write.reason == STUCK

@@ -25,6 +25,7 @@ from actors.identity import (
 from actors.link.messages import Replay
 from actors.messages import Deliveries, Delivery, StoreReading
 from actors.payloads import (
+    LARGEST_PAYLOAD,
     RefusedError,
     decode_announcement,
     decode_beat,
@@ -56,10 +57,14 @@ class Intake:
     """Link name to its sight."""
     zone: tzinfo = UTC
     """The zone of device times that name none."""
+    largest_payload: int = LARGEST_PAYLOAD
+    """Bytes of a reading."""
     shared_topics: bool = True
     """Whether `devices/announce`, `/heartbeat`, `/status` are served."""
     counts: Counter[str] = field(default_factory=Counter)
     """Messages by verb, for the metrics."""
+    inherited: set[str] = field(default_factory=set)
+    """Subscribers that crashed and whose mail is kept for their next incarnation."""
 
 
 class SubscriberActor(PooledActor):
@@ -77,7 +82,14 @@ class SubscriberActor(PooledActor):
         self._index = 0
 
     def on_start(self) -> None:
-        """Ask the data links for what a predecessor left: a broker never redelivers on an open connection."""
+        """Ask the data links for what a predecessor left: a broker never redelivers on an open connection.
+
+        After a crash its mail comes to us anyway. A replay beside it would bring the message that crashed it again and
+        again, each time as if it were the first.
+        """
+        if self._name in self._intake.inherited:
+            self._intake.inherited.discard(self._name)
+            return
         for link in self._data_links:
             self._intake.services.tell(link, Replay(self._name))
 
@@ -106,6 +118,7 @@ class SubscriberActor(PooledActor):
         if batch is None or not batch.items:
             return ()
         culprit, rest = batch.items[self._index], batch.items[self._index + 1 :]
+        self._intake.inherited.add(self._name)
         return (
             Deliveries(batch.link, [culprit], 0.0),
             Deliveries(batch.link, rest, batch.handled_until_at, batch.number),
@@ -137,7 +150,7 @@ class SubscriberActor(PooledActor):
         return Announced(serial, address, delivery, said)
 
     def _reading(self, address: Address, delivery: Delivery) -> FromDevice:
-        body = decode_reading(delivery.payload)
+        body = decode_reading(delivery.payload, self._intake.largest_payload)
         serial = serial_of(body, bound_id=address.bound_id, names=self.serial_names)
         measures, flat = measures_of(body, NOT_IN_BODY)
         channel = "reading" if address.verb == "readings" else address.verb

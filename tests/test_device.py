@@ -195,6 +195,16 @@ def test_nobody_goes_offline_while_the_link_is_blind(server):
     assert server.fleet.get("pi-1").reason == "link_lost"
 
 
+def test_nobody_goes_offline_if_sight_is_lost_between_the_deadline_and_the_verdict(server):
+    server.beat()
+    server.advance(PATIENCE + 0.2)
+    assert server.sights["local"].control.handled_until_at("subscriber.pi") >= server.record().heard_at + PATIENCE
+    server.lose()
+    server.advance(10.0)
+
+    assert server.transitions == [("online", "heartbeat")]
+
+
 def test_after_sight_is_regained_a_full_timeout_passes_before_the_verdict(server):
     server.beat()
     server.lose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -191,10 +192,8 @@ def test_what_is_no_time_from_1970_on_is_refused(told):
 
 @given(st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False))
 def test_any_timestamp_at_all_is_read_or_refused(told):
-    try:
+    with contextlib.suppress(BadTimestampError):
         assert 0 <= timestamp_us(told) < 253_402_300_800_000_000
-    except BadTimestampError as refused:
-        assert len(str(refused)) < 200
 
 
 def test_what_is_stored_of_the_numbers_is_spelled_one_way(server):

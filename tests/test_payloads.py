@@ -28,11 +28,19 @@ from actors.payloads import (
 )
 
 DECODERS = [decode_beat, decode_announcement, decode_reading]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=30,
-)
+
+
+def json_of(numbers):
+    leaves = st.none() | st.booleans() | st.integers() | numbers | st.text(max_size=20)
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+        max_leaves=30,
+    )
+
+
+JSON = json_of(st.floats())
+FINITE = json_of(st.floats(allow_nan=False, allow_infinity=False))
 FIELDS = st.sampled_from(
     [
         "device_id",
@@ -58,6 +66,15 @@ def refusal(call, *args, **kwargs):
     with pytest.raises(RefusedError) as refused:
         call(*args, **kwargs)
     return refused.value
+
+
+def reason_of(call) -> str | None:
+    """Return why it was refused, None if it was not."""
+    try:
+        call()
+    except RefusedError as refused:
+        return refused.reason
+    return None
 
 
 def nested(levels: int, innermost: object = 1) -> object:
@@ -147,8 +164,7 @@ def test_a_wrong_field_of_presence_is_refused_and_named(decode, field, value, re
     ],
 )
 def test_a_wrong_field_of_an_announcement_is_refused_and_named(field, value, reason):
-    depth = "[" * 0
-    payload = b'{"device_id":"A","' + field.encode() + b'":' + (depth + dumps(value)).encode() + b"}"
+    payload = b'{"device_id":"A","' + field.encode() + b'":' + dumps(value).encode() + b"}"
     refused = refusal(decode_announcement, payload)
 
     assert refused.reason == reason
@@ -176,21 +192,18 @@ def test_unknown_fields_pass_whatever_is_in_them():
 @example(payload=b'{"a":"\\ud800"}')
 @example(payload=b'{"id":' + b"9" * 5_000 + b"}")
 def test_any_bytes_at_all_are_decoded_or_refused_for_a_known_reason(decode, payload):
-    try:
-        decode(payload)
-    except RefusedError as refused:
-        assert refused.reason in REASONS
+    assert reason_of(lambda: decode(payload)) in (None, *REASONS)
 
 
 @pytest.mark.parametrize("decode", DECODERS)
 @given(body=st.dictionaries(FIELDS, JSON, max_size=6))
 def test_any_json_at_all_is_decoded_or_refused_for_a_known_reason(decode, body):
-    try:
+    def read():
         decoded = decode(json.dumps(body).encode())
         if decode is decode_reading:
             measures_of(decoded, NOT_IN_BODY)
-    except RefusedError as refused:
-        assert refused.reason in REASONS
+
+    assert reason_of(read) in (None, *REASONS)
 
 
 # Serial numbers
@@ -283,13 +296,12 @@ def test_a_reading_at_the_limits_passes():
     assert measures(nested(DEEPEST))
 
 
-@given(body=st.dictionaries(st.text(max_size=12), JSON, max_size=5))
+@given(body=st.dictionaries(st.text(max_size=12), FINITE, max_size=5))
 def test_every_measure_fits_into_a_column_and_a_json_object(body):
-    try:
-        found = measures(json.loads(json.dumps(body).replace("NaN", "0").replace("-Infinity", "0").replace("Infinity", "0")))
-    except RefusedError as refused:
-        assert refused.reason in REASONS
+    if (reason := reason_of(lambda: measures(body))) is not None:
+        assert reason in REASONS
         return
+    found = measures(body)
     assert len(found) <= MOST_MEASURES
     for name, value in found.items():
         assert len(name) <= LONGEST_MEASURE

@@ -21,7 +21,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 def code_blocks(recipe: str) -> list[str]:
     text = (DOCS / recipe).read_text(encoding="utf-8")
-    return [textwrap.dedent(block) for block in re.findall(r"^ *```python\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)]
+    blocks = re.findall(r"^ *```python\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for block in blocks]
 
 
 @pytest.fixture
@@ -46,9 +47,9 @@ def spec(house) -> ChildSpec:
 def see(house, serial: str) -> None:
     """Let a device be online and heard."""
     record = house.fleet.add(known(serial, presence="online"))
-    house.sights = house.fleet.sight(record)
-    house.sights.regained(house.runtime.clock.monotonic())
-    house.fleet.heard(record, house.sights.epoch)
+    sight = house.fleet.sight(record)
+    sight.regained(house.runtime.clock.monotonic())
+    house.fleet.heard(record, sight.epoch)
 
 
 def test_the_example_actor_notes_once_a_minute_how_many_devices_are_online(house, spec):

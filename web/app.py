@@ -30,6 +30,7 @@ from web.errors import ApiError, error_body
 from web.face import ConflictError, Item
 from web.openapi import describe
 from web.route import PAGED, Route
+from web.routes_history import READINGS
 from web.site import Site
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ ROUTES = (
     Route("GET", "/api/devices/<serial>", "read", routes_devices.show, own=True),
     Route("PATCH", "/api/devices/<serial>", "operate", routes_devices.patch, body=routes_devices.DeviceChanges),
     Route("DELETE", "/api/devices/<serial>", "admin", routes_devices.delete, status=204),
-    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, own=True, query=routes_history.RANGE + PAGED),
+    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, own=True, query=READINGS),
     Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, own=True, query=PAGED),
     Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, own=True),
     Route("GET", "/api/pi_devices", "read", routes_pis.index, query=PAGED),

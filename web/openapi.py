@@ -35,7 +35,8 @@ def describe(routes: Iterable[Route], version: str) -> Item:
     """Return the OpenAPI description of these routes."""
     table = tuple(routes)
     bodies = {route.body for route in table if route.body is not None}
-    _, schemas = msgspec.json.schema_components([ErrorBody, *sorted(bodies, key=str)], _SCHEMAS + "{name}")
+    types = (ErrorBody, *sorted(bodies, key=str))
+    _, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")
     paths: dict[str, Item] = {}
     for route in table:
         paths.setdefault(_VARIABLE.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route)
@@ -44,8 +45,17 @@ def describe(routes: Iterable[Route], version: str) -> Item:
         "openapi": VERSION,
         "info": {"title": "Muster", "version": version},
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": tokens},
+        "components": {"schemas": _portable(schemas), "securitySchemes": tokens},
     }
+
+
+def _portable(schema: Any) -> Any:
+    """Return a schema with the patterns of JavaScript, as JSON Schema wants them: `$` is the very end there."""
+    if isinstance(schema, dict):
+        return {key: _portable(value) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_portable(value) for value in schema]
+    return re.sub(r"\\Z$", "$", schema) if isinstance(schema, str) else schema
 
 
 def _operation(route: Route) -> Item:

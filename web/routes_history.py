@@ -6,10 +6,11 @@ from web.call import Call
 from web.errors import bad_field
 from web.face import Item
 from web.render import listing, plain
+from web.route import PAGED
 from web.routes_devices import known
 
-RANGE = ("metric", "since", "until")
-"""Query parameters that choose readings."""
+READINGS = ("metric", "since", "until", *PAGED)
+"""Query parameters of the list of readings."""
 
 
 def readings(call: Call, serial: str) -> Item:

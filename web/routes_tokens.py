@@ -50,9 +50,7 @@ def create(call: Call) -> Reply:
     new = call.decode(_NEW)
     if (new.role == "device") != (new.serial is not None):
         raise bad_field("serial", "belongs to the role device, and the other way round")
-    made = call.face.tokens.create(
-        name=new.name, role=new.role, serial=new.serial or "", expires_in=new.expires_in
-    )
+    made = call.face.tokens.create(name=new.name, role=new.role, serial=new.serial or "", expires_in=new.expires_in)
     return Reply(plain(made), 201)
 
 

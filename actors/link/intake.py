@@ -62,12 +62,15 @@ class Intake:
                 if batch is None:
                     self.own.append(publication)
                     continue
-            token = epoch << 16 | mid if qos else 0
+            token = epoch << 24 | mid if qos else 0
             delivery = Delivery(link, token, topic, payload, qos, retain, dup, live and not retain, rx_us, now_at)
             rx_us += 1
-            if mid and ledger is not None and not ledger.add(delivery):
-                self.repeated += 1
-                continue
+            if mid and ledger is not None:
+                entered = ledger.add(delivery)
+                if entered is None:
+                    self.repeated += 1
+                    continue
+                delivery = entered
             batch.append(delivery)
         self._rx_us = rx_us - 1
 

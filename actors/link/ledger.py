@@ -1,13 +1,18 @@
 """The unresolved deliveries of one data link: what the broker has sent and nobody has settled yet.
 
-A token is `connection epoch << 16 | packet id`. A delivery ends exactly once: settled, or void because its connection
-ended (then the broker sends it again on the next one). Pure: no clock, no socket.
+A token is `connection epoch << 24 | lap << 16 | packet id`. A delivery ends exactly once: settled, or void because its
+connection ended (then the broker sends it again on the next one). Pure: no clock, no socket.
+
+The lap is there for brokers that give a packet id a second time while it is still unacknowledged. MQTT forbids it
+(5.0, 2.2.1); Mosquitto 2.0 does it when its `max_inflight_messages` is 0 and more than 65,535 messages are under way.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+
+import msgspec
 
 from actors.messages import Delivery
 
@@ -18,9 +23,13 @@ LIMIT_BYTES = 128 * 1024 * 1024
 WEIGHT = 400
 
 
-def make_token(epoch: int, mid: int) -> int:
+#: Deliveries that may share a packet id at a time.
+LAPS = 256
+
+
+def make_token(epoch: int, mid: int, lap: int = 0) -> int:
     """Return the token of packet id `mid` on connection `epoch`."""
-    return epoch << 16 | mid
+    return epoch << 24 | lap << 16 | mid
 
 
 class Ledger:
@@ -34,6 +43,8 @@ class Ledger:
         """Tokens that could not be settled, by reason: `earlier_epoch`, `unknown`."""
         self._limit = limit_bytes
         self._entries: dict[int, Delivery] = {}
+        self._shared: dict[int, list[int]] = {}
+        """Packet ids with several deliveries: how many are unresolved, how many have ended."""
         self._stuck: set[int] = set()
         self._replayed_at = float("-inf")
 
@@ -66,16 +77,33 @@ class Ledger:
         self.epoch = epoch
         self.bytes = 0
         self._entries.clear()
+        self._shared.clear()
         self._stuck.clear()
         return count
 
-    def add(self, delivery: Delivery) -> bool:
-        """Enter a delivery of this connection; False when its packet id is unresolved already (sent twice)."""
-        if delivery.token in self._entries:
-            return False
+    def add(self, delivery: Delivery) -> Delivery | None:
+        """Enter a delivery of this connection; return it with the token it got, or None if it was sent twice.
+
+        Sent twice is what has the packet id, topic and payload of an unresolved one and the DUP flag. Anything else
+        with a packet id in use is a message of its own.
+        """
+        entered = delivery
+        for lap in range(1, LAPS):
+            known = self._entries.get(entered.token)
+            if known is None:
+                self._enter(entered, lap - 1)
+                return entered
+            if delivery.dup and known.payload == delivery.payload and known.topic == delivery.topic:
+                return None
+            entered = msgspec.structs.replace(delivery, token=delivery.token | lap << 16)
+        return None
+
+    def _enter(self, delivery: Delivery, lap: int) -> None:
         self._entries[delivery.token] = delivery
         self.bytes += len(delivery.payload) + WEIGHT
-        return True
+        if lap:
+            shared = self._shared.setdefault(delivery.token & 0xFFFF, [1, 0])
+            shared[0] += 1
 
     def settle(self, tokens: Iterable[int]) -> list[int]:
         """End deliveries; return the packet ids to acknowledge. Tokens that are void or unknown are counted."""
@@ -83,12 +111,27 @@ class Ledger:
         for token in tokens:
             delivery = self._entries.pop(token, None)
             if delivery is None:
-                self.ignored["earlier_epoch" if token >> 16 != self.epoch else "unknown"] += 1
+                self.ignored["earlier_epoch" if token >> 24 != self.epoch else "unknown"] += 1
                 continue
             self.bytes -= len(delivery.payload) + WEIGHT
             self._stuck.discard(token)
-            mids.append(token & 0xFFFF)
+            mids += self._acknowledge(token & 0xFFFF)
         return mids
+
+    def _acknowledge(self, mid: int) -> list[int]:
+        """Return what may be acknowledged now that a delivery of this packet id has ended.
+
+        The broker takes an acknowledgement for the oldest delivery of the id: none may go before all have ended.
+        """
+        shared = self._shared.get(mid)
+        if shared is None:
+            return [mid]
+        shared[0] -= 1
+        shared[1] += 1
+        if shared[0]:
+            return []
+        del self._shared[mid]
+        return [mid] * shared[1]
 
     def unresolved(self) -> list[Delivery]:
         """Return what is unresolved in the order of receipt, for a replay."""

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: The packet id within a token (`connection epoch << 16 | packet id`).
+#: The packet id within a token (`connection epoch << 24 | lap << 16 | packet id`).
 PACKET_ID = 0xFFFF
 
 

@@ -49,7 +49,8 @@ def list_(client: ApiClient, *, as_json: bool) -> None:
         print_json({"items": items})
         return
     rows = (
-        (item["id"], item["name"], item["role"], item.get("serial"), ago(item.get("created")), _end_of(item)) for item in items
+        (item["id"], item["name"], item["role"], item.get("serial"), ago(item.get("created")), _end_of(item))
+        for item in items
     )
     print_table(("ID", "NAME", "ROLE", "SERIAL", "CREATED", "ENDS"), rows)
 

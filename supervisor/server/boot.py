@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import logging
@@ -75,8 +76,10 @@ class Server:
         self._face = self._make_face()
         self.url = ""
 
-    def start(self, timeout: float = 120.0) -> None:
-        """Start everything; return when the whole tree is up.
+    def start(self) -> None:
+        """Start everything; return when the whole tree is up, or when a signal has asked for the end.
+
+        While the database is away the tree waits for it, with the page up and `/api/health` saying so.
 
         Raises:
             SupervisionError: with the cause, if it does not come up.
@@ -94,10 +97,16 @@ class Server:
             after = (ChildSpec("demo", lambda: ProcessActor(demo), shutdown=8.0),)
         tree = server_tree(self.parts, self.presence, self._http, before=before, after=after)
         self.health.root = Root(self.runtime, tree, on_exit=self._tree_ended)
-        self.health.root.wait_ready(timeout)
+        self._wait_ready(self.health.root)
         # What lives now lives long: keep the collector from walking through it again and again.
         gc.collect()
         gc.freeze()
+
+    def _wait_ready(self, root: Root) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                root.wait_ready(0.2)
+                return
 
     def wait(self) -> int:
         """Block until a signal or the tree ends the server; return the exit code."""
@@ -146,7 +155,7 @@ class Server:
             links=LinksFace(parts),
             supervision=SupervisionFace(self._root_ref),
             resolver=ResolverFront(
-                roll=lambda: [record.snapshot for record in parts.fleet],
+                roll=parts.roll,
                 presence=lambda device: presence_of(parts, device.serial),
                 actor=lambda: parts.services.get("resolver"),
             ),
@@ -214,8 +223,9 @@ def _run(server: Server) -> int:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
         server.start()
-        sys.stdout.write(f"Muster: {server.url}/login?key={server.parts.page_key}\n")
-        sys.stdout.flush()
+        if server.health.ready:
+            sys.stdout.write(f"Muster: {server.url}/login?key={server.parts.page_key}\n")
+            sys.stdout.flush()
         return server.wait()
     except SupervisionError as error:
         logger.error("Muster did not start: %s", _root_cause(error))  # noqa: TRY400 - the cause says it all

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,18 +20,16 @@ from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
 
 logger = logging.getLogger(__name__)
 
-SLICE = 2_000
-"""Devices started in one turn, so that others have theirs in between."""
+SLICE = 60
+"""Devices started by one message, so that others have their turn in between: a turn is up to 32 messages."""
 QUARANTINE = Intensity(restarts=5, within=60.0)
 """A device that crashes more often than this is parked."""
 MOST_DEVICES = 250_000
 """Serials beyond this are refused: a broken sender that invents serials must not fill the memory."""
 
 
-class StartSlice(msgspec.Struct, frozen=True):
-    """To itself: start the next devices of this list."""
-
-    serials: list[str]
+class StartSlice:
+    """To itself: start the next devices of those that are known."""
 
 
 class CreateDevice(msgspec.Struct, frozen=True):
@@ -62,30 +62,32 @@ class DeviceSupervisor(DynamicSupervisor):
         )
         self._world = world
         self._dead_letters = desk
+        self._to_start: Iterator[str] = iter(())
 
     def on_start(self) -> None:
         """Start the known devices in slices; be ready after the last."""
-        self._start_slice([record.snapshot.serial for record in self._world.fleet])
+        self._to_start = iter([record.snapshot.serial for record in self._world.fleet])
+        self._start_slice()
 
     def on_receive(self, message: Any) -> Any:
         """Handle what is particular to devices, leave the rest to the supervisor."""
         match message:
             case StartSlice():
-                return self._start_slice(message.serials)
+                return self._start_slice()
             case CreateDevice():
                 return self._create(message.snapshot, message.reply_to)
             case RemoveDevice():
                 return self._remove(message.serial, message.reply_to)
         return super().on_receive(message)
 
-    def _start_slice(self, serials: list[str]) -> None:
-        for serial in serials[:SLICE]:
+    def _start_slice(self) -> None:
+        serials = list(islice(self._to_start, SLICE))
+        for serial in serials:
             record = self._world.fleet.record(serial)
             if record is not None and serial not in self.table.children:
                 self.adopt(serial, parked=record.snapshot.quarantined)
-        rest = serials[SLICE:]
-        if rest:
-            self.actor_ref.tell(StartSlice(rest))
+        if serials:
+            self.actor_ref.tell(StartSlice())
         else:
             self.ready()
 

@@ -271,7 +271,7 @@ def subscriber_of(topic: str) -> str:
 
     """
     if not topic:
-        raise ConflictError("this dead letter was refused by the database and has no topic, so nobody can take it again")
+        raise ConflictError("the database refused this and it has no topic, so nobody can take it again")
     family, parse = ("pi", parse_pi) if topic.startswith("devices/") else ("site", parse_site)
     try:
         parse(topic)
@@ -312,9 +312,7 @@ class TokensFace:
         expires_us = None if expires_in is None else now_us + int(expires_in * 1_000_000)
 
         def work(database: Database) -> Item:
-            plain = create_token(
-                database, role=role, name=name, now_us=now_us, serial=serial, expires_us=expires_us
-            )
+            plain = create_token(database, role=role, name=name, now_us=now_us, serial=serial, expires_us=expires_us)
             made = find_token(database, digest_token(plain))
             assert made is not None
             return msgspec.structs.asdict(made) | {"serial": made.serial or None, "token": plain}

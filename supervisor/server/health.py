@@ -20,6 +20,11 @@ class Health:
         self.broker_durable = True
         """False while the embedded broker is the fallback, which keeps nothing over its restart."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether the whole tree is up."""
+        return self.root is not None and self.root.ready
+
     def __call__(self) -> dict[str, Any]:
         """Return the body of `/api/health`.
 
@@ -29,10 +34,9 @@ class Health:
         parts = self._parts
         connected = all(board.status.connected for board in parts.link_boards.values())
         database = parts.registry_board.status
-        ready = self.root is not None and self.root.ready
         degraded = not connected or not database.ok
         body: dict[str, Any] = {
-            "status": "failing" if not ready else "degraded" if degraded else "ok",
+            "status": "failing" if not self.ready else "degraded" if degraded else "ok",
             "version": __version__,
             "uptime": round(parts.runtime.clock.monotonic() - self._started_at, 3),
             "broker": {

@@ -31,12 +31,15 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line per record; what a device has sent cannot start a line of its own."""
+    """One line per record and indented lines for the rest; what a device has sent cannot pass for a line of its own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Return the line with control characters escaped."""
+        """Return the message with control characters escaped and further lines indented."""
         text = super().formatMessage(record)
-        return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        if text.isprintable():
+            return text
+        lines = text.split("\n")
+        return "\n    ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
 
 
 def configure_logging(form: str) -> None:

@@ -17,7 +17,7 @@ from actors.link.intake import Route
 from actors.link.options import BrokerOptions
 from actors.link.status import LinkBoard
 from actors.live import LiveFeed
-from actors.messages import StoreEvent
+from actors.messages import DeviceSnapshot, StoreEvent
 from actors.presence import OfflineAfter
 from actors.reader import Readers
 from actors.registry import RegistryBoard
@@ -51,7 +51,9 @@ class Parts:
         self.sights = {broker.name: BrokerSight(broker.name, now) for broker in config.brokers}
         self.fleet = Fleet(runtime.clock, self.sights, offline_policy(config))
         self.outgoing = Outgoing(self.services)
-        self.desk = DeadLetterDesk(runtime.clock, self.outgoing, self.services)
+        self.desk = DeadLetterDesk(
+            runtime.clock, self.outgoing, self.services, quota=config.limits.dead_letters_per_device
+        )
         self.registry_board = RegistryBoard()
         self.letters = LetterBox()
         self.link_boards = {link: LinkBoard.of(link) for link in self.link_names()}
@@ -64,6 +66,7 @@ class Parts:
             desk=self.desk,
             sights={sight.name: sight for sight in self._each_sight()},
             zone=ZoneInfo(config.timezone),
+            largest_payload=config.limits.payload_bytes,
             shared_topics=config.shared_topics,
         )
         self.readers = Readers(self.services, READERS)
@@ -101,6 +104,10 @@ class Parts:
 
     def _each_sight(self) -> list[Sight]:
         return [sight for pair in self.sights.values() for sight in (pair.control, pair.data)]
+
+    def roll(self) -> list[DeviceSnapshot]:
+        """Return every device with the time it was last heard, for the resolver."""
+        return [msgspec.structs.replace(record.snapshot, last_seen_us=record.heard_us) for record in self.fleet]
 
     # Live events
 

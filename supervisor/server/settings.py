@@ -73,7 +73,7 @@ class Broker(Section, frozen=True):
     tls: Tls = Tls()
     client_id: Annotated[str, msgspec.Meta(max_length=128)] = ""
     """Replaces `muster-{instance}` in the client ids; only for brokers that prescribe one."""
-    keepalive: Annotated[int, msgspec.Meta(ge=5, le=65_535)] = 30
+    keepalive: Annotated[int, msgspec.Meta(ge=5, le=3_600)] = 30
     """Seconds, of the control link."""
     timeout: Seconds = 10.0
     """Seconds for a connection attempt."""
@@ -180,12 +180,10 @@ class Limits(Section, frozen=True):
     """Payload of deliveries not yet committed, per data link; above it the link stops reading."""
     payload_bytes: Count = 256 * 2**10
     """Largest MQTT payload that is decoded; a larger one is a dead letter."""
-    body_bytes: Count = 2**20
-    """Largest HTTP body."""
     streams: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
     """Open pages with live updates."""
-    dead_letters_per_device: Count = 100
-    """Dead letters kept for one device; what is refused beyond is counted."""
+    dead_letters_per_device: Count = 200
+    """Dead letters kept for one sender in an hour; what is refused beyond is counted."""
 
 
 class Config(Section, frozen=True):

@@ -182,7 +182,7 @@ def data_link(parts: Parts, broker: Broker) -> DataLink:
 def resolver(parts: Parts) -> ResolverActor:
     """Return the actor that looks for devices that are not online."""
     return ResolverActor(
-        roll=lambda: [record.snapshot for record in parts.fleet],
+        roll=parts.roll,
         presence=lambda device: presence_of(parts, device.serial),
         steps=LocalSteps(),
         clock=parts.runtime.clock,
@@ -224,4 +224,6 @@ def bury(parts: Parts, mail: DeadMail) -> None:
         for delivery in mail.message.items:
             parts.desk.refuse(delivery, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
     else:
+        # A subscriber whose mail is lost has to ask for a replay.
+        parts.intake.inherited.discard(mail.child_path.rpartition("/")[2])
         logger.warning("%s: not handled (%s): %.200r", mail.child_path, mail.reason, mail.message)

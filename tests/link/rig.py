@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from actors.link.options import parse_broker_url
 from actors.link.status import LinkBoard
 from actors.messages import Deliveries, Settled, WriteBatch
 from actors.runtime import Directory, Runtime
+from actors.sight import Sight
 from tests.support.wait import eventually
 
 
@@ -22,6 +24,11 @@ class Recorder:
 
     def __init__(self):
         self.told = []
+        self.actor_stopped = threading.Event()
+        self.actor_inbox = self
+
+    def put(self, envelope):
+        self.told.append(envelope.message)
 
     def tell(self, message):
         self.told.append(message)
@@ -40,17 +47,13 @@ class Recorder:
         return [item for message in list(self.told) if isinstance(message, WriteBatch) for item in message.items]
 
 
-class SightLog:
-    """Records blinks."""
+class SightLog(Sight):
+    """The real thing, which also records its blinks."""
 
     def __init__(self):
+        super().__init__("local", 0.0)
         self.changes = []
-
-    def lost(self, at):
-        self.changes.append("lost")
-
-    def regained(self, at):
-        self.changes.append("regained")
+        self.on_change = lambda sight: self.changes.append("lost" if sight.blind else "regained")
 
 
 class Rig:

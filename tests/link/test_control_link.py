@@ -45,6 +45,7 @@ def test_the_server_greets_on_every_connection_and_says_goodbye(mosquitto, tmp_p
     device.subscribe("server/discovery")
     with running(Rig(mosquitto.url, tmp_path, kind="control")) as rig:
         assert device.next().payload == b"online"
+        eventually(lambda: rig.actor._publisher.idle, what="all answers, lest the greeting is sent again")
         rig.ref.tell(Reconnect())
         assert device.next().payload == b"online"
     assert device.next().payload == b"goodbye"

@@ -33,7 +33,7 @@ def test_a_message_is_delivered_with_all_its_fields(rig, device):
     assert (item.link, item.topic, item.payload) == ("local.data", "t/1", b"one")
     assert (item.qos, item.retain, item.dup, item.live) == (1, False, False, True)
     assert item.token & 0xFFFF
-    assert item.token >> 16 == rig.actor._connection.epoch
+    assert item.token >> 24 == rig.actor._connection.epoch
 
 
 def test_an_acknowledged_message_does_not_come_again(mosquitto, tmp_path, rig, device):
@@ -202,12 +202,21 @@ def test_filters_no_longer_wanted_are_unsubscribed_and_their_backlog_is_dead_let
         assert rig.counters.unrouted == 1
 
 
-def test_an_empty_batch_tells_the_watermark_although_nothing_arrives(rig):
-    seen = len(rig.subscriber.told)
-    eventually(lambda: len(rig.subscriber.told) >= seen + 3, what="watermarks")
-    marks = [message.handled_until_at for message in rig.subscriber.told[seen:]]
+def test_the_watermark_advances_although_nothing_arrives(rig):
+    for _ in range(3):
+        before = rig.sight.handled_until_at("sub")
+        eventually(lambda before=before: rig.sight.handled_until_at("sub") > before, what="a later watermark")
+    assert not rig.subscriber.told
+
+
+def test_a_subscriber_with_work_to_do_is_told_the_watermark_behind_it(rig, device):
+    device.publish("t/1", b"one")
+    eventually(lambda: len(rig.subscriber.told) >= 3, what="watermarks")
+    first, *rest = rig.subscriber.told
+    assert [len(message.items) for message in (first, *rest)] == [1] + [0] * len(rest)
+    marks = [message.handled_until_at for message in rig.subscriber.told]
     assert marks == sorted(marks)
-    assert marks[-1] > marks[0]
+    assert [message.number for message in rig.subscriber.told] == list(range(1, len(marks) + 1))
 
 
 def test_thousands_of_messages_arrive_in_batches_in_order_and_are_acknowledged(rig, device):

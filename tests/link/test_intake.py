@@ -6,8 +6,8 @@ from actors.link.ledger import Ledger
 ROUTES = [Route(("devices/announce", "devices/+/status"), "pi"), Route(("+/gateway/+/heartbeat",), "site")]
 
 
-def publication(topic, *, qos=0, retain=False, mid=0):
-    return topic, b"", qos, retain, False, mid
+def publication(topic, *, qos=0, retain=False, dup=False, mid=0):
+    return topic, b"", qos, retain, dup, mid
 
 
 def take(intake, *publications, live=True, now_us=1_000, now_at=5.0):
@@ -62,7 +62,7 @@ def test_qos_1_gets_a_token_and_enters_the_ledger_and_qos_0_does_not():
     intake = Intake("l", ROUTES, (), ledger)
     take(intake, publication("devices/announce", qos=1, mid=7), publication("devices/announce"))
     ((_, deliveries), _) = intake.flush(1.0, 1.0)
-    assert [item.token for item in deliveries.items] == [3 << 16 | 7, 0]
+    assert [item.token for item in deliveries.items] == [3 << 24 | 7, 0]
     assert len(ledger) == 1
 
 
@@ -70,7 +70,7 @@ def test_a_packet_id_sent_again_is_told_nobody_twice():
     ledger = Ledger()
     ledger.void(3)
     intake = Intake("l", ROUTES, (), ledger)
-    take(intake, *[publication("devices/announce", qos=1, mid=7)] * 2)
+    take(intake, *[publication("devices/announce", qos=1, mid=7, dup=True)] * 2)
     assert items(intake.flush(1.0, 1.0))["pi"] == ["devices/announce"]
     assert intake.repeated == 1
 

@@ -9,8 +9,8 @@ from actors.link.ledger import WEIGHT, Ledger, make_token
 from actors.messages import Delivery
 
 
-def delivery(token, payload=b"x", rx_at=0.0):
-    return Delivery("local.data", token, "a/b", payload, 1, False, False, True, 1, rx_at)
+def delivery(token, payload=b"x", rx_at=0.0, *, dup=False):
+    return Delivery("local.data", token, "a/b", payload, 1, False, dup, True, 1, rx_at)
 
 
 def filled(*mids, epoch=1, limit=10_000):
@@ -42,10 +42,28 @@ def test_an_epoch_has_to_grow():
         filled().void(1)
 
 
-def test_a_packet_id_sent_twice_counts_once():
+def test_a_delivery_sent_twice_on_one_connection_counts_once():
     ledger = filled(5)
-    assert not ledger.add(delivery(make_token(1, 5), b"other"))
+    assert ledger.add(delivery(make_token(1, 5), dup=True)) is None
     assert ledger.bytes == 1 + WEIGHT
+
+
+def test_a_packet_id_that_is_reused_too_early_is_a_message_of_its_own():
+    ledger = filled(5)
+    other = ledger.add(delivery(make_token(1, 5), b"other"))
+    third = ledger.add(delivery(make_token(1, 5), b"third", dup=True))
+    assert [item.payload for item in ledger.unresolved()] == [b"x", b"other", b"third"]
+    assert len({make_token(1, 5), other.token, third.token}) == 3
+    assert {other.token & 0xFFFF, third.token & 0xFFFF} == {5}
+
+
+def test_no_delivery_of_a_shared_packet_id_is_acknowledged_before_all_have_ended():
+    ledger = filled(5, 6)
+    other = ledger.add(delivery(make_token(1, 5), b"other"))
+    assert ledger.settle([other.token, make_token(1, 6)]) == [6]
+    assert ledger.settle([make_token(1, 5)]) == [5, 5]
+    assert ledger.add(delivery(make_token(1, 5), b"next"))
+    assert ledger.settle([make_token(1, 5)]) == [5]
 
 
 def test_the_ledger_is_full_by_bytes_and_relaxed_below_three_quarters():
@@ -93,23 +111,35 @@ class LedgerMachine(RuleBasedStateMachine):
         self.open: dict[int, int] = {}
         self.ended: list[int] = []
         self.added: list[int] = []
+        self.acked: list[int] = []
+        self.settled: list[int] = []
 
     @rule(target=tokens, mid=st.integers(1, 20), size=st.integers(0, 50))
     def receive(self, mid, size):
         token = make_token(self.epoch, mid)
-        assert self.ledger.add(delivery(token, b"x" * size)) == (token not in self.open)
-        if token not in self.open:
-            self.added.append(token)
-            self.open[token] = size
-        return token
+        known = self.open.get(token)
+        entered = self.ledger.add(delivery(token, b"x" * size, dup=True))
+        if known == size:
+            assert entered is None or entered.token != token
+        if entered is None:
+            return token
+        self.added.append(entered.token)
+        self.open[entered.token] = size
+        return entered.token
 
     @rule(tokens=st.lists(tokens, max_size=5))
     def settle(self, tokens):
         expected = [token for token in dict.fromkeys(tokens) if token in self.open]
-        assert self.ledger.settle(tokens) == [token & 0xFFFF for token in expected]
+        self.acked += self.ledger.settle(tokens)
         for token in expected:
             del self.open[token]
             self.ended.append(token)
+            self.settled.append(token & 0xFFFF)
+        # An acknowledgement for each delivery that has ended, but for ids that another unresolved one shares.
+        shared = {token & 0xFFFF for token in self.open}
+        assert sorted(mid for mid in self.acked if mid not in shared) == sorted(
+            mid for mid in self.settled if mid not in shared
+        )
 
     @rule()
     def reconnect(self):
@@ -117,6 +147,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.void(self.epoch) == len(self.open)
         self.ended += self.open
         self.open.clear()
+        self.acked.clear()
+        self.settled.clear()
 
     @invariant()
     def each_ends_once_and_the_bytes_add_up(self):

@@ -10,7 +10,7 @@ from typing import Any
 from actors.runtime import Exit, ManualRuntime, PooledActor, Ready, ThreadedActor, Undelivered
 
 
-class Boom(Exception):
+class BoomError(Exception):
     """What an actor dies of when it is told to."""
 
 
@@ -86,7 +86,7 @@ class Threaded(_Obedient, ThreadedActor):
 
 
 def boom(_actor: Any) -> None:
-    raise Boom("told to")
+    raise BoomError("told to")
 
 
 def leave(_actor: Any) -> None:

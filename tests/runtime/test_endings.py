@@ -12,7 +12,7 @@ from pykka import ActorRegistry
 
 from actors.runtime import ExitReason, Failure, Ready
 from tests.runtime.support import (
-    Boom,
+    BoomError,
     Orders,
     Pooled,
     Threaded,
@@ -71,7 +71,7 @@ def test_a_failing_start_is_a_crash_without_ready(system, kind):
     ended = only_exit(monitor)
 
     assert (ended.child_id, ended.incarnation, ended.reason) == ("it", 7, ExitReason.CRASHED)
-    assert isinstance(ended.error, Boom)
+    assert isinstance(ended.error, BoomError)
     assert "in boom" in ended.traceback
     assert monitor.ready == []
 
@@ -83,7 +83,7 @@ def test_a_failing_message_is_a_crash(system, kind):
     ended = only_exit(monitor)
 
     assert ended.reason is ExitReason.CRASHED
-    assert isinstance(ended.error, Boom)
+    assert isinstance(ended.error, BoomError)
     assert not ref.is_alive()
 
 
@@ -232,11 +232,11 @@ def test_an_exception_thrown_into_a_busy_thread_is_an_end_like_any_other(system)
     ref, monitor = launch(system, Threaded(), child_id="busy")
     ref.tell(spin)
     assert entered.wait(5)
-    throw_into(thread_named("busy"), Boom)
+    throw_into(thread_named("busy"), BoomError)
     ended = only_exit(monitor)
     gate.set()
 
-    assert isinstance(ended.error, Boom)
+    assert isinstance(ended.error, BoomError)
     assert [(envelope.message, envelope.attempts) for envelope in ended.pending] == [(spin, 1)]
     assert not ref.is_alive()
 
@@ -289,7 +289,7 @@ def test_a_stock_threading_actor_that_fails_is_a_crash(system, hook):
     ended = only_exit(monitor)
 
     assert ended.reason is ExitReason.CRASHED
-    assert isinstance(ended.error, Boom)
+    assert isinstance(ended.error, BoomError)
     assert len(monitor.ready) == (hook != "on_start")
 
 
@@ -299,7 +299,7 @@ def test_what_a_stock_threading_actor_left_is_handed_back(system):
     def wait_and_fail(_actor):
         entered.set()
         gate.wait(10)
-        raise Boom
+        raise BoomError
 
     ref, monitor = launch(system, Stock())
     ref.tell(wait_and_fail)
@@ -340,8 +340,8 @@ def test_the_exceptions_that_led_to_a_failure_keep_no_frames_alive():
         try:
             fail()
         except ValueError as cause:
-            raise Boom("the failure") from cause
-    except Boom as error:
+            raise BoomError("the failure") from cause
+    except BoomError as error:
         failure = Failure.of(error)
     gc.collect()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 
@@ -10,7 +11,7 @@ from pykka import ActorDeadError
 
 from actors.runtime import Envelope, ExitReason, Runtime
 from actors.runtime.mailbox import THROUGHPUT
-from tests.runtime.support import Boom, Pooled, Threaded, boom, watch
+from tests.runtime.support import BoomError, Pooled, Threaded, boom, watch
 from tests.support.wait import eventually
 
 
@@ -62,7 +63,7 @@ def test_preloaded_messages_come_before_all_others(manual):
 def test_a_flooded_actor_does_not_starve_the_others(manual):
     order = []
     flooded, other = Pooled(), Pooled()
-    flooded.on_receive = other.on_receive = lambda message: order.append(message)
+    flooded.on_receive = other.on_receive = order.append
     busy, quiet = manual.launch(flooded), manual.launch(other)
     manual.run()
     for _ in range(10 * THROUGHPUT):
@@ -110,40 +111,72 @@ def test_no_wake_up_is_lost_between_two_threads_that_tell(system, kind):
     ref.stop()
 
 
+def test_a_message_that_comes_between_the_last_look_and_the_going_idle_is_handled(manual):
+    actor = Pooled()
+    ref = manual.launch(actor)
+    idle = actor.actor_inbox._idle
+
+    class Slow:
+        """The lock of the mailbox, with a sender that is quicker."""
+
+        acquire = idle.acquire
+
+        def release(self):
+            if "quick" not in actor.diary:
+                ref.tell("quick")
+            idle.release()
+
+    actor.actor_inbox._idle = Slow()
+    manual.run()
+
+    assert actor.diary == ["start", "quick"]
+
+
+class Producer(threading.Thread):
+    """Asks and tells an actor that ends meanwhile."""
+
+    def __init__(self, ref):
+        super().__init__()
+        self.ref = ref
+        self.asked = []
+        self.told = []
+
+    def run(self):
+        for number in range(300):
+            self.asked.append(self.ref.ask(("ask", number), block=False))
+            with contextlib.suppress(ActorDeadError):
+                self.ref.tell(("tell", number))
+                self.told.append(("tell", number))
+
+    def wait_for_answers(self):
+        for future in self.asked:
+            with contextlib.suppress(ActorDeadError):
+                future.get(timeout=5)
+
+
+def accounted_for(actor, monitor):
+    """Every tell that was handled, left at the end, or too late."""
+    handled = [item for item in actor.diary if item[0] == "tell"]
+    return handled + messages(monitor.exits[0]) + [late.message for late in monitor.undelivered]
+
+
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("kind", [Pooled, Threaded])
-def test_around_an_end_every_ask_is_answered_and_every_tell_is_handled_or_handed_back(system, kind):
-    for _ in range(10):
-        monitor = watch(system)
-        actor = kind()
-        ref = system.launch(actor, monitor=monitor.actor_ref, child_id="it")
-        futures, told, silent = [], [], threading.Event()
+@pytest.mark.parametrize("after", range(10, 100, 10))
+def test_around_an_end_every_ask_is_answered_and_every_tell_is_handled_or_handed_back(system, kind, after):
+    monitor = watch(system)
+    actor = kind()
+    ref = system.launch(actor, monitor=monitor.actor_ref, child_id="it")
+    producer = Producer(ref)
+    producer.start()
+    eventually(lambda: len(producer.told) > after, what="a stream of messages")
+    system.shutdown(ref)
+    producer.join()
 
-        def produce(ref=ref, futures=futures, told=told, silent=silent):
-            for number in range(300):
-                futures.append(ref.ask(("ask", number), block=False))
-                try:
-                    ref.tell(("tell", number))
-                    told.append(("tell", number))
-                except ActorDeadError:
-                    pass
-            silent.set()
-
-        producer = threading.Thread(target=produce)
-        producer.start()
-        eventually(lambda told=told: len(told) > 50, what="a stream of messages")
-        system.shutdown(ref)
-        producer.join()
-
-        for future in futures:
-            try:
-                future.get(timeout=5)
-            except ActorDeadError:
-                continue
-        eventually(lambda monitor=monitor: monitor.exits, what="the end")
-        handed_back = lambda monitor=monitor: messages(monitor.exits[0]) + [late.message for late in monitor.undelivered]  # noqa: E731
-        handled = [item for item in actor.diary if item[0] == "tell"]
-        eventually(lambda: sorted(handled + handed_back()) == sorted(told), what="every tell accounted for")
+    producer.wait_for_answers()
+    eventually(lambda: monitor.exits, what="the end")
+    monitor.actor_ref.ask("everything told so far is handled", timeout=5)
+    assert sorted(accounted_for(actor, monitor)) == sorted(producer.told)
 
 
 def test_asks_that_wait_at_the_end_are_refused(manual):
@@ -182,9 +215,7 @@ def test_a_message_that_crashes_the_next_incarnation_too_is_counted_twice(manual
 
 def test_messages_behind_a_crash_keep_the_attempts_they_had(manual):
     monitor = watch(manual)
-    manual.launch(
-        Pooled(), monitor=monitor.actor_ref, preload=[Envelope(boom), Envelope("blamed before", attempts=1)]
-    )
+    manual.launch(Pooled(), monitor=monitor.actor_ref, preload=[Envelope(boom), Envelope("blamed before", attempts=1)])
     manual.run()
 
     assert attempts(monitor.exits[0]) == [1, 1]
@@ -206,14 +237,14 @@ def test_an_actor_can_say_itself_what_it_has_not_finished(manual):
 def test_an_actor_that_cannot_say_what_it_has_not_finished_still_has_its_end_told(manual, caplog):
     monitor = watch(manual)
     actor = Pooled()
-    actor.unfinished = lambda: [][1]
+    actor.unfinished = lambda: {}["nothing"]
     ref = manual.launch(actor, monitor=monitor.actor_ref)
     ref.tell(boom)
     ref.tell("next")
     manual.run()
 
     (ended,) = monitor.exits
-    assert isinstance(ended.error, Boom)
+    assert isinstance(ended.error, BoomError)
     assert messages(ended) == [boom, "next"]
     assert "unfinished()" in caplog.text
 
@@ -224,7 +255,7 @@ def test_a_crash_in_an_ask_is_the_askers_and_the_actor_lives_on(manual):
     future = ref.ask(boom, block=False)
     manual.run()
 
-    with pytest.raises(Boom):
+    with pytest.raises(BoomError):
         future.get(timeout=0)
     assert ref.is_alive()
     assert monitor.exits == []
@@ -288,7 +319,7 @@ def test_the_age_of_an_actor_that_is_never_idle_but_keeps_up_does_not_grow(manua
 def test_a_turn_that_fails_outside_the_actor_does_not_end_the_dispatcher(system, caplog):
     class Broken:
         def turn(self):
-            raise Boom("not an actor's fault")
+            raise BoomError("not an actor's fault")
 
     system.dispatcher.schedule(Broken())
     actor = Pooled()

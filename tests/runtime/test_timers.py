@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.runtime import ManualClock, ManualTimers, Runtime, SystemClock, Timers
 from actors.runtime.timers import LATE
-from tests.runtime.support import Boom, Pooled, Threaded
+from tests.runtime.support import BoomError, Pooled, Threaded
 from tests.support.wait import eventually
 
 
@@ -107,7 +107,7 @@ def test_a_receiver_that_cannot_be_told_does_not_keep_others_from_their_deadline
     broken, actor = Threaded(), Pooled()
 
     def fail():
-        raise Boom("the socket is closed")
+        raise BoomError("the socket is closed")
 
     broken.actor_inbox.on_put = fail
     manual.timers.after(1.0, broken.actor_ref, "never")
@@ -175,7 +175,7 @@ def test_a_failing_report_of_lateness_does_not_end_the_timers(timed, caplog):
             done.set()
 
     def fail(_seconds):
-        raise Boom
+        raise BoomError
 
     timers.on_late = fail
     timers.after(1.0, Receiver(), "due")

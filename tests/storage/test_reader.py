@@ -74,7 +74,21 @@ def test_readings_are_chosen_by_channel_and_time(store, readers):
     assert [row["ts_us"] - NOON for row in readers.ask(query).items] == [9, 7, 5]
 
 
-NAMES = ["soil.temperature", "a b", 'say "when"', "back\\slash", "it's", "grün", "$", "a[0]", "*", "%s", ":x", "t\tb", ""]
+NAMES = [
+    "soil.temperature",
+    "a b",
+    'say "when"',
+    "back\\slash",
+    "it's",
+    "grün",
+    "$",
+    "a[0]",
+    "*",
+    "%s",
+    ":x",
+    "t\tb",
+    "",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

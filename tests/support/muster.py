@@ -120,6 +120,15 @@ class Api:
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 
+    def wait_settled(self, timeout: float = 30.0) -> None:
+        """Wait until nothing that has reached the server is still on its way into the database."""
+
+        def settled() -> bool:
+            links = self.get("/api/links")["items"]
+            return self.health()["database"]["pending"] == 0 and not any(link["unresolved"] for link in links)
+
+        eventually(settled, timeout, "nothing is unresolved")
+
     # The tree
 
     def tree(self) -> dict[str, Any]:
@@ -210,15 +219,6 @@ class _Running(Api):
             return health if isinstance(health, dict) and good(health) else None
 
         return eventually(look, timeout, f"the server {what}")
-
-    def wait_settled(self, timeout: float = 30.0) -> None:
-        """Wait until nothing that has reached the server is still on its way into the database."""
-
-        def settled() -> bool:
-            links = self.get("/api/links")["items"]
-            return self.health()["database"]["pending"] == 0 and not any(link["unresolved"] for link in links)
-
-        eventually(settled, timeout, "nothing is unresolved")
 
     def kill(self) -> None:
         """SIGKILL to the process alone, as the kernel or a power cut would do it."""

@@ -180,7 +180,7 @@ class Server:
         self._packets += 1
         self._rx_us = max(self.now_us, self._rx_us + 1)
         body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
-        token = self._epoch << 16 | self._packets if qos else 0
+        token = self._epoch << 24 | self._packets if qos else 0
         rx_at = self.clock.monotonic()
         return Delivery(link, token, topic, body, qos, retain, dup, live and not retain, self._rx_us, rx_at)
 

@@ -183,6 +183,8 @@ class FakeDeadLetters:
         self.replayed = []
 
     def replay(self, letter):
+        if letter == 6:
+            raise ConflictError("this dead letter has no topic")
         if letter != 7:
             raise KeyError(letter)
         self.replayed.append(letter)
@@ -197,8 +199,28 @@ class FakeTokens:
             "the-device-token": Credential("device", "pi-1"),
         }
 
+        self.rows = []
+
     def verify(self, plain):
         return self.known.get(plain)
+
+    def items(self):
+        return self.rows
+
+    def create(self, *, name, role, serial, expires_in):
+        number = len(self.rows) + 1
+        ends = NOON + int(expires_in * 1e6) if expires_in else None
+        row = {"id": number, "name": name, "role": role, "serial": serial or None, "created_us": NOON}
+        self.rows.append(row | {"expires_us": ends, "revoked_us": None})
+        self.known[f"the-new-token-{number}"] = Credential(role, serial or None)
+        return self.rows[-1] | {"token": f"the-new-token-{number}"}
+
+    def revoke(self, token_id):
+        row = next((row for row in self.rows if row["id"] == token_id and row["revoked_us"] is None), None)
+        if row is None:
+            raise KeyError(token_id)
+        row["revoked_us"] = NOON
+        del self.known[f"the-new-token-{token_id}"]
 
 
 class FakePageKeys:

@@ -26,7 +26,7 @@ OPEN = {
 
 def url_of(route):
     path = route.path.replace("<path:path>", "links/local.data").replace("<action:re:[a-z]+>", "restart")
-    return path.replace("<serial>", "pi-1").replace("<letter>", "7").replace("<name>", "app.js")
+    return path.replace("<serial>", "pi-1").replace("<letter>", "7").replace("<token>", "1").replace("<name>", "app.js")
 
 
 def logged_in(face=None):

@@ -111,6 +111,11 @@ def test_a_dead_letter_is_replayed_by_its_id():
         assert client.post(f"/api/dead-letters/{unknown}/replay").status == 404
 
 
+def test_a_dead_letter_that_nobody_can_take_again_is_409_and_says_why():
+    answer = Client(make_face()).post("/api/dead-letters/6/replay")
+    assert (answer.status, answer.error["message"]) == (409, "this dead letter has no topic")
+
+
 def test_links_are_listed_and_reconnected_by_name():
     client = Client(make_face())
     assert client.get("/api/links").json["items"][0] == {

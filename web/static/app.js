@@ -7,7 +7,7 @@ import { follow } from "./live.js";
 import * as tree from "./tree.js";
 
 const LOOK = 10000; // ms: the times at which devices were last seen change without an event
-const POLL = 30000; // ms: a safety net while events come
+const ALL_EVERY = 3; // looks: a safety net while events come; without them every look is at everything
 const panels = [fleet.fleet, fleet.counts, tree.tree, tree.links, tree.letters];
 const live = document.getElementById("live");
 const toast = document.getElementById("toast");
@@ -63,9 +63,12 @@ async function start() {
     },
   );
   setInterval(() => tickAges(serverNow()), 1000);
+  let looks = 0;
   setInterval(() => {
-    if (!document.hidden) refresh(...panels.filter((panel) => live.dataset.state !== "live" || panel !== tree.letters));
-  }, POLL);
+    if (document.hidden) return;
+    looks += 1;
+    refresh(...(live.dataset.state !== "live" || looks % ALL_EVERY === 0 ? panels : [fleet.fleet]));
+  }, LOOK);
   document.addEventListener("visibilitychange", () => document.hidden || refresh(...panels));
   new MutationObserver(() => tickAges(serverNow())).observe(document.querySelector("main"), {
     attributeFilter: ["data-time"],

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from actors.link.messages import Publish
+from actors.link.publisher import MAX_ATTEMPTS, QUEUE_LIMIT, Publisher
+from actors.link.status import LinkCounters
+from actors.runtime import ManualClock
+
+
+class Client:
+    """What a publisher asks of a client; it answers when told to."""
+
+    def __init__(self, *, v5=True):
+        self.v5 = v5
+        self.answered = []
+        self.sent = []
+
+    def publish(self, topic, payload, qos, retain, properties):
+        if "+" in topic:
+            raise ValueError("no wildcards")
+        self.sent.append((topic, qos, getattr(properties, "MessageExpiryInterval", None)))
+        return SimpleNamespace(mid=len(self.sent), rc=0)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def counters():
+    return LinkCounters()
+
+
+@pytest.fixture
+def publisher(clock, counters):
+    return Publisher(clock, counters)
+
+
+def topics(client):
+    return [topic for topic, *_ in client.sent]
+
+
+def test_what_waited_is_sent_in_order_when_a_connection_comes(publisher, counters):
+    for topic in "abc":
+        publisher.publish(Publish(topic, b"", qos=1))
+    client = Client()
+    publisher.attach(client, None, None)
+    publisher.pump()
+    assert topics(client) == ["a", "b", "c"]
+    client.answered += [(1, 0), (2, 0), (3, 0)]
+    publisher.pump()
+    assert publisher.idle
+    assert counters.published == 3
+
+
+def test_the_window_follows_the_brokers_receive_maximum(publisher):
+    client = Client()
+    publisher.attach(client, 2, None)
+    for topic in "abc":
+        publisher.publish(Publish(topic, b"", qos=1))
+    assert topics(client) == ["a", "b"]
+    client.answered.append((1, 0))
+    publisher.pump()
+    assert topics(client) == ["a", "b", "c"]
+
+
+def test_an_older_protocol_gets_the_window_that_old_brokers_have(publisher):
+    client = Client(v5=False)
+    publisher.attach(client, None, None)
+    for number in range(30):
+        publisher.publish(Publish(str(number), b"", qos=1))
+    assert len(client.sent) == 20
+
+
+def test_unanswered_publications_are_sent_first_on_the_next_connection(publisher):
+    first, second = Client(), Client()
+    publisher.attach(first, 1, None)
+    publisher.publish(Publish("a", b"", qos=1))
+    publisher.publish(Publish("b", b"", qos=1))
+    publisher.detach()
+    publisher.attach(second, None, None)
+    publisher.pump()
+    assert topics(second) == ["a", "b"]
+
+
+def test_a_publication_that_breaks_every_connection_is_given_up(publisher, counters):
+    publisher.publish(Publish("poison", b"", qos=1))
+    for _ in range(MAX_ATTEMPTS):
+        publisher.attach(Client(), None, None)
+        publisher.pump()
+        publisher.detach()
+    assert publisher.idle
+    assert counters.publish_abandoned == 1
+
+
+def test_the_queue_is_bounded(publisher, counters):
+    for _ in range(QUEUE_LIMIT + 3):
+        publisher.publish(Publish("a", b"", qos=1))
+    assert counters.publish_overflow == 3
+    assert len(publisher.unsent()) == QUEUE_LIMIT
+
+
+def test_an_expired_publication_is_not_sent_and_the_time_it_waited_is_taken_off(publisher, counters, clock):
+    publisher.publish(Publish("a", b"", qos=1, expiry=5.0))
+    publisher.publish(Publish("b", b"", qos=1, expiry=60.0))
+    clock.advance(10.0)
+    client = Client()
+    publisher.attach(client, None, None)
+    publisher.pump()
+    assert client.sent == [("b", 1, 50)]
+    assert counters.publish_expired == 1
+
+
+def test_a_refusal_by_the_broker_is_counted(publisher, counters):
+    client = Client()
+    publisher.attach(client, None, None)
+    publisher.publish(Publish("a", b"", qos=1))
+    client.answered.append((1, 0x87))
+    publisher.pump()
+    assert counters.publish_refused == 1
+    assert publisher.idle
+
+
+def test_what_no_broker_would_take_is_refused_here(publisher, counters):
+    client = Client()
+    publisher.attach(client, None, 100)
+    publisher.publish(Publish("a", b"x" * 100, qos=1))
+    publisher.publish(Publish("a/+", b"", qos=1))
+    assert client.sent == []
+    assert counters.publish_invalid == 2
+    assert publisher.idle
+
+
+def test_qos_0_is_dropped_without_a_connection_and_qos_2_is_sent_as_1(publisher, counters):
+    publisher.publish(Publish("a", b""))
+    client = Client()
+    publisher.attach(client, None, None)
+    publisher.publish(Publish("b", b"", qos=2))
+    assert client.sent == [("b", 1, None)]
+    assert counters.publish_link_down == 1
