@@ -44,7 +44,7 @@ DEV = [
 setup(
     name="muster-fleet",
     version=VERSION.group(1),
-    description="The roll call of a device fleet over MQTT: discovery, presence and durable readings on supervised actors.",
+    description="The roll call of a device fleet over MQTT: discovery, presence, durable readings.",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -73,7 +73,6 @@ setup(
         ]
     },
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3.11",
         "Topic :: System :: Networking :: Monitoring",
     ],

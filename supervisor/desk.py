@@ -150,7 +150,11 @@ class Desk:
 
     def _bounce(self, request: BounceChild) -> object:
         self._refuse_while_stopping()
-        return self._bring_up(self._find(request.child_id), request, Origin.RESTARTED)
+        child = self._find(request.child_id)
+        answer = self._bring_up(child, request, Origin.RESTARTED)
+        self._table.trouble(child).restarts += 1  # visible, and not charged to its intensity
+        self._table.restarts += 1
+        return answer
 
     def _resume(self, request: ResumeChild) -> object:
         self._refuse_while_stopping()

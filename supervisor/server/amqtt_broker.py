@@ -1,4 +1,4 @@
-"""The fallback broker in pure Python: amqtt with two faults mended, on loopback only, for trying Muster out.
+"""The fallback broker in pure Python: amqtt with three faults mended, on loopback only, for trying Muster out.
 
 Started as a script by `supervisor.server.embedded`: `python -P amqtt_broker.py PORT`. It forgets everything when it
 ends and keeps no messages for clients that are away, so Muster calls it 'not durable'. Mended here:
@@ -6,6 +6,8 @@ ends and keeps no messages for clients that are away, so Muster calls it 'not du
 - amqtt sends every newcomer the retained messages of everybody's subscriptions. Ours sends what the client subscribed.
 - amqtt never notices a client that has fallen silent, so the last will of a dead device never comes. Ours closes the
   connection after one and a half keepalives (MQTT 3.1.1, section 3.1.2.10).
+- amqtt reads the CONNECT of MQTT 5 as if it were 3.1.1, waits for bytes that never come, and so never answers. Ours
+  refuses the version (section 3.1.2.2), and the client tries 3.1.1.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from amqtt.broker import Broker
+from amqtt.mqtt.connect import ConnectPacket, ConnectPayload
 
 _CONFIG = {
     "plugins": {
@@ -26,6 +29,24 @@ _CONFIG = {
     },
 }
 _SILENCE = 1.5
+_PROTOCOL_LEVEL = 4
+
+
+class VersionedPayload(ConnectPayload):  # type: ignore[misc]
+    """The rest of a CONNECT, read only where its version says how."""
+
+    @classmethod
+    async def from_stream(cls, reader: Any, fixed_header: Any, variable_header: Any) -> Any:
+        """Read it, or leave a foreign one alone: amqtt then answers with CONNACK 0x01 and closes the connection."""
+        if variable_header is None or variable_header.proto_level == _PROTOCOL_LEVEL:
+            return await super().from_stream(reader, fixed_header, variable_header)
+        payload = cls()
+        payload.client_id = payload.will_topic = ""
+        payload.will_message = b""
+        return payload
+
+
+ConnectPacket.PAYLOAD = VersionedPayload
 
 
 class MendedBroker(Broker):  # type: ignore[misc]

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import msgspec
 import pykka
 
+from actors.installation import HOME
 from actors.runtime import ThreadedActor
 
 from . import trampoline
-from actors.installation import HOME
 
 logger = logging.getLogger(__name__)
 

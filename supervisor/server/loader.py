@@ -48,14 +48,8 @@ class LoaderActor(ThreadedActor):
     def on_receive(self, message: Any) -> None:
         """Ask for the next slice, or wait a little if nobody answers."""
         assert isinstance(message, Load), message
-        after = self._found[-1].serial if self._found else ""
-        registry = self._directory.get("registry")
-        try:
-            if registry is None:
-                raise ActorDeadError("the registry is not there")
-            devices: list[DeviceSnapshot] = registry.ask(LoadDevices(after, SLICE), block=True, timeout=PATIENCE)
-        except (ActorDeadError, Timeout, StoreUnavailable) as error:
-            logger.warning("The fleet cannot be loaded yet: %s", error)
+        devices = self._ask(self._found[-1].serial if self._found else "")
+        if devices is None:
             self.actor_inbox.wait(AGAIN_AFTER)
             self.actor_ref.tell(Load())
             return
@@ -67,3 +61,15 @@ class LoaderActor(ThreadedActor):
         logger.info("%d known devices", len(self._found))
         self._found = []
         self.ready()
+
+    def _ask(self, after: str) -> list[DeviceSnapshot] | None:
+        """Return the next slice; None while the registry or the database is away."""
+        registry = self._directory.get("registry")
+        if registry is None:
+            return None
+        try:
+            devices: list[DeviceSnapshot] = registry.ask(LoadDevices(after, SLICE), block=True, timeout=PATIENCE)
+        except (ActorDeadError, Timeout, StoreUnavailable) as error:
+            logger.warning("The fleet cannot be loaded yet: %s", error)
+            return None
+        return devices

@@ -16,7 +16,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON: `time`, `level`, `logger`, `message`, `thread`, and `exception` where there is one."""
+        """Return `time`, `level`, `logger`, `message`, `thread`, and `exception` where there is one."""
         moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
         line: dict[str, Any] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -1,4 +1,4 @@
-"""`/metrics`: read from the boards and counters when it is asked for; nothing is counted twice, nobody is slowed down."""
+"""`/metrics`: read from the boards and counters at the moment it is asked for, so that nobody is slowed down."""
 
 from __future__ import annotations
 

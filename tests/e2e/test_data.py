@@ -57,7 +57,9 @@ def test_the_same_message_twice_is_one_row(site, wire):
     message = {"serial_number": "TWICE", "timestamp": NOON, "value": 1.0}
     wire.publish(datalogger(3, "input"), message)
     wire.publish(datalogger(3, "input"), message)
-    wire.publish(datalogger(3, "input"), b'{"value": 1, "timestamp": "2025-10-17T14:00:00+02:00", "serial_number": "TWICE"}')
+    wire.publish(
+        datalogger(3, "input"), b'{"value": 1, "timestamp": "2025-10-17T14:00:00+02:00", "serial_number": "TWICE"}'
+    )
     settle(site, wire, "TWICE")
     assert len(rows(site, "TWICE")) == 1
     assert site.metric("muster_registry_total", event="duplicates") >= 2

@@ -154,11 +154,15 @@ def test_of_two_servers_with_one_client_id_one_gives_way_for_good(mosquitto, tmp
             assert "another client" in loser.board.status.last_error
             assert loser.sight.changes[-1] == "lost"
             winner = newer if loser is older else older
-            connections = winner.counters.connections
+            attempts = loser.actor._connection.epoch
             with Device(mosquitto.url) as device:
-                device.publish("t/1", b"heard by one")
-            winner.wait_items(1)
-            assert winner.counters.connections == connections
+                eventually(
+                    lambda: not device.publish("t/1", b"heard by one").is_failure and winner.subscriber.items,
+                    what="a message, once the winner has its connection back",
+                )
+            winner.until("subscribed")
+            assert loser.actor._connection.epoch == attempts
+            assert loser.state == "taken_over"
         loser.ref.tell(Reconnect())
         loser.until("subscribed")
 

@@ -149,7 +149,9 @@ def test_a_running_child_is_restarted_by_request_without_touching_the_others(lab
     assert after is lab.child("a")
     assert after is not before[0]
     assert lab.child("b") is before[1]
-    assert lab.sup.table.restarts == 0
+    # It shows, and it is not charged to the intensity.
+    assert lab.sup.table.restarts == 1
+    assert lab.sup._stamps == []
 
 
 def test_a_child_that_is_backing_off_is_restarted_at_once_by_request(lab: Lab):

@@ -72,10 +72,10 @@ class Stream:
     def compare(self, *, kills: int = 0, seconds: float = 0.0) -> Outcome:
         """Compare message by message."""
         url = self.server.database_url
-        number = "(r.measures::json->>'seq')::int" if url.startswith("postgres") else "json_extract(r.measures, '$.seq')"
-        sql = (
-            f"SELECT d.serial, {number} FROM reading r JOIN device d ON d.id = r.device_id WHERE r.id > {self._after}"
+        number = (
+            "(r.measures::json->>'seq')::int" if url.startswith("postgres") else "json_extract(r.measures, '$.seq')"
         )
+        sql = f"SELECT d.serial, {number} FROM reading r JOIN device d ON d.id = r.device_id WHERE r.id > {self._after}"
         stored = Counter(number for serial, number in query(url, sql) if serial.startswith("CROWD-"))
         sent = Counter(range(self.first, self.first + self.messages))
         lost, twice = sorted((sent - stored).elements()), sorted((stored - sent).elements())
