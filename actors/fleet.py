@@ -166,6 +166,13 @@ class Fleet:
             counts.heard += 1
         record.heard_epoch = epoch
 
+    def unheard(self, record: Record) -> None:
+        """Count a device as not heard in this epoch: nobody judges it now (it is quarantined)."""
+        self._leave(record)
+        record.heard_epoch = 0
+        if record.snapshot.presence == "online":
+            self._of(record).online += 1
+
     def shared(self, names: frozenset[str]) -> frozenset[str]:
         """Return the one set that all devices with these sensor names share."""
         if len(self._name_sets) >= MOST_NAME_SETS:
@@ -205,7 +212,7 @@ class Fleet:
         heard = record.heard_epoch == sight.epoch and record.heard_epoch > 0
         presence = derive(snapshot.presence, blind=sight.blind, heard_in_this_epoch=heard)
         reason: str = snapshot.reason
-        if presence == "unknown":
+        if presence == "unknown" and not snapshot.quarantined:
             reason = "startup" if record.heard_at == NEVER else "link_lost"
         return DeviceView(
             snapshot,

@@ -45,6 +45,7 @@ REASONS = {
     "unbound": "a device may speak only for itself",
     "quota": "this device has too many dead letters already",
     "crashed": "handling the message crashed its actor twice",
+    "undelivered": "the device is quarantined or stopped",
     "stuck": "the message was not resolved in time",
     "fleet_full": "the fleet has as many devices as it may",
     "refused_by_database": "the database refused the row",

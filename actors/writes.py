@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from actors.messages import StoreLastSeen, Write, WriteBatch
-from actors.runtime import PooledActor
+from actors.messages import StoreLastSeen, StoreReading, Write, WriteBatch
+from actors.runtime import PooledActor, Timers
 
 if TYPE_CHECKING:
     from actors.runtime import Directory
@@ -17,6 +17,10 @@ logger = logging.getLogger(__name__)
 LAST_SEEN_SLICE = 500
 """Rows of `last_seen` in one write, so that no commit is long."""
 REGISTRY = "registry"
+MOST_HELD = 100_000
+"""Writes held for a registry that is away, beyond which readings are left to the links' ledgers."""
+AGAIN_AFTER = 0.1
+"""Seconds until the registry is looked for again."""
 
 
 class Outgoing:
@@ -48,15 +52,32 @@ class Outgoing:
             self._asked = True
             self._directory.tell("batcher", FLUSH)
 
-    def flush(self) -> None:
-        """Send everything to the registry as one batch."""
+    def flush(self, *, last: bool = False) -> bool:
+        """Send everything to the registry as one batch.
+
+        Args:
+            last: send even if the registry is away; what it had told would be lost with this process anyway.
+
+        Returns:
+            False if the registry is away and the writes are held.
+
+        """
         self._asked = False
         self._end_round()
+        if not last and REGISTRY not in self._directory:
+            self._bound()
+            return not self._writes and not self._last_seen
         writes, self._writes = self._writes, []
         seen, self._last_seen = self._last_seen, []
         writes.extend(StoreLastSeen(seen[i : i + LAST_SEEN_SLICE]) for i in range(0, len(seen), LAST_SEEN_SLICE))
         if writes:
             self._directory.tell(REGISTRY, WriteBatch(writes))
+        return True
+
+    def _bound(self) -> None:
+        """Let go of readings that their link will tell again, when too much is held for a registry that is away."""
+        if len(self._writes) > MOST_HELD:
+            self._writes = [write for write in self._writes if not (isinstance(write, StoreReading) and write.token)]
 
     def _end_round(self) -> None:
         try:
@@ -76,19 +97,24 @@ FLUSH = Flush()
 class Batcher(PooledActor):
     """Has its turn after every actor that was ready before the first write of a round; then it sends them all."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(self, outgoing: Outgoing, timers: Timers) -> None:
         super().__init__()
         self._outgoing = outgoing
+        self._timers = timers
 
     def on_start(self) -> None:
         """Send what a predecessor left."""
-        self._outgoing.flush()
+        self._flush()
 
     def on_stop(self) -> None:
         """Send the last writes; the registry stops after us."""
-        self._outgoing.flush()
+        self._outgoing.flush(last=True)
 
     def on_receive(self, message: object) -> None:
         """Handle `FLUSH`."""
         assert message is FLUSH, message
-        self._outgoing.flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        if not self._outgoing.flush():
+            self._timers.after(AGAIN_AFTER, self.actor_ref, FLUSH)

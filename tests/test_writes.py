@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.messages import StoreEvent, StoreLastSeen, WriteBatch
+from actors.messages import StoreEvent, StoreLastSeen, StoreReading, WriteBatch
 from actors.writes import LAST_SEEN_SLICE
 from tests.support.world import Server
 
@@ -74,3 +74,28 @@ def test_a_page_that_cannot_be_told_does_not_hold_up_what_is_stored(server, capl
 
     assert server.writes == [event(1)]
     assert "its writes are sent all the same" in caplog.text
+
+
+def test_what_is_written_while_the_registry_is_away_waits_for_it_however_much_it_is(server):
+    registry = server.services.get("registry")
+    server.services.withdraw("registry", registry)
+    for number in range(3_000):  # in as many rounds: more than a supervisor keeps for a child that is down
+        server.outgoing.add(event(number))
+        server.run()
+    assert server.told["registry"] == []
+
+    server.services.publish("registry", registry)
+    server.advance(0.5)
+
+    assert server.writes == [event(number) for number in range(3_000)]
+
+
+def test_of_too_much_for_an_absent_registry_only_readings_are_left_which_their_link_tells_again(server, monkeypatch):
+    monkeypatch.setattr("actors.writes.MOST_HELD", 3)
+    server.services.withdraw("registry")
+    reading = StoreReading("A", "input", 1, b"x" * 16, 1, "", "mqtt", "{}", link="local.data", token=7)
+    for write in (event(1), reading, event(2), reading):
+        server.outgoing.add(write)
+    server.run()
+
+    assert server.outgoing._writes == [event(1), event(2)]

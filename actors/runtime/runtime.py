@@ -117,6 +117,7 @@ class Runtime:
             actor.actor_inbox.end(ExitReason.KILLED)
         elif isinstance(actor, ThreadedActor):
             abandon(actor, ExitReason.KILLED)
+            self.watchdog.note_abandoned(actor)
 
 
 class ManualRuntime(Runtime):

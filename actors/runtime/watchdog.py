@@ -68,13 +68,19 @@ class Watchdog:
             return False
         logger.error("%s has handled one message for %.1f s and is given up", inbox.child_id, now - started)
         abandon(actor, ExitReason.HUNG)
-        self._abandoned.append(weakref.ref(actor))
+        self.note_abandoned(actor)
         return True
+
+    def note_abandoned(self, actor: ThreadedActor) -> None:
+        """Count a given-up thread until it comes back and lets go of its actor."""
+        with self._lock:
+            self._abandoned.append(weakref.ref(actor))
 
     def count_abandoned(self) -> int:
         """Return how many given-up threads still hang."""
         # A thread that came back has dropped its actor, whose weak reference is then dead.
-        self._abandoned = [ref for ref in self._abandoned if ref() is not None]
+        with self._lock:
+            self._abandoned = [ref for ref in self._abandoned if ref() is not None]
         return len(self._abandoned) + self._dispatcher.count_abandoned()
 
     def start(self) -> None:

@@ -147,6 +147,8 @@ class DeviceSupervisor(DynamicSupervisor):
             self._dead_letters.refuse(message.delivery, "crashed", detail, child_id)
         elif isinstance(message, Measured):
             self._world.outgoing.add(message.reading)
+        elif isinstance(message, Beaten | Announced | Farewell):
+            self._dead_letters.by_reason["undelivered"] += 1  # counted, not kept: the next beat says the same
         else:
             self._answer_nobody(message)
 
@@ -158,8 +160,11 @@ class DeviceSupervisor(DynamicSupervisor):
     # Quarantine is part of what is known of a device
 
     def on_quarantine(self, child_id: str, error: Any) -> None:
-        """Mark the device."""
+        """Mark the device; its presence is unknown from now on, since nobody judges it."""
         self._mark(child_id, quarantined=True)
+        record = self._world.fleet.record(child_id)
+        if record is not None:
+            self._world.fleet.unheard(record)
         self._note("quarantine", child_id, {"error": getattr(error, "message", "")})
 
     def on_resume(self, child_id: str) -> None:

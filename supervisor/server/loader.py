@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from pykka import ActorDeadError, Timeout
@@ -32,11 +33,13 @@ class LoaderActor(ThreadedActor):
 
     defer_ready = True
 
-    def __init__(self, fleet: Fleet, directory: Directory) -> None:
+    def __init__(self, fleet: Fleet, directory: Directory, is_ours: Callable[[DeviceSnapshot], bool]) -> None:
         super().__init__()
         self._fleet = fleet
         self._directory = directory
+        self._is_ours = is_ours
         self._found: list[DeviceSnapshot] = []
+        self._after = ""
 
     def on_start(self) -> None:
         """Begin with the first serial; a fleet that is loaded already (this is a restart) is left as it is."""
@@ -48,13 +51,14 @@ class LoaderActor(ThreadedActor):
     def on_receive(self, message: Any) -> None:
         """Ask for the next slice, or wait a little if nobody answers."""
         assert isinstance(message, Load), message
-        devices = self._ask(self._found[-1].serial if self._found else "")
+        devices = self._ask(self._after)
         if devices is None:
             self.actor_inbox.wait(AGAIN_AFTER)
             self.actor_ref.tell(Load())
             return
-        self._found += devices
+        self._found += filter(self._is_ours, devices)
         if len(devices) == SLICE:
+            self._after = devices[-1].serial
             self.actor_ref.tell(Load())
             return
         self._fleet.load(self._found)

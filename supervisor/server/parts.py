@@ -105,6 +105,12 @@ class Parts:
     def _each_sight(self) -> list[Sight]:
         return [sight for pair in self.sights.values() for sight in (pair.control, pair.data)]
 
+    def is_ours(self, device: DeviceSnapshot) -> bool:
+        """Return whether this server looks after a device: several may share a database, each with its sites."""
+        if not device.site:
+            return self.config.primary
+        return self.config.sites == "all" or device.site in self.config.sites
+
     def roll(self) -> list[DeviceSnapshot]:
         """Return every device with the time it was last heard, for the resolver."""
         return [msgspec.structs.replace(record.snapshot, last_seen_us=record.heard_us) for record in self.fleet]

@@ -181,6 +181,20 @@ def test_the_readings_of_a_parked_device_are_stored_all_the_same(server, fragile
     assert server.dead_letters == []
 
 
+def test_nobody_claims_to_know_the_presence_of_a_parked_device(server, fragile):
+    quarantined(server, fragile)
+
+    assert server.fleet.get("A").presence == "unknown"
+    assert server.fleet.counts() == {"total": 1, "online": 0, "offline": 0, "unknown": 1}
+    assert server.desk.by_reason["undelivered"] == 0
+    server.beat("A")
+    assert server.desk.by_reason["undelivered"] == 1
+
+    ask(server, lambda future: ResumeChild(child_id="A", reply_to=future))
+    server.beat("A")
+    assert server.fleet.get("A").presence == "online"
+
+
 def test_a_parked_device_that_is_resumed_works_again(server, fragile):
     quarantined(server, fragile)
     ask(server, lambda future: ResumeChild(child_id="A", reply_to=future))

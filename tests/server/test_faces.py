@@ -50,7 +50,7 @@ def server(tmp_path):
         parts.services.publish(name, refs[-1])
 
     launch("registry", registry(parts, url))
-    launch("batcher", Batcher(parts.outgoing))
+    launch("batcher", Batcher(parts.outgoing, parts.runtime.timers))
     for name in READERS:
         launch(name, ReaderActor(url))
     launch("devices", device_supervisor(parts))

@@ -105,7 +105,7 @@ class Server:
             rng=lambda: 0.5,
             children=(
                 *(ChildSpec(name, lambda told=told: Notebook(told)) for name, told in self.told.items()),
-                ChildSpec("batcher", lambda: Batcher(self.outgoing)),
+                ChildSpec("batcher", lambda: Batcher(self.outgoing, self.runtime.timers)),
                 ChildSpec("devices", self._device_supervisor),
                 ChildSpec("subscriber.pi", lambda: PiSubscriber("subscriber.pi", self.intake, data_links=self._data())),
                 ChildSpec(
