@@ -28,6 +28,7 @@ TOPICS = [
     "plant/datalogger/monstro/1/output",
 ]
 ELSEWHERE = {
+    "undelivered",
     "quota",
     "crashed",
     "stuck",

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-import pykka
-
-from actors.runtime.future import GuardedFuture
-from actors.runtime.lifecycle import Failure
 from actors.runtime.mailbox import Mailbox
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from actors.runtime.supervisable import Supervisable
 
 
 class StopFlag:
@@ -43,7 +35,7 @@ class StopFlag:
         return self._set or event.wait(timeout)
 
 
-class PooledActor(pykka.Actor):
+class PooledActor(Supervisable):
     """An actor on a shared dispatcher; it must never block.
 
     Refs, `tell`, `ask`, `stop`, proxies, hooks and failure semantics are pykka's. A blocking `get()` of an unanswered
@@ -52,8 +44,6 @@ class PooledActor(pykka.Actor):
     """
 
     actor_inbox: Mailbox
-    defer_ready: ClassVar[bool] = False
-    """True if the actor itself says when it is up, by `ready()`; else it is up when `on_start` has returned."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,45 +53,7 @@ class PooledActor(pykka.Actor):
     def _create_actor_inbox() -> Mailbox:
         return Mailbox()
 
-    @staticmethod
-    def _create_future() -> pykka.Future[Any]:
-        return GuardedFuture()
-
     def _start_actor_loop(self) -> None:
         from actors.runtime.dispatcher import default_dispatcher
 
         default_dispatcher().adopt(self)
-
-    def ready(self) -> None:
-        """Tell the monitor that the actor is up; for actors with `defer_ready`."""
-        self.actor_inbox.announce_ready()
-
-    def unfinished(self) -> Sequence[Any]:
-        """Return messages taken and not finished, for the next incarnation; the first is the one to blame for a crash.
-
-        Empty means: the current one, if any.
-        """
-        return ()
-
-    def _stop(self) -> None:
-        self._note_base_exception()
-        super()._stop()
-
-    def _note_base_exception(self) -> None:
-        """Record a SystemExit or KeyboardInterrupt: pykka's loop stops the actor from inside the handler of it."""
-        error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, Exception):
-            self.actor_inbox.failure = Failure.of(error)
-
-    def _handle_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Record the failure for the monitor, which logs it (and can say it once for a thousand); else log as pykka."""
-        assert exception_value is not None
-        if self.actor_inbox.monitor is None:
-            super()._handle_failure(exception_type, exception_value, traceback)
-        self.actor_stopped.set()
-        self.actor_inbox.failure = Failure.of(exception_value)

@@ -37,7 +37,7 @@ class Inside(Api):
         self.server = Server(config, self._instance)
 
     def __enter__(self) -> Self:
-        self.server.start(timeout=20)
+        self.server.start()
         eventually(lambda: self.health()["broker"]["connected"], 10, "it is connected")
         return self
 

@@ -53,3 +53,13 @@ def test_an_orderly_stop_in_mid_stream_loses_nothing_either(mosquitto, muster):
             server.restart()
         stream.finish()
         assert_kept(stream.compare())
+
+
+@pytest.mark.timeout(120)
+def test_a_broker_that_restarts_in_mid_stream_loses_and_doubles_nothing(mosquitto, muster):
+    server = muster()
+    with streaming(server, mosquitto.url, messages=4000, rate=2000) as stream:
+        stream.wait_stored(1000)
+        mosquitto.restart()
+        stream.finish()
+        assert_kept(stream.compare())

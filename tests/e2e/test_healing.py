@@ -19,7 +19,7 @@ from tests.support.muster import walk
 from tests.support.wait import eventually
 
 
-class Injected(Exception):
+class InjectedError(Exception):
     """A fault of ours."""
 
 
@@ -36,7 +36,7 @@ def inside(tmp_path, broker, monkeypatch):
 
 @pytest.fixture
 def crash_on(monkeypatch):
-    """`crash_on(Measured, predicate)`: device actors raise `Injected` on such messages until `crash_on.off()`."""
+    """`crash_on(Measured, predicate)`: device actors raise `InjectedError` on such messages until `crash_on.off()`."""
 
     class Fault:
         on = True
@@ -46,7 +46,7 @@ def crash_on(monkeypatch):
 
             def handler(actor, message, record):
                 if self.on and predicate(message):
-                    raise Injected(f"on {message.serial}")
+                    raise InjectedError(f"on {message.serial}")
                 handle(actor, message, record)
 
             monkeypatch.setitem(actors.device._HANDLERS, kind, handler)
@@ -71,11 +71,11 @@ def test_a_device_that_crashes_on_a_message_goes_on_with_the_next(inside, wire, 
     eventually(lambda: values(inside, "UNLUCKY") == [10, 11, 12, *range(14, 20)], what="all the others are stored")
     (letter,) = eventually(inside.dead_letters, what="the dead letter")
     assert (letter["reason"], letter["serial"]) == ("crashed", "UNLUCKY")
-    assert "Injected" in letter["detail"]
+    assert "InjectedError" in letter["detail"]
     node = inside.node("devices/UNLUCKY")
     assert (node["state"], node["restarts"]) == ("running", 2)
-    assert node["last_exception"]["error"] == "Injected: on UNLUCKY"
-    assert "raise Injected" in node["last_exception"]["traceback"]
+    assert node["last_exception"]["error"] == "InjectedError: on UNLUCKY"
+    assert "raise InjectedError" in node["last_exception"]["traceback"]
     assert inside.device("UNLUCKY")["presence"] == "online", "a crash changes no presence"
     assert inside.device("BYSTANDER") == before
     assert restarted(inside) == {"UNLUCKY": 2}
@@ -90,7 +90,7 @@ def test_a_device_that_crashes_again_and_again_is_quarantined_and_can_be_resumed
     eventually(lambda: (inside.device("BROKEN") or {}).get("quarantined"), 15, "it is quarantined")
     node = inside.node("devices/BROKEN")
     assert node["state"] == "quarantined"
-    assert node["last_exception"]["error"] == "Injected: on BROKEN"
+    assert node["last_exception"]["error"] == "InjectedError: on BROKEN"
     inside.wait_settled()
     crashed = [letter for letter in inside.dead_letters() if letter["reason"] == "crashed"]
     assert 1 <= len(crashed) <= 4, "what crashed it twice"
@@ -117,7 +117,7 @@ def test_one_fault_in_many_devices_is_charged_to_the_code_and_not_to_the_devices
     wire.publish(gateway(99), site_beat("OTHER"))
     inside.wait_presence("OTHER", "online")
     (breaker,) = eventually(lambda: inside.node("devices")["breakers"], 15, "the breaker trips")
-    assert breaker["type"] == "Injected"
+    assert breaker["type"] == "InjectedError"
     crash_on.on = False
     eventually(lambda: inside.node("devices")["counts"] == {"running": 31}, 20, "all run, none is quarantined")
     for number in range(30):
@@ -133,7 +133,7 @@ def test_a_subscriber_that_crashes_loses_only_what_crashes_it(inside, wire, monk
 
     def faulty(self, delivery):
         if b"poison" in delivery.payload:
-            raise Injected("poisoned")
+            raise InjectedError("poisoned")
         return decode(self, delivery)
 
     monkeypatch.setattr(SubscriberActor, "_decode", faulty)
@@ -147,7 +147,7 @@ def test_a_subscriber_that_crashes_loses_only_what_crashes_it(inside, wire, monk
     assert {letter["reason"] for letter in letters} == {"crashed"}
     assert sorted(json.loads(letter["payload"])["n"] for letter in letters) == POISONED
     node = inside.node("subscribers/subscriber.site")
-    assert node["last_exception"]["error"] == "Injected: poisoned"
+    assert node["last_exception"]["error"] == "InjectedError: poisoned"
     assert restarted(inside) == {"subscriber.site": 2 * len(POISONED)}
 
 

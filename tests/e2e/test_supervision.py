@@ -22,7 +22,11 @@ def incarnations(server):
 
 
 def press(server, path, action="restart"):
+    """Press a button; what serves the buttons answers first and restarts then."""
+    before = incarnations(server)["http"]
     server.supervise(path, action)
+    if path == "http":
+        server.wait_health(lambda _: incarnations(server)["http"] > before, 10, "has a new face")
 
 
 @pytest.mark.timeout(120)
@@ -58,10 +62,8 @@ def test_a_restart_of_one_leaves_the_others_alone(site, wire):
 
 
 def test_the_page_can_be_restarted_by_its_own_button_and_cannot_park_itself(site):
-    before = incarnations(site)["http"]
     press(site, "http")
-    site.wait_health(lambda health: health["status"] == "ok")
-    eventually(lambda: incarnations(site)["http"] > before, what="a new incarnation")
+    assert site.health()["status"] == "ok"
     site.supervise("http", "quarantine", expect=409)
 
 

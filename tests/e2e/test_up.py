@@ -49,8 +49,9 @@ def test_from_nothing_to_the_first_demo_device_within_ten_seconds_and_ctrl_c_end
 
 def test_nothing_outlives_a_server_that_is_killed(muster_up):
     up = muster_up("--demo")
-    family = up.process.descendants()
-    assert len(family) >= 4, "trampolines, broker, demo"
+    family = eventually(
+        lambda: (found := up.process.descendants()) and len(found) >= 4 and found, what="trampolines, broker, demo"
+    )
     up.kill()
     eventually(lambda: not names(family), 10, "broker and demo are gone")
     up.restart()  # on the same port and data

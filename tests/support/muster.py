@@ -214,9 +214,9 @@ class _Running(Api):
             assert self.process.running, self.process.describe()
             try:
                 health = self.health()
+                return health if isinstance(health, dict) and good(health) else None
             except OSError:
                 return None
-            return health if isinstance(health, dict) and good(health) else None
 
         return eventually(look, timeout, f"the server {what}")
 
