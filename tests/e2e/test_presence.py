@@ -44,15 +44,16 @@ def test_silence_is_offline_in_its_time_and_never_early(muster, device):
 
 def test_a_device_that_goes_on_speaking_stays_online(muster, device):
     server, wire = muster(offline_after=1), device()
-    beats = iter(range(10**6))
+    beats = iter(range(1, 10**6))
+    wire.publish("devices/heartbeat", heartbeat("steady"), qos=0)
+    server.wait_presence("steady", "online")
 
     def beat_and_look():
         if next(beats) % 10 == 0:
             wire.publish("devices/heartbeat", heartbeat("steady"), qos=0)
-        return server.presence("steady") in (None, "online")
+        return server.presence("steady") == "online"
 
     throughout(3.0, beat_and_look, "it is online")
-    assert server.presence("steady") == "online"
     assert transitions(server, "steady") == [("online", "heartbeat")]
 
 
@@ -115,6 +116,7 @@ def test_a_retained_will_of_the_past_does_not_make_a_known_device_offline(muster
     wire.publish("devices/heartbeat", heartbeat("known"))
     server.wait_presence("known", "online")
     wire.subscribe("server/requests")
+    eventually(lambda: len(transitions(server, "known")) == 3, what="it is stored")
     server.kill()
     server.restart()  # and the broker hands it the retained `offline` again
     wire.next("server/requests")
@@ -130,7 +132,8 @@ def test_a_killed_server_comes_back_with_every_record_and_waits_before_it_judges
     wire.publish("devices/announce", announcement("SILENT"))
     wire.publish("devices/announce", announcement("SPEAKS"))
     server.wait_presence("SPEAKS", "online")
-    server.wait_settled()
+    for serial, presence in (("GONE", "offline"), ("SILENT", "online"), ("SPEAKS", "online")):
+        server.wait_recorded(serial, presence)
     before = {serial: server.device(serial) for serial in ("GONE", "SILENT", "SPEAKS")}
     server.kill()
     server.restart()
@@ -156,7 +159,7 @@ def test_nobody_is_offline_before_a_full_timeout_of_sight_has_passed_after_a_res
     server, wire = muster(offline_after=2), device()
     wire.publish(gateway(1), site_beat("GW"))
     server.wait_presence("GW", "online")
-    server.wait_settled()
+    server.wait_recorded("GW", "online")
     server.kill()
     server.restart()
     back = next(link for link in server.get("/api/links")["items"] if link["name"].endswith(".control"))["since"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.payloads import datalogger, gateway, site_beat
 from tests.support.killing import streaming
-from tests.support.muster import walk
+from tests.support.muster import query, walk
 from tests.support.wait import eventually
 
 SERVICES = (
@@ -127,7 +127,11 @@ def test_quarantine_outlives_the_server(muster, device):
     wire.publish(gateway(1), site_beat("GW"))
     server.wait_presence("GW", "online")
     press(server, "devices/GW", "quarantine")
-    server.wait_settled()
+
+    def stored():
+        return query(server.database_url, "SELECT quarantined FROM device") == [(1,)]
+
+    eventually(stored, what="it is stored")
     server.kill()
     server.restart()
     assert server.device("GW")["quarantined"] is True

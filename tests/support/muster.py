@@ -5,12 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import sqlite3
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -128,6 +126,11 @@ class Api:
             return self.health()["database"]["pending"] == 0 and not any(link["unresolved"] for link in links)
 
         eventually(settled, timeout, "nothing is unresolved")
+
+    def wait_recorded(self, serial: str, presence: str, timeout: float = 10.0) -> None:
+        """Wait until the database says so too: a device is shown before its record is committed."""
+        sql = f"SELECT presence FROM device WHERE serial = '{serial}'"
+        eventually(lambda: query(self.database_url, sql) == [(presence,)], timeout, f"{serial} is stored as {presence}")
 
     # The tree
 
@@ -342,21 +345,3 @@ def query(database_url: str, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
-
-
-def count_rows(database_url: str) -> int:
-    """How many readings are stored."""
-    return query(database_url, "SELECT count(*) FROM reading")[0][0]
-
-
-def compare(stored: Counter, sent: Counter) -> str:
-    """Empty if every message is stored exactly once, else what is lost or stored twice."""
-    lost, twice = sent - stored, stored - sent
-    if not lost and not twice:
-        return ""
-    return f"{lost.total()} lost {list(lost)[:10]}, {twice.total()} too many {list(twice)[:10]}"
-
-
-def secrets_in(text: str) -> list[str]:
-    """Secrets of ours that a log or a process list shows."""
-    return [secret for secret in (TOKEN,) if re.search(re.escape(secret), text)]

@@ -62,6 +62,21 @@ export function tickAges(now) {
     const at = Date.parse(element.dataset.time);
     setText(element, at ? ageText((now - at) / 1000) + element.dataset.ago : "–");
   }
+  for (const element of document.querySelectorAll("[data-due]")) {
+    const left = (Number(element.dataset.due) - now) / 1000;
+    setText(element, element.dataset.before + (left > 0 ? `in ${ageText(left + 1)}` : "now"));
+  }
+}
+
+/** Give an element a time to come, in ms as `serverNow` counts, with words to stand before it; null takes it away. */
+export function setDue(element, at, before) {
+  if (at !== null) {
+    element.dataset.due = at;
+    element.dataset.before = before;
+    return;
+  }
+  delete element.dataset.due;
+  setText(element, "");
 }
 
 /** Fetch on demand, one at a time: a request during a fetch leads to one more after it, so the last word is the newest. */

@@ -142,21 +142,22 @@ function draw(flash = null) {
   element("next").disabled = !next;
 }
 
-const CELLS = ["since", "seen", "kind", "site", "address"];
-const TITLES = ["Since", "Last seen", "Kind", "Site", "Address"];
-
 function makeRow() {
-  const name = h("th", { scope: "row" }, h("span", { class: "label" }), h("span", { class: "serial" }));
-  const presence = h(
-    "td",
-    { class: "presence" },
-    h("i", { class: "dot" }),
-    h("span", { class: "state" }),
-    h("span", { class: "reason" }),
-    h("span", { class: "marks" }),
+  const part = (name) => h("span", { class: name });
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, part("label"), part("serial")),
+    h(
+      "td",
+      { class: "presence" },
+      h("span", { class: "above" }, h("i", { class: "dot" }), part("state"), part("marks")),
+      h("span", { class: "below" }, part("reason"), part("since")),
+    ),
+    h("td", { class: "seen" }),
+    h("td", { class: "what" }, part("kind"), part("site")),
+    h("td", { class: "address" }),
   );
-  const cells = CELLS.map((cell, index) => h("td", { class: cell, "data-title": TITLES[index] }));
-  return h("tr", {}, name, presence, ...cells);
 }
 
 function updateRow(row, device) {
@@ -168,10 +169,10 @@ function updateRow(row, device) {
   setText(part("state"), device.presence);
   setText(part("reason"), REASONS[device.reason] ?? device.reason);
   const marks = [device.quarantined && "quarantined", device.flapping && "flapping"].filter(Boolean);
-  setText(part("marks"), marks.join(" "));
+  keyed(part("marks"), marks, (mark) => mark, (mark) => h("span", { class: "mark", text: mark }), () => {});
   setTime(part("since"), device.since);
   setTime(part("seen"), device.last_seen, " ago");
   setText(part("kind"), KINDS[device.kind] ?? device.kind);
-  setText(part("site"), device.site ?? "–");
+  setText(part("site"), device.site ?? "");
   setText(part("address"), device.ip_address ?? "–");
 }

@@ -1,7 +1,7 @@
 // The supervision tree with its buttons, the links and the dead letters.
 
-import { escapePath, get, post } from "./api.js";
-import { h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { escapePath, get, post, serverNow } from "./api.js";
+import { ageText, h, keyed, Refresher, setDue, setText, setTime } from "./dom.js";
 
 /** States that are neither up nor given up; all others are down. */
 const ON_THE_WAY = new Set(["waiting", "starting", "stopping", "backing_off", "connecting", "connected", "paused"]);
@@ -9,6 +9,7 @@ const UP = new Set(["running", "subscribed"]);
 const dotOf = (state) => `dot ${UP.has(state) ? "online" : ON_THE_WAY.has(state) ? "unknown" : "offline"}`;
 /** A link that waits for its next attempt is down; only one whose subscriptions are all acknowledged is up. */
 const LINK_WORDS = { subscribed: "up", backing_off: "down", taken_over: "taken over by another client" };
+const LONGEST = 160; // characters of an error in the tree; the traceback has all of it
 const words = (state) => state.replaceAll("_", " ");
 
 const element = (id) => document.getElementById(id);
@@ -70,8 +71,9 @@ function makeNode({ node }) {
   return h(
     "li",
     {},
-    h("div", { class: "line" }, h("i", { class: "dot" }), h("span", { class: "id" }), h("span", { class: "facts quiet" }), buttons),
-    h("details", { class: "error" }, h("summary"), h("pre")),
+    h("div", { class: "line" }, h("i", { class: "dot" }), h("span", { class: "id" }), buttons),
+    h("p", { class: "detail quiet" }, h("span", { class: "due" }), h("span", { class: "facts" })),
+    h("details", { class: "error" }, h("summary", {}, h("span", { class: "what" }), " ", h("span", { class: "when quiet" })), h("pre")),
   );
 }
 
@@ -82,27 +84,37 @@ function updateNode(row, { node, depth }) {
   part(".dot").className = dotOf(node.state);
   setText(part(".id"), node.id);
   part(".id").title = node.path;
-  setText(part(".facts"), facts(node).join(" · "));
+  const told = facts(node);
+  const wait = node.next_restart_in;
+  const waits = typeof wait === "number";
+  setText(part(".facts"), told.join(" · "));
+  setDue(part(".due"), waits ? serverNow() + wait * 1000 : null, "down, next start ");
+  part(".detail").hidden = !waits && told.length === 0;
   for (const made of row.querySelectorAll("button")) {
     made.hidden = depth === 0 || (made.dataset.action === "resume") !== parked;
   }
   const failure = node.last_exception;
   part("details").hidden = !failure;
   if (failure) {
-    setText(part("summary"), failure.error);
+    setText(part(".what"), failure.error.length > LONGEST ? `${failure.error.slice(0, LONGEST)}…` : failure.error);
+    setTime(part(".when"), failure.at, " ago");
     setText(part("pre"), failure.traceback || failure.error);
   }
 }
 
+/** What is worth telling of a node; that it waits for its next start is told with the time that is left. */
 function facts(node) {
   const told = [];
-  if (node.state !== "running") told.push(words(node.state));
+  if (node.state !== "running" && typeof node.next_restart_in !== "number") told.push(words(node.state));
   // Where every child has a line of its own, counts would only repeat them.
   if ((node.total ?? 0) > (node.children ?? []).length) {
     for (const [state, count] of Object.entries(node.counts)) told.push(`${count.toLocaleString()} ${words(state)}`);
   }
   if (node.restarts) told.push(`${node.restarts} ${node.restarts === 1 ? "restart" : "restarts"}`);
-  if (node.mailbox) told.push(`${node.mailbox.toLocaleString()} waiting`);
+  if (node.mailbox) {
+    const oldest = node.mailbox_age >= 1 ? ` for ${ageText(node.mailbox_age)}` : "";
+    told.push(`${node.mailbox.toLocaleString()} waiting${oldest}`);
+  }
   return told;
 }
 
