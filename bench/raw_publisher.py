@@ -1,6 +1,6 @@
 """A publisher that is no bottleneck: packets encoded beforehand, written to a raw socket, PUBACKs counted.
 
-Run as a process of its own: `python -m bench.raw_publisher PORT COUNT SENSORS QOS KIND [RATE]`; it prints the wall
+Run as a process of its own: `python -m bench.raw_publisher PORT COUNT SENSORS QOS KIND RATE FIRST`; it prints the wall
 clock of the first write, in seconds.
 """
 
@@ -63,8 +63,9 @@ def message(number: int, sensors: int, kind: str) -> tuple[str, bytes]:
     return f"plant/datalogger/monstro/{sensor}/input", json.dumps(body).encode()
 
 
-def main(port: int, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0) -> None:  # noqa: PLR0917 - argv
-    packets = [publish_packet(*message(number, sensors, kind), qos, number % WINDOW + 1) for number in range(count)]
+def main(port: int, count: int, sensors: int, qos: int, kind: str, rate: float, first: int) -> None:  # noqa: PLR0917
+    numbers = range(first, first + count)
+    packets = [publish_packet(*message(number, sensors, kind), qos, number % WINDOW + 1) for number in numbers]
     sock = connect(port, f"bench-{kind}-{time.monotonic_ns()}")
     print(f"{time.time():.6f}", flush=True)
     if rate:
@@ -107,4 +108,5 @@ def flat_out(sock: socket.socket, packets: list[bytes], qos: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5], *map(float, sys.argv[6:]))
+    port, count, sensors, qos, kind, rate, first = sys.argv[1:]
+    main(int(port), int(count), int(sensors), int(qos), kind, float(rate), int(first))

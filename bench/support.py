@@ -95,9 +95,9 @@ def muster(broker_url: str, **environment: str) -> Iterator[MusterServer]:
 
 
 def start_publisher(
-    port: int, *, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0
+    port: int, *, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0, first: int = 0
 ) -> subprocess.Popen[str]:
-    arguments = [str(value) for value in (port, count, sensors, qos, kind, *([rate] if rate else []))]
+    arguments = [str(value) for value in (port, count, sensors, qos, kind, rate, first)]
     return subprocess.Popen(
         [sys.executable, "-m", "bench.raw_publisher", *arguments], stdout=subprocess.PIPE, text=True
     )

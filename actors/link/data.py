@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two looks for deliveries that nothing settles.
 LOOK_EVERY = 1.0
 
+#: Seconds between two complaints about the same trouble.
+COMPLAIN_EVERY = 60.0
+
 #: Deliveries in one message of a replay.
 REPLAY_BATCH = 1000
 
@@ -55,6 +58,7 @@ class DataLink(LinkActor):
         self._marker_acks: list[int] = []
         self._held = False
         self._look_at = 0.0
+        self._complain_at = 0.0
         self._live = False
 
     def memory(self) -> FilterMemory:
@@ -154,8 +158,17 @@ class DataLink(LinkActor):
             return
         if reason == "stuck":
             self._board.counters.stuck += len(deliveries)
-            logger.error("%s: %d deliveries not settled in %g s", self._name, len(deliveries), self._stuck_after)
+            self._complain()
         self._directory.tell(self._registry, WriteBatch([_dead_letter(item, reason) for item in deliveries]))
+
+    def _complain(self) -> None:
+        """Log that deliveries are not settled: once a minute, since a database that is away for long delays them all."""
+        now = self._clock.monotonic()
+        if now >= self._complain_at:
+            self._complain_at = now + COMPLAIN_EVERY
+            logger.error(
+                "%s: %d deliveries wait, some longer than %g s", self._name, len(self._ledger), self._stuck_after
+            )
 
     def _replay(self, subscriber: str) -> None:
         """Tell again what is unresolved; its time to be stuck starts afresh."""

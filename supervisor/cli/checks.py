@@ -1,4 +1,4 @@
-"""What `muster doctor` looks at; each check says what it found and, when it is bad, how to mend it."""
+"""What `muster doctor` looks at itself; each check says what it found and, when it is bad, how to mend it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
@@ -19,9 +19,8 @@ from actors.storage.database import open_database
 from actors.version import __version__
 from supervisor.server.config import Broker, Config, redact_url
 from supervisor.server.embedded import find_mosquitto, has_amqtt
-from supervisor.server.rundir import RuntimeDirectoryError, ServerFiles, find_server, runtime_directory
 
-from .client import ApiClient, ApiError
+from .running import Check, check_running, find_running
 
 _LIBRARIES = ("pykka", "paho-mqtt", "peewee", "msgspec", "bottle", "cheroot")
 _DROPPED = "$SYS/broker/publish/messages/dropped"
@@ -31,25 +30,15 @@ _SYS_WAIT = 1.0
 _LOW_DISK = 200 * 2**20
 
 
-class Check(NamedTuple):
-    """One finding."""
-
-    name: str
-    state: Literal["ok", "warning", "failed"]
-    found: str
-    mend: str = ""
-    """What to do about it; empty when it is ok."""
-
-
 def run_checks(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield every finding, the cheap ones first."""
+    """Yield every finding: first what the running server says of itself, then what this configuration leads to."""
     yield check_versions()
-    yield check_data_directory(config.data_path)
-    yield check_database(config.database.url)
-    running, found = _find_running(environ)
+    running, found = find_running(environ)
     yield found
     if running is not None:
-        yield check_health(running)
+        yield from check_running(running)
+    yield check_data_directory(config.data_path)
+    yield check_database(config.database.url)
     if config.broker_given:
         for broker in config.brokers:
             yield from check_broker(broker)
@@ -96,31 +85,14 @@ def check_database(url: str) -> Check:
         reason = " ".join(str(error).split()) or type(error).__name__
         mend = "restore it, or move it away to begin anew" if path else "start it, or correct MUSTER_DATABASE_URL"
         return Check("database", "failed", f"{shown}: {reason}", mend)
-    return Check("database", "ok", shown if path is None else f"{path}, {path.stat().st_size / 2**20:.1f} MB")
+    return Check("database", "ok", shown if path is None else f"{path}, {_size_of(path)}")
 
 
-def _find_running(environ: Mapping[str, str]) -> tuple[ServerFiles | None, Check]:
-    path = runtime_directory(environ)
-    try:
-        running = find_server(path)
-    except RuntimeDirectoryError as error:
-        return None, Check("server", "failed", str(error).rstrip("."), f"remove {path}")
-    if running is None:
-        return None, Check("server", "warning", "none of this user is running", "start one with `muster up`")
-    return running, Check("server", "ok", f"{running.url}, pid {running.pid}")
-
-
-def check_health(running: ServerFiles) -> Check:
-    """Ask the running server how it is."""
-    try:
-        with ApiClient(running.url, running.token, timeout=5) as client:
-            health = client.get("/api/health")
-    except ApiError as error:
-        mend = "look into its log, and at `muster tree`"
-        return Check("health", "failed", str(error).rstrip("."), mend)
-    if health["status"] == "ok":
-        return Check("health", "ok", f"{health['devices']['total']} devices")
-    return Check("health", "warning", f"the server calls itself {health['status']}", "look at `muster tree`")
+def _size_of(path: Path) -> str:
+    """Return the size of a SQLite database, what still lies in its log included."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    size = sum(file.stat().st_size for file in files if file.exists())
+    return f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{size / 2**10:.0f} KB"
 
 
 def check_embedded_broker() -> Check:
@@ -153,7 +125,8 @@ def check_broker(broker: Broker) -> Iterator[Check]:
         yield Check(name, "failed", f"{redact_url(broker.url)}: {told}", mend)
         return
     yield Check(name, "ok", ", ".join(filter(None, (redact_url(broker.url), told.get(_BROKER_VERSION, "")))))
-    dropped = told.get(_DROPPED)
+    # Mosquitto publishes a count only once it is no longer 0; the version shows that we may read such topics at all.
+    dropped = told.get(_DROPPED, "0" if _BROKER_VERSION in told else None)
     if dropped is None:
         yield Check("dropped messages", "warning", "the broker does not tell", "let this user read $SYS/#")
     elif dropped.strip() not in ("", "0"):

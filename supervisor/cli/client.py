@@ -108,7 +108,18 @@ class ApiClient:
         message = error.get("message") if isinstance(error, dict) else None
         if status == 401 and not self._token:
             message = "it wants a token, set MUSTER_API_TOKEN or run the command as the user of the server"
-        raise ApiError(f"The server at {self.url} refused: {message or f'status {status}'}.", status=status, body=body)
+        verb = "answers" if status == http.client.NOT_FOUND else "refused"
+        raise ApiError(f"The server at {self.url} {verb}: {message or f'status {status}'}.", status=status, body=body)
+
+
+def get_health(client: ApiClient) -> Any:
+    """Return the body of `/api/health`; a server that cannot serve says so with 503 and the same body."""
+    try:
+        return client.get("/api/health")
+    except ApiError as error:
+        if error.status == http.client.SERVICE_UNAVAILABLE and isinstance(error.body, dict) and "status" in error.body:
+            return error.body
+        raise
 
 
 def connect(url: str | None, token_file: str | None, environ: Mapping[str, str]) -> ApiClient:
@@ -120,7 +131,10 @@ def connect(url: str | None, token_file: str | None, environ: Mapping[str, str])
         NoServerError: if none is named and none of this user runs here.
 
     """
-    token = _read_token(token_file) if token_file else environ.get("MUSTER_API_TOKEN", "")
+    if token_file:
+        token = _read_token(token_file)
+    else:
+        token = _check_token(environ.get("MUSTER_API_TOKEN", ""), "MUSTER_API_TOKEN")
     named = url or environ.get("MUSTER_SERVER_URL", "")
     running = find_server(runtime_directory(environ))
     if named:
@@ -137,6 +151,15 @@ def connect(url: str | None, token_file: str | None, environ: Mapping[str, str])
 
 def _read_token(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NoServerError(f"The token file {path} cannot be read: {error}.") from None
+        token = Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise NoServerError(f"The token file {path} cannot be read: {error.strerror}.") from None
+    # An empty file must not mean another token than the one that was asked for.
+    return _check_token(token or "\0", f"The token file {path}")
+
+
+def _check_token(token: str, source: str) -> str:
+    """Return a token that fits into a header line."""
+    if token.isascii() and (token.isprintable() or not token):
+        return token
+    raise NoServerError(f"{source} holds no token.")

@@ -70,6 +70,9 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{error}", 1)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted.", 1)
+    except SystemExit:
+        # So click and rich end when nobody reads any more (`muster devices | head`), which is no failure.
+        return 0
     return code if isinstance(code, int) else 0
 
 

@@ -26,7 +26,7 @@ def server_options(command: Callable[..., R]) -> Callable[..., R]:
     @click.option("--http", metavar="HOST:PORT", help="Where the page and the API listen.  [127.0.0.1:5000]")
     @click.option("--data-dir", metavar="DIR", help="Where everything is kept.")
     @click.option("--offline-after", metavar="SECONDS", help="Silence after which a device is offline.")
-    @click.option("--log", metavar="text|json", help="Form of the log on stderr.")
+    @click.option("--log", type=click.Choice(("text", "json")), help="Form of the log on stderr.")
     @functools.wraps(command)
     def wrapper(**options: Any) -> R:
         names = ("config", "http", "data_dir", "offline_after", "log")

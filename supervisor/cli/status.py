@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .client import ApiClient, ApiError
+from .client import ApiClient, get_health
 from .common import COLOURS, api_command, print_json
 
 
@@ -14,13 +14,7 @@ from .common import COLOURS, api_command, print_json
 @api_command
 def status(client: ApiClient, *, as_json: bool) -> int:
     """Show how the server and its fleet are; exit code 1 when it cannot serve."""
-    try:
-        health = client.get("/api/health")
-    except ApiError as error:
-        # A server that cannot serve says so with 503 and the same body.
-        if not (error.status == 503 and isinstance(error.body, dict) and "status" in error.body):
-            raise
-        health = error.body
+    health = get_health(client)
     if as_json:
         print_json(health)
     else:

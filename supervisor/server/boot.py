@@ -213,7 +213,7 @@ def _start_broker(config: Config) -> BrokerProcess:
     broker = BrokerProcess(config.data_path / "broker", port=chosen.port, implementation=chosen.implementation)
     broker.start()
     if not broker.durable:
-        logger.warning("No mosquitto is installed: the simple broker in use keeps nothing over its restart.")
+        logger.warning("The broker in use (amqtt, not mosquitto) keeps nothing over its restart.")
     return broker
 
 

@@ -1,0 +1,68 @@
+"""What `muster doctor` learns from the running server itself: how it is, and how each of its links is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from supervisor.server.rundir import RuntimeDirectoryError, ServerFiles, find_server, runtime_directory
+
+from .client import ApiClient, ApiError, get_health
+
+_TIMEOUT = 5.0
+#: Link state -> what to do about it.
+_CURES = {"taken_over": "stop the other server with this client id, then `POST /api/links/{name}/reconnect`"}
+
+
+class Check(NamedTuple):
+    """One finding."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    mend: str = ""
+    """What to do about it; empty when it is ok."""
+
+
+def find_running(environ: Mapping[str, str]) -> tuple[ServerFiles | None, Check]:
+    """Look for this user's server in the runtime directory."""
+    path = runtime_directory(environ)
+    try:
+        running = find_server(path)
+    except RuntimeDirectoryError as error:
+        return None, Check("server", "failed", str(error).rstrip("."), f"remove {path}")
+    if running is None:
+        return None, Check("server", "warning", "none of this user is running", "start one with `muster up`")
+    return running, Check("server", "ok", f"{running.url}, pid {running.pid}")
+
+
+def check_running(running: ServerFiles) -> Iterator[Check]:
+    """Ask the server how it is, then for its links."""
+    try:
+        with ApiClient(running.url, running.token, timeout=_TIMEOUT) as client:
+            yield _judge_health(get_health(client))
+            for link in client.get("/api/links")["items"]:
+                yield _judge_link(link)
+    except ApiError as error:
+        yield Check("health", "failed", str(error).rstrip("."), "look into its log; `kill -USR1` prints its stacks there")
+
+
+def _judge_health(health: Mapping[str, Any]) -> Check:
+    if health["status"] == "ok":
+        return Check("health", "ok", f"ok, {health['devices']['total']} devices")
+    database = health["database"]
+    away = "" if database["ok"] else f", its database is away ({database.get('error') or 'no reason given'})"
+    state: Literal["warning", "failed"] = "failed" if health["status"] == "failing" else "warning"
+    mend = "start the database, or correct MUSTER_DATABASE_URL" if away else "look at `muster tree` and the links"
+    return Check("health", state, f"the server calls itself {health['status']}{away}", mend)
+
+
+def _judge_link(link: Mapping[str, Any]) -> Check:
+    name = f"link {link['name']}"
+    told = f"{link['state'].replace('_', ' ')}, {link['detail']}".rstrip(", ")
+    if not link["connected"]:
+        cure = _CURES.get(link["state"], "start the broker, or correct MUSTER_BROKER_URL; the link tries again by itself")
+        return Check(name, "warning", told, cure.format(name=link["name"]))
+    if link["state"] == "paused":
+        return Check(name, "warning", told, "it goes on when the database has caught up; look at `muster status`")
+    return Check(name, "ok", told)
