@@ -12,7 +12,7 @@ INSTALL_INPUTS := setup.py pyproject.toml constraints.txt scripts/setup
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/.installed-run vendor ## Start Muster with a simulated fleet (ARGS="--port 5001")
+run: .venv/.installed-run vendor ## Start Muster with a simulated fleet (ARGS="--http 127.0.0.1:5001")
 	@scripts/system-packages mosquitto=mosquitto
 	@exec $(BIN)/muster up --demo $(ARGS)
 

@@ -24,9 +24,28 @@ from web import (
     routes_system,
     routes_tokens,
 )
+from web.answers import (
+    ChildTold,
+    DeadLetters,
+    Device,
+    Devices,
+    Events,
+    Health,
+    LetterTold,
+    Links,
+    LinkTold,
+    LoggedIn,
+    MadeToken,
+    Node,
+    Readings,
+    Resolved,
+    Sensors,
+    Session,
+    Tokens,
+)
 from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Reply, check_length, parse_query
-from web.errors import ApiError, error_body
+from web.errors import ApiError, bad_field, error_body
 from web.face import ConflictError, Item
 from web.openapi import describe
 from web.route import PAGED, Route
@@ -57,34 +76,35 @@ def contract(call: Call) -> Item:
     return describe(ROUTES, call.face.version)
 
 
+TOLD = "/api/supervision/<path:path>/<action:re:[a-z]+>"
 ROUTES = (
-    Route("GET", "/api/health", "open", routes_system.health),
-    Route("GET", "/health", "open", routes_system.health),
+    Route("GET", "/api/health", "open", routes_system.health, Health),
+    Route("GET", "/health", "open", routes_system.health, Health),
     Route("GET", "/api/openapi.json", "read", contract),
     Route("GET", "/metrics", "read", routes_system.metrics, media="text/plain"),
-    Route("GET", "/api/devices", "read", routes_devices.index, query=routes_devices.FILTERS + PAGED),
-    Route("POST", "/api/devices", "operate", routes_devices.create, body=routes_devices.NewDevice, status=201),
-    Route("GET", "/api/devices/<serial>", "read", routes_devices.show, own=True),
-    Route("PATCH", "/api/devices/<serial>", "operate", routes_devices.patch, body=routes_devices.DeviceChanges),
+    Route("GET", "/api/devices", "read", routes_devices.index, Devices, query=routes_devices.FILTERS + PAGED),
+    Route("POST", "/api/devices", "operate", routes_devices.create, Device, body=routes_devices.NewDevice, status=201),
+    Route("GET", "/api/devices/<serial>", "read", routes_devices.show, Device, own=True),
+    Route("PATCH", "/api/devices/<serial>", "operate", routes_devices.patch, Device, body=routes_devices.DeviceChanges),
     Route("DELETE", "/api/devices/<serial>", "admin", routes_devices.delete, status=204),
-    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, own=True, query=READINGS),
-    Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, own=True, query=PAGED),
-    Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, own=True),
-    Route("GET", "/api/pi_devices", "read", routes_pis.index, query=PAGED),
-    Route("GET", "/api/pi_device/<name>", "read", routes_pis.show),
-    Route("GET", "/api/resolve", "read", routes_pis.resolve, query=("type",)),
-    Route("GET", "/api/supervision", "read", routes_supervision.tree),
-    Route("POST", "/api/supervision/<path:path>/<action:re:[a-z]+>", "operate", routes_supervision.act, status=202),
-    Route("GET", "/api/dead-letters", "read", routes_dead_letters.index, query=PAGED),
-    Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay, status=202),
-    Route("GET", "/api/links", "read", routes_links.index),
-    Route("POST", "/api/links/<name>/reconnect", "operate", routes_links.reconnect, status=202),
-    Route("GET", "/api/tokens", "admin", routes_tokens.index, query=PAGED),
-    Route("POST", "/api/tokens", "admin", routes_tokens.create, body=routes_tokens.NewToken, status=201),
+    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, Readings, own=True, query=READINGS),
+    Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, Events, own=True, query=PAGED),
+    Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, Sensors, own=True),
+    Route("GET", "/api/pi_devices", "read", routes_pis.index, Devices, query=PAGED),
+    Route("GET", "/api/pi_device/<name>", "read", routes_pis.show, Device),
+    Route("GET", "/api/resolve", "read", routes_pis.resolve, Resolved, query=("type",)),
+    Route("GET", "/api/supervision", "read", routes_supervision.tree, Node),
+    Route("POST", TOLD, "operate", routes_supervision.act, ChildTold, status=202),
+    Route("GET", "/api/dead-letters", "read", routes_dead_letters.index, DeadLetters, query=PAGED),
+    Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay, LetterTold, status=202),
+    Route("GET", "/api/links", "read", routes_links.index, Links),
+    Route("POST", "/api/links/<name>/reconnect", "operate", routes_links.reconnect, LinkTold, status=202),
+    Route("GET", "/api/tokens", "admin", routes_tokens.index, Tokens, query=PAGED),
+    Route("POST", "/api/tokens", "admin", routes_tokens.create, MadeToken, body=routes_tokens.NewToken, status=201),
     Route("DELETE", "/api/tokens/<token>", "admin", routes_tokens.revoke, status=204),
     Route("GET", "/api/events", "read", routes_events.stream, query=("kinds",), media="text/event-stream"),
-    Route("GET", "/api/session", "read", routes_session.show),
-    Route("POST", "/api/login", "open", routes_session.login, body=routes_session.Login),
+    Route("GET", "/api/session", "read", routes_session.show, Session),
+    Route("POST", "/api/login", "open", routes_session.login, LoggedIn, body=routes_session.Login),
     Route("POST", "/api/logout", "open", routes_session.logout, status=204),
     # The page itself sends those without a session to the login; its data comes from the routes above.
     Route("GET", "/", "open", routes_page.index, media="text/html"),
@@ -117,8 +137,9 @@ def _runner(site: Site, route: Route) -> Callable[..., Any]:
             return _respond(Reply(error_body(409, str(error)), 409))
         except UNAVAILABLE as error:
             logger.warning("%s %s: not answered in time: %r", route.method, route.path, error)
-            reply = error_body(503, "the part of Muster that answers this is busy or restarting")
-            return _respond(Reply(reply, 503, {"Retry-After": "1"}))
+            away = isinstance(error, StoreUnavailable)
+            sentence = "the database is away or slow" if away else "the part of Muster that answers this is restarting"
+            return _respond(Reply(error_body(503, sentence), 503, {"Retry-After": "1"}))
         except Exception:
             logger.exception("%s %s failed", route.method, route.path)
             return _respond(Reply(error_body(500, "this is a bug in Muster; its log has the details"), 500))
@@ -129,9 +150,18 @@ def _runner(site: Site, route: Route) -> Callable[..., Any]:
 def _admit_and_handle(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
     check_length(environ)
     who = _admit(site, route, environ, args.get("serial"))
-    call = Call(site, environ, parse_query(environ.get("QUERY_STRING", "")), who)
+    call = Call(site, environ, _query(route, environ), who)
     answer = route.handler(call, **args)
     return answer if isinstance(answer, Reply) else Reply(answer)
+
+
+def _query(route: Route, environ: Mapping[str, Any]) -> dict[str, str]:
+    """Return the query parameters. A misspelt filter is refused: without it the answer would be of other things."""
+    query = parse_query(environ.get("QUERY_STRING", ""))
+    for name in query:
+        if route.query and name not in route.query and route.media == "application/json":
+            raise bad_field(name[:64], f"is not known here; there are {', '.join(route.query)}")
+    return query
 
 
 def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | None) -> Principal | None:

@@ -29,6 +29,7 @@ MAX_TEXT = 200
 """Characters of a query parameter."""
 
 _FIELD = re.compile(r"(?:field `(?P<named>[^`]+)`)|(?: - at `\$\.?(?P<path>[^`]*)`)")
+_PATTERN = re.compile(r"Expected `str` matching regex '.*'(?= - at `|$)")
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
 
 
@@ -104,7 +105,7 @@ class Call:
         try:
             return decoder.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise ApiError(400, f"the body is not valid: {error}", details=_where(error)) from None
+            raise ApiError(400, f"the body is not valid: {_in_words(error)}", details=_where(error)) from None
 
 
 def read_body(environ: Mapping[str, Any]) -> bytes:
@@ -135,6 +136,13 @@ def parse_query(query_string: str) -> dict[str, str]:
     except ValueError:
         raise ApiError(400, "the query string cannot be read") from None
     return dict(pairs)
+
+
+def _in_words(error: Exception) -> str:
+    """Return msgspec's reason; a pattern is no help for people, and `truncated` no word for a body that is empty."""
+    if str(error) == "Input data was truncated":
+        return "it is empty or ends too early"
+    return _PATTERN.sub("This text is too long or has characters that are not allowed", str(error))
 
 
 def _where(error: Exception) -> dict[str, str]:

@@ -36,6 +36,11 @@ KEPT_CONNECTIONS = 500
 """Idle connections that are kept open; above, answers say `Connection: close`."""
 BACKLOG = 128
 """Connections that the kernel queues: a fleet that comes back comes at once."""
+_WORDS = {
+    413: f"a body may have at most {BODY_LIMIT} bytes, the headers {HEADER_LIMIT}",
+    414: "the URL is too long",
+}
+"""Our sentences in place of cheroot's."""
 
 
 class Request(cheroot_server.HTTPRequest):
@@ -56,7 +61,7 @@ class Request(cheroot_server.HTTPRequest):
     def simple_response(self, status: str, msg: str = "") -> None:
         """Answer what the application is not asked about; the connection closes after it."""
         code = int(status[:3])
-        body = msgspec.json.encode(error_body(code, msg or status[4:]))
+        body = msgspec.json.encode(error_body(code, _WORDS.get(code) or msg or status[4:]))
         headers = {
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),

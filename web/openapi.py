@@ -1,9 +1,9 @@
-"""The contract of the API, made from the table of routes and the types that decode the bodies."""
+"""The contract of the API, made from the table of routes, the types that decode the bodies and those of the answers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from web.call import MAX_LIMIT, MAX_TEXT
 from web.errors import ErrorBody
 from web.face import Item
-from web.route import PAGED, Route
+from web.route import Route
 
 VERSION = "3.1.0"
 _VARIABLE = re.compile(r"<(\w+)(?::[^>]*)?>")
@@ -24,22 +24,19 @@ PARAMETERS: dict[str, Item] = {
     "kinds": {"type": "string", "maxLength": MAX_TEXT, "description": "kinds of events, separated by commas"},
 }
 """Query parameters that are not just short texts."""
-PAGE: Item = {
-    "type": "object",
-    "properties": {"items": {"type": "array", "items": {"type": "object"}}, "cursor": {"type": ["string", "null"]}},
-    "required": ["items", "cursor"],
-}
 
 
 def describe(routes: Iterable[Route], version: str) -> Item:
     """Return the OpenAPI description of these routes."""
     table = tuple(routes)
     bodies = {route.body for route in table if route.body is not None}
-    types = (ErrorBody, *sorted(bodies, key=str))
-    _, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")
+    answers = {route.answer for route in table if route.answer is not None}
+    types = (ErrorBody, *sorted(bodies, key=str), *sorted(answers, key=str))
+    references, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")
+    found = dict(zip(types, references, strict=True))
     paths: dict[str, Item] = {}
     for route in table:
-        paths.setdefault(_VARIABLE.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route)
+        paths.setdefault(_VARIABLE.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route, found)
     tokens = {"token": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": VERSION,
@@ -58,7 +55,7 @@ def _portable(schema: Any) -> Any:
     return re.sub(r"\\Z$", "$", schema) if isinstance(schema, str) else schema
 
 
-def _operation(route: Route) -> Item:
+def _operation(route: Route, schemas: Mapping[Any, Item]) -> Item:
     wanted = "" if route.access == "open" else f"\n\nNeeds a token of role `{route.access}` or above."
     if route.own:
         wanted += " A device's own token may ask about that device."
@@ -67,10 +64,13 @@ def _operation(route: Route) -> Item:
         "description": f"{route.handler.__doc__}{wanted}",
         "security": [] if route.access == "open" else [{"token": []}],
         "parameters": [*_path_parameters(route), *(_query_parameter(name) for name in route.query)],
-        "responses": {str(route.status): _answer(route), "default": _json("What was wrong.", ErrorBody.__name__)},
+        "responses": {
+            str(route.status): _answer(route, schemas),
+            "default": _json("What was wrong.", schemas[ErrorBody]),
+        },
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": True} | _json("", route.body.__name__)
+        operation["requestBody"] = {"required": True} | _json("", schemas[route.body])
     return operation
 
 
@@ -86,15 +86,14 @@ def _query_parameter(name: str) -> Item:
     return {"name": name, "in": "query", "schema": schema}
 
 
-def _answer(route: Route) -> Item:
+def _answer(route: Route, schemas: Mapping[Any, Item]) -> Item:
     if route.status == 204:
         return {"description": "Done."}
+    if route.answer is not None:
+        return _json("Done.", schemas[route.answer])
     schema: Item = {} if route.media == "application/json" else {"type": "string"}
-    if route.query[-len(PAGED) :] == PAGED:
-        schema = PAGE
-    return {"description": "", "content": {route.media: {"schema": schema}}}
+    return {"description": "Done.", "content": {route.media: {"schema": schema}}}
 
 
-def _json(description: str, name: str) -> Item:
-    content: dict[str, Any] = {"application/json": {"schema": {"$ref": _SCHEMAS + name}}}
-    return {"description": description, "content": content}
+def _json(description: str, schema: Item) -> Item:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -25,6 +25,8 @@ class Route:
     access: Access
     """The least role. `open` routes ask for nothing."""
     handler: Handler
+    answer: Any = None
+    """Type of the answer in JSON when all is well, of `web.answers`; None where it is something else."""
     own: bool = False
     """A device's own token may call it too, for its own `serial`."""
     query: tuple[str, ...] = ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -70,7 +72,7 @@ class HttpActor(ThreadedActor):
             stop=self._stopping,
         )
         listener = Listener((settings.host, settings.port), make_app(site), settings.threads + settings.streams)
-        listener.prepare()
+        _bind(listener)
         self._listener = listener
         threading.Thread(target=self._serve, args=(listener,), name="http-serve", daemon=True).start()
         threading.Thread(target=self._watch, args=(listener,), name="http-watch", daemon=True).start()
@@ -122,3 +124,15 @@ class HttpActor(ThreadedActor):
     def _watch(self, listener: Listener) -> None:
         while not self._stopping.wait(WATCH_EVERY):
             listener.cut_slow_requests()
+
+
+def _bind(listener: Listener) -> None:
+    """Take the port. Raises OSError with a sentence for people, since most often another program has it."""
+    host, port = listener.bind_addr[:2]
+    try:
+        listener.prepare()
+    except OSError as error:
+        # cheroot puts the reasons of all addresses that it tried into one text.
+        taken = os.strerror(errno.EADDRINUSE) in str(error)
+        reason = "it is taken by another program; choose another one with --http" if taken else str(error)
+        raise OSError(f"{host}:{port} cannot be listened on: {reason}") from None

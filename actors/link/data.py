@@ -162,7 +162,7 @@ class DataLink(LinkActor):
         self._directory.tell(self._registry, WriteBatch([_dead_letter(item, reason) for item in deliveries]))
 
     def _complain(self) -> None:
-        """Log that deliveries are not settled: once a minute, since a database that is away for long delays them all."""
+        """Log that deliveries are not settled: once a minute, since a database that is away delays them all."""
         now = self._clock.monotonic()
         if now >= self._complain_at:
             self._complain_at = now + COMPLAIN_EVERY

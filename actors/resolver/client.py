@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
+import stat
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from actors.resolver.resolution import Resolution
@@ -42,8 +47,10 @@ def find(
 
     Args:
         type: The device's kind or announced type.
-        url: The server, `http(s)://host:port`; by default `MUSTER_SERVER_URL`, else this machine at port 5000.
-        token: A token with the role `read`; by default `MUSTER_API_TOKEN`.
+        url: The server, `http(s)://host:port`; by default `MUSTER_SERVER_URL`, else the server that runs here as the
+            same user, else this machine at port 5000.
+        token: A token with the role `read`; by default `MUSTER_API_TOKEN`, else the one that the server which runs
+            here has left for programs of the same user; it is sent to no other server.
         timeout: Seconds to wait for the server, which itself searches for 9 s at most.
 
     Raises:
@@ -53,8 +60,7 @@ def find(
         ValueError: the URL is no `http(s)://host[:port]`.
 
     """
-    base = url or os.environ.get("MUSTER_SERVER_URL") or DEFAULT_URL
-    secret = token or os.environ.get("MUSTER_API_TOKEN") or ""
+    base, secret = _choose_server(url, token, os.environ)
     path = f"{urlsplit(base).path.rstrip('/')}/api/resolve?{urlencode({'type': type})}"
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
     connection = _connection(base, timeout)
@@ -67,6 +73,66 @@ def find(
     finally:
         connection.close()
     return _read(status, body, type)
+
+
+class _Local(NamedTuple):
+    """What the server of this user has left in its runtime directory."""
+
+    url: str
+    token: str
+
+
+def _choose_server(url: str | None, token: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return URL and token: what was said, else what the environment says, else what the server here has left."""
+    base = url or environ.get("MUSTER_SERVER_URL") or ""
+    secret = token or environ.get("MUSTER_API_TOKEN") or ""
+    local = None if base and secret else _find_local(environ)
+    if local is not None:
+        base = base or local.url
+        if not secret and base.rstrip("/") == local.url.rstrip("/"):
+            secret = local.token
+    return base or DEFAULT_URL, secret
+
+
+def _find_local(environ: Mapping[str, str]) -> _Local | None:
+    """Return what the running server has left, None where none runs or the directory is not ours alone."""
+    path = _runtime_directory(environ)
+    try:
+        if not _is_private(path) or not _is_held(path / "lock"):
+            return None
+        local = _Local(*((path / name).read_text(encoding="utf-8").strip() for name in _Local._fields))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return local if local.url else None
+
+
+def _runtime_directory(environ: Mapping[str, str]) -> Path:
+    """Return where the server leaves its files, by the rule of docs/configuration.md."""
+    explicit = environ.get("MUSTER_RUNTIME_DIR", "")
+    if explicit:
+        return Path(explicit)
+    xdg = environ.get("XDG_RUNTIME_DIR", "")
+    # `sudo -E` keeps the variable of another user.
+    if xdg.startswith("/") and Path(xdg).is_dir() and Path(xdg).stat().st_uid == os.geteuid():
+        return Path(xdg) / "muster"
+    return Path(f"/tmp/muster-{os.geteuid()}")  # noqa: S108 - owner and mode are checked before anything is read
+
+
+def _is_private(path: Path) -> bool:
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
+def _is_held(path: Path) -> bool:
+    """Tell whether a server lives: it locks this file. Without it the rest is left over, its port perhaps another's."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _connection(url: str, timeout: float) -> http.client.HTTPConnection:

@@ -25,7 +25,7 @@ COLOURS = {
     "up": "green",
     "unknown": "yellow",
     "degraded": "yellow",
-    "backoff": "yellow",
+    "backing_off": "yellow",
     "starting": "yellow",
     "connecting": "yellow",
     "offline": "red",

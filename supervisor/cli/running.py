@@ -10,8 +10,9 @@ from supervisor.server.rundir import RuntimeDirectoryError, ServerFiles, find_se
 from .client import ApiClient, ApiError, get_health
 
 _TIMEOUT = 5.0
-#: Link state -> what to do about it.
-_CURES = {"taken_over": "stop the other server with this client id, then `POST /api/links/{name}/reconnect`"}
+_LOOK = "look into its log; `kill -USR1` prints its stacks there"
+_TAKEN_OVER = "stop the other server with this client id, then `POST /api/links/{name}/reconnect`"
+_DOWN = "start the broker, or correct MUSTER_BROKER_URL; the link tries again by itself"
 
 
 class Check(NamedTuple):
@@ -40,11 +41,13 @@ def check_running(running: ServerFiles) -> Iterator[Check]:
     """Ask the server how it is, then for its links."""
     try:
         with ApiClient(running.url, running.token, timeout=_TIMEOUT) as client:
-            yield _judge_health(get_health(client))
-            for link in client.get("/api/links")["items"]:
-                yield _judge_link(link)
+            health = get_health(client)
+            yield _judge_health(health)
+            # A server that cannot serve has not started its links, or has stopped them.
+            links = [] if health["status"] == "failing" else client.get("/api/links")["items"]
+            yield from map(_judge_link, links)
     except ApiError as error:
-        yield Check("health", "failed", str(error).rstrip("."), "look into its log; `kill -USR1` prints its stacks there")
+        yield Check("health", "failed", str(error).rstrip("."), _LOOK)
 
 
 def _judge_health(health: Mapping[str, Any]) -> Check:
@@ -61,8 +64,8 @@ def _judge_link(link: Mapping[str, Any]) -> Check:
     name = f"link {link['name']}"
     told = f"{link['state'].replace('_', ' ')}, {link['detail']}".rstrip(", ")
     if not link["connected"]:
-        cure = _CURES.get(link["state"], "start the broker, or correct MUSTER_BROKER_URL; the link tries again by itself")
-        return Check(name, "warning", told, cure.format(name=link["name"]))
+        cure = _TAKEN_OVER.format(name=link["name"]) if link["state"] == "taken_over" else _DOWN
+        return Check(name, "warning", told, cure)
     if link["state"] == "paused":
         return Check(name, "warning", told, "it goes on when the database has caught up; look at `muster status`")
     return Check(name, "ok", told)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .client import ApiClient, get_health
-from .common import COLOURS, api_command, print_json
+from .common import COLOURS, api_command, print_json, show
 
 
 @click.command(short_help="Show how the server and the fleet are.")
@@ -25,16 +25,23 @@ def status(client: ApiClient, *, as_json: bool) -> int:
 def _print(url: str, health: dict[str, Any]) -> None:
     devices, actors = health["devices"], health["actors"]
     state = click.style(health["status"], fg=COLOURS.get(health["status"]), bold=True)
-    broker = "connected" if health["broker"]["connected"] else "not connected"
-    database = "ok" if health["database"]["ok"] else "not reachable"
+    broker, database = _broker(health["broker"]), health["database"]
     click.echo(f"server    {state}, version {health['version']}, up {duration(health['uptime'])}, {url}")
     click.echo(f"broker    {broker}")
-    click.echo(f"database  {database}")
-    click.echo(f"actors    {actors['alive']} alive, {actors['restarts']} restarts")
+    click.echo(f"database  {'ok' if database['ok'] else 'away: ' + show(database.get('error'))}")
+    restarts = "1 restart" if actors["restarts"] == 1 else f"{actors['restarts']} restarts"
+    click.echo(f"actors    {actors['alive']} alive, {restarts}")
     click.echo(
         f"devices   {devices['total']}: {devices['online']} online, {devices['offline']} offline,"
         f" {devices['unknown']} unknown"
     )
+
+
+def _broker(broker: dict[str, Any]) -> str:
+    if broker["connected"]:
+        return "connected"
+    links = (f"{name} is {state.replace('_', ' ')}" for name, state in broker.get("links", {}).items())
+    return f"not connected: {', '.join(links)}".rstrip(": ")
 
 
 def duration(seconds: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from .client import ApiClient
-from .common import COLOURS, api_command, print_json, show
+from .common import COLOURS, ago, api_command, print_json, show
 
 Node = dict[str, Any]
 
@@ -29,7 +30,9 @@ def _print(root: Node) -> None:
 
     drawn = Tree(_line(root))
     _add(drawn, root)
-    Console(highlight=False).print(drawn)
+    terminal = sys.stdout.isatty()
+    # Broken into lines only for people: a program that reads the tree wants a line per actor.
+    Console(width=None if terminal else 1000, highlight=False).print(drawn, soft_wrap=not terminal)
 
 
 def _add(drawn: Any, node: Node) -> None:
@@ -39,20 +42,23 @@ def _add(drawn: Any, node: Node) -> None:
     counts = node.get("counts") or {}
     if sum(counts.values()) > len(children):
         # The server lists only the remarkable ones of very many.
-        drawn.add(_text(", ".join(f"{number} {state}" for state, number in counts.items()), "dim"))
+        drawn.add(_text(", ".join(f"{number} {state.replace('_', ' ')}" for state, number in counts.items()), "dim"))
 
 
 def _line(node: Node) -> Any:
     line = _text(show(node["id"]), "bold")
     state = show(node.get("state"))
-    line.append(f"  {state}", style=COLOURS.get(state, ""))
+    line.append(f"  {state.replace('_', ' ')}", style=COLOURS.get(state, ""))
+    wait = node.get("next_restart_in")
+    if wait is not None:
+        line.append(f", next start in {wait:.1f} s", style="yellow")
     if node.get("restarts"):
-        line.append(f"  {node['restarts']} restarts", style="yellow")
+        line.append(f"  {node['restarts']} {'restart' if node['restarts'] == 1 else 'restarts'}", style="yellow")
     if node.get("mailbox"):
         line.append(f"  {node['mailbox']} waiting", style="dim")
     last = node.get("last_exception")
     if last:
-        line.append(f"  {show(last.get('error'))}", style="red")
+        line.append(f"  {show(last.get('error'))} ({ago(last.get('at'))} ago)", style="red")
     return line
 
 

@@ -40,6 +40,7 @@ class LoaderActor(ThreadedActor):
         self._is_ours = is_ours
         self._found: list[DeviceSnapshot] = []
         self._after = ""
+        self._told = False
 
     def on_start(self) -> None:
         """Begin with the first serial; a fleet that is loaded already (this is a restart) is left as it is."""
@@ -74,6 +75,8 @@ class LoaderActor(ThreadedActor):
         try:
             devices: list[DeviceSnapshot] = registry.ask(LoadDevices(after, SLICE), block=True, timeout=PATIENCE)
         except (ActorDeadError, Timeout, StoreUnavailable) as error:
-            logger.warning("The fleet cannot be loaded yet: %s", error)
+            if not self._told:
+                self._told = True
+                logger.warning("the fleet cannot be loaded yet, and is asked for again every second: %s", error)
             return None
         return devices

@@ -28,9 +28,13 @@ def _die_with_this_process() -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
+    parent = os.getpid()
 
     def set_death_signal() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # Killed between fork and prctl, the trampoline would send no signal any more.
+        if os.getppid() != parent:
+            os._exit(1)
 
     return set_death_signal
 

@@ -13,7 +13,7 @@ from actors.version import __version__
 from supervisor.cli.common import ago, show
 from supervisor.cli.main import _COMMANDS
 from supervisor.cli.status import duration
-from tests.cli.conftest import error
+from tests.cli.conftest import TOKEN, error
 
 HEALTH = {
     "status": "ok",
@@ -44,17 +44,24 @@ TREE = {
     "state": "running",
     "restarts": 0,
     "mailbox": 0,
-    "counts": {"running": 1, "backoff": 1},
+    "counts": {"running": 1, "backing_off": 1},
     "children": [
         {
             "id": "registry",
-            "state": "backoff",
+            "state": "backing_off",
             "restarts": 4,
             "mailbox": 17,
-            "last_exception": {"error": "StoreUnavailable: no disk"},
+            "next_restart_in": 2.44,
+            "last_exception": {"error": "StoreUnavailable: no disk", "at": "2025-08-22T15:30:00.000Z"},
             "children": [],
         },
-        {"id": "devices", "state": "running", "restarts": 0, "children": [], "counts": {"running": 900, "backoff": 2}},
+        {
+            "id": "devices",
+            "state": "running",
+            "restarts": 0,
+            "children": [],
+            "counts": {"running": 900, "backing_off": 2},
+        },
     ],
 }
 
@@ -88,12 +95,16 @@ def test_a_degraded_server_still_serves(muster_at, server):
     assert muster_at("status").code == 0
 
 
-def test_a_failing_server_is_shown_and_is_a_failure(muster_at, server):
-    server.answers["GET", "/api/health"] = (503, {**HEALTH, "status": "failing", "database": {"ok": False}})
+def test_a_failing_server_is_shown_with_its_reasons_and_is_a_failure(muster_at, server):
+    broker = {"connected": False, "links": {"local.data": "backing_off"}}
+    database = {"ok": False, "error": "no route"}
+    failing = HEALTH | {"status": "failing", "broker": broker, "database": database}
+    server.answers["GET", "/api/health"] = (503, failing)
     result = muster_at("status")
     assert result.code == 1
     assert "failing" in result.out
-    assert "not reachable" in result.out
+    assert "not connected: local.data is backing off" in result.out
+    assert "away: no route" in result.out
 
 
 @pytest.mark.parametrize(
@@ -178,9 +189,9 @@ def test_the_tree_shows_what_is_remarkable(muster_at, server):
     result = muster_at("tree")
     assert result.code == 0
     registry = next(line for line in result.out.splitlines() if "registry" in line)
-    for words in ("backoff", "4 restarts", "17 waiting", "StoreUnavailable: no disk"):
+    for words in ("backing off, next start in 2.4 s", "4 restarts", "17 waiting", "StoreUnavailable: no disk ("):
         assert words in registry
-    assert "900 running, 2 backoff" in result.out
+    assert "900 running, 2 backing off" in result.out
     assert "1 running" not in result.out
     assert muster_at("tree", "--json").json == TREE
 
@@ -271,18 +282,18 @@ def test_asking_for_help_loads_neither_tables_nor_the_server():
     assert told.splitlines()[-1] == "[]"
 
 
-def test_a_reader_that_has_seen_enough_gets_no_traceback(server):
+@pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("devices",), ("tree",)])
+def test_a_reader_that_has_seen_enough_is_no_failure(server, arguments):
     server.answers["GET", "/api/health"] = (200, HEALTH)
-    code = (
-        "import sys, os; from supervisor.cli.main import run\n"
-        f"code = run(['status', '--json', '--url', {server.url!r}]); sys.exit(code)"
-    )
-    command = [sys.executable, "-c", code]
+    server.answers["GET", "/api/devices"] = (200, {"items": [DEVICE], "cursor": None})
+    server.answers["GET", "/api/supervision"] = (200, TREE)
+    code = f"import sys; from supervisor.cli.main import run; sys.exit(run({[*arguments, '--url', server.url]!r}))"
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    command, environment = [sys.executable, "-c", code], os.environ | {"MUSTER_API_TOKEN": TOKEN}
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, env=environment, check=False)
     os.close(write_end)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,22 @@ def test_a_token_can_come_from_a_file(muster, server, tmp_path):
     assert muster("devices", "--url", server.url, "--token-file", str(tmp_path / "token")).code == 0
     result = muster("devices", "--url", server.url, "--token-file", str(tmp_path / "absent"))
     assert result.code == 1
-    assert "cannot be read" in result.err
+    assert "cannot be read: No such file or directory." in result.err
+
+
+@pytest.mark.parametrize("raw", [b"", b" \n", b"\xff\xfe", b"two\nlines", "schlüssel".encode()])
+def test_a_file_without_a_token_is_refused_and_no_other_token_is_taken(muster, running, tmp_path, raw):
+    (tmp_path / "token").write_bytes(raw)
+    result = muster("devices", "--token-file", str(tmp_path / "token"))
+    assert result.code == 1
+    assert "holds no token." in result.err
+    assert running.calls == []
+
+
+def test_a_variable_without_a_token_is_refused(muster, running, monkeypatch):
+    monkeypatch.setenv("MUSTER_API_TOKEN", "two\nlines")
+    result = muster("devices")
+    assert (result.code, result.err) == (1, "muster: MUSTER_API_TOKEN holds no token.\n")
 
 
 def test_without_a_server_one_is_told_how_to_start_or_name_one(muster):
@@ -74,7 +89,7 @@ def test_the_servers_own_words_are_passed_on(muster_at, server):
     server.answers["GET", "/api/resolve"] = error(404, "no device of this type was found")
     result = muster_at("resolve")
     assert result.code == 1
-    assert "no device of this type was found" in result.err
+    assert result.err.endswith("answers: no device of this type was found.\n")
 
 
 def test_something_else_on_that_port_is_recognised(muster_at, server):

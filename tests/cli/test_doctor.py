@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 
 import pytest
 
@@ -13,8 +14,8 @@ from supervisor.cli.checks import (
     check_data_directory,
     check_database,
     check_embedded_broker,
-    check_health,
 )
+from supervisor.cli.running import check_running
 from supervisor.server.config import Broker
 from supervisor.server.rundir import RuntimeDirectory, ServerFiles
 from tests.cli.conftest import TOKEN
@@ -94,8 +95,15 @@ def test_dropped_messages_are_a_warning(mosquitto, monkeypatch):
     assert "max_queued_messages 0" in found[-1].mend
 
 
+def test_a_count_that_mosquitto_does_not_publish_yet_is_none_dropped(mosquitto, monkeypatch):
+    monkeypatch.setattr(checks, "_DROPPED", "no/such/topic")
+    (_, dropped) = check_broker(Broker(configured_url=mosquitto.url))
+    assert (dropped.state, dropped.found) == ("ok", "none")
+
+
 def test_a_broker_that_hides_its_numbers_is_a_warning(mosquitto, monkeypatch):
     monkeypatch.setattr(checks, "_DROPPED", "no/such/topic")
+    monkeypatch.setattr(checks, "_BROKER_VERSION", "nor/this/one")
     assert states(check_broker(Broker(configured_url=mosquitto.url)))["dropped messages"] == "warning"
 
 
@@ -142,17 +150,70 @@ def test_a_missing_mosquitto_is_told(monkeypatch):
     assert check_embedded_broker().state == "failed"
 
 
-def test_the_running_server_is_asked_how_it_is(muster, server, mosquitto, tmp_path):
-    directory = RuntimeDirectory(tmp_path / "run")
+def test_the_size_of_a_database_counts_what_still_lies_in_its_log(tmp_path):
+    url = f"sqlite:///{tmp_path}/x.db"
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        database.execute("CREATE TABLE t (x)")
+    database.close()
+    (tmp_path / "x.db-wal").write_bytes(b"")
+    assert check_database(url).found.endswith("8 KB")
+    (tmp_path / "x.db-wal").write_bytes(bytes(3 * 2**20))
+    assert check_database(url).found.endswith("3.0 MB")
+
+
+HEALTHY = {"status": "ok", "database": {"ok": True}, "devices": {"total": 4}}
+LINK = {"name": "local.data", "state": "subscribed", "connected": True, "detail": "127.0.0.1:1883 · MQTT 5.0"}
+
+
+@pytest.fixture
+def running(server, tmp_path, mosquitto):
+    """The fake server, left in the runtime directory as one that runs here."""
     files = ServerFiles(server.url, TOKEN, "k", mosquitto.url, os.getpid())
+    directory = RuntimeDirectory(tmp_path / "run")
     directory.publish(files)
-    server.answers["GET", "/api/health"] = (200, {"status": "ok", "devices": {"total": 4}})
-    result = muster("doctor")
-    assert result.code == 0
-    assert "health: 4 devices" in result.out
-    assert mosquitto.url in result.out
-    server.answers["GET", "/api/health"] = (200, {"status": "degraded", "devices": {"total": 4}})
-    assert check_health(files).state == "warning"
-    server.answers["GET", "/api/health"] = (503, {"status": "failing"})
-    assert check_health(files).state == "failed"
+    server.answers["GET", "/api/health"] = (200, HEALTHY)
+    server.answers["GET", "/api/links"] = (200, {"items": [LINK], "cursor": None})
+    yield files
     directory.withdraw()
+
+
+def test_the_running_server_is_asked_before_the_configuration_is_looked_at(muster, running):
+    result = muster("doctor", "--json")
+    names = [item["name"] for item in result.json["items"]]
+    assert names.index("health") < names.index("link local.data") < names.index("data directory")
+    found = {item["name"]: item["found"] for item in result.json["items"]}
+    assert found["health"] == "ok, 4 devices"
+    assert found["link local.data"] == "subscribed, 127.0.0.1:1883 · MQTT 5.0"
+    assert running.broker_url in found["broker local"]
+    assert result.code == 0
+
+
+def test_a_server_whose_database_is_away_says_why(server, running):
+    away = {"status": "degraded", "database": {"ok": False, "error": "no route"}, "devices": {"total": 4}}
+    server.answers["GET", "/api/health"] = (200, away)
+    health, _ = check_running(running)
+    assert health.state == "warning"
+    assert "its database is away (no route)" in health.found
+    server.answers["GET", "/api/health"] = (503, away | {"status": "failing"})
+    (health,) = check_running(running)
+    assert health.state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("state", "cure"),
+    [("backing_off", "tries again"), ("taken_over", "/api/links/local.data/reconnect"), ("paused", "caught up")],
+)
+def test_a_link_that_does_not_work_is_told_with_its_cure(server, running, state, cure):
+    link = LINK | {"state": state, "connected": state == "paused"}
+    server.answers["GET", "/api/links"] = (200, {"items": [link]})
+    _, link = check_running(running)
+    assert link.state == "warning"
+    assert state.replace("_", " ") in link.found
+    assert cure in link.mend
+
+
+def test_a_server_that_does_not_answer_is_a_failure(server, running):
+    server.answers["GET", "/api/health"] = (500, {"error": {"message": "this is a bug"}})
+    (check,) = check_running(running)
+    assert check.state == "failed"
+    assert "this is a bug" in check.found

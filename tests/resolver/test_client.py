@@ -11,6 +11,7 @@ import pytest
 
 from actors.resolver import DeviceNotFoundError, ServerRefusedError, ServerUnreachableError, find
 from actors.resolver.client import MAX_ANSWER
+from supervisor.server.rundir import RuntimeDirectory, ServerFiles
 from tests.resolver.support import silent
 from tests.support.ports import free_port
 
@@ -54,9 +55,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch, tmp_path):
     monkeypatch.delenv("MUSTER_SERVER_URL", raising=False)
     monkeypatch.delenv("MUSTER_API_TOKEN", raising=False)
+    monkeypatch.setenv("MUSTER_RUNTIME_DIR", str(tmp_path / "run"))
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -85,6 +87,56 @@ def test_server_and_token_come_from_the_environment(server, monkeypatch):
 
 
 def test_without_a_token_none_is_sent(server):
+    find(url=server.url)
+    assert server.questions == [("/api/resolve?type=raspberry_pi", None)]
+
+
+@pytest.fixture
+def runtime_directory(server, tmp_path):
+    """The runtime directory as a server of this user leaves it while it runs."""
+    directory = RuntimeDirectory(tmp_path / "run")
+    directory.publish(ServerFiles(server.url, "left-here", "k", "mqtt://127.0.0.1:1", os.getpid()))
+    yield tmp_path / "run"
+    directory.withdraw()
+
+
+def test_on_the_servers_machine_nothing_needs_to_be_configured(server, runtime_directory):
+    assert find().serial == PI["serial"]
+    assert find(url=f"{server.url}/").serial == PI["serial"]
+    assert [authorization for _, authorization in server.questions] == ["Bearer left-here"] * 2
+
+
+def test_the_runtime_directory_below_xdg_is_found(server, monkeypatch, tmp_path):
+    monkeypatch.delenv("MUSTER_RUNTIME_DIR")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    directory = RuntimeDirectory(tmp_path / "muster")
+    directory.publish(ServerFiles(server.url, "left-here", "k", "mqtt://127.0.0.1:1", os.getpid()))
+    assert find().serial == PI["serial"]
+    directory.withdraw()
+
+
+def test_the_token_left_here_is_sent_to_no_other_server(server, runtime_directory):
+    find(url=server.url.replace("127.0.0.1", "localhost"))
+    assert server.questions == [("/api/resolve?type=raspberry_pi", None)]
+
+
+def test_what_was_said_and_the_environment_come_before_the_runtime_directory(server, runtime_directory, monkeypatch):
+    find(token="mine")
+    monkeypatch.setenv("MUSTER_API_TOKEN", "from-outside")
+    find()
+    assert [authorization for _, authorization in server.questions] == ["Bearer mine", "Bearer from-outside"]
+
+
+def test_a_runtime_directory_that_others_can_open_is_not_believed(server, runtime_directory):
+    runtime_directory.chmod(0o755)
+    find(url=server.url)
+    assert server.questions == [("/api/resolve?type=raspberry_pi", None)]
+
+
+def test_what_a_killed_server_has_left_is_not_believed(server, tmp_path):
+    (tmp_path / "run").mkdir(mode=0o700)
+    for name, text in (("url", server.url), ("token", "left-here"), ("lock", "")):
+        (tmp_path / "run" / name).write_text(text)
     find(url=server.url)
     assert server.questions == [("/api/resolve?type=raspberry_pi", None)]
 

@@ -106,6 +106,18 @@ def test_a_command_that_does_not_exist_ends_at_once_with_a_sentence(tmp_path):
     assert (tmp_path / "log").read_text() == "/no/such/program cannot be started: No such file or directory\n"
 
 
+def test_a_command_whose_trampoline_was_killed_before_it_could_be_bound_to_it_never_begins():
+    code = (
+        "import os, time; from supervisor.server.trampoline import _die_with_this_process\n"
+        "bind, trampoline = _die_with_this_process(), os.getpid()\n"
+        "os.fork() and os._exit(0)\n"
+        "while os.getppid() == trampoline: time.sleep(0.001)\n"
+        "bind(); print('the command runs')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_wrong_usage_of_the_trampoline_is_told():
     done = subprocess.run([sys.executable, "-I", trampoline.__file__, "3"], capture_output=True, text=True, check=False)
     assert done.returncode == 2

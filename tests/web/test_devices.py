@@ -310,3 +310,27 @@ def test_of_two_pis_with_one_hostname_the_one_present_answers():
 def test_bytes_of_metadata_go_out_as_they_were_kept():
     device = view("pi-1", metadata=b'{"b":1,"a":[1,2]}')
     assert json.loads(Client(make_face(device)).get("/api/devices/pi-1").body)["metadata"] == {"b": 1, "a": [1, 2]}
+
+
+def test_a_misspelt_filter_is_refused_and_not_passed_over():
+    client = Client(make_face(view("a")))
+    for url in ("/api/devices?presense=online", "/api/devices?limit=1&x=1", "/api/devices/a/readings?bucket=3600"):
+        answer = client.get(url)
+        assert (answer.status, answer.error["code"]) == (400, "bad_request")
+        assert "is not known here; there are " in answer.error["message"]
+    # Routes without parameters have no answer that could be mistaken for another.
+    assert client.get("/api/health?now=1").status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "it is empty or ends too early"),
+        (b'{"serial"', "it is empty or ends too early"),
+        (b'{"serial": "a b"}', "This text is too long or has characters that are not allowed - at `$.serial`"),
+        (b'{"serial": "a", "offline_after": 0}', "Expected `float` >= 1.0 - at `$.offline_after`"),
+    ],
+)
+def test_a_wrong_body_is_told_in_words(body, words):
+    answer = Client(make_face()).call("POST", "/api/devices", body=body)
+    assert (answer.status, answer.error["message"]) == (400, f"the body is not valid: {words}")

@@ -52,7 +52,17 @@ def test_every_reference_leads_to_a_schema_that_is_there(contract):
         assert parts == ["components", "schemas"]
         assert name in contract["components"]["schemas"]
     named = {name.rpartition("/")[2] for name in found}
-    assert named >= {"NewDevice", "DeviceChanges", "NewToken", "Login", "ErrorBody"}
+    assert named == set(contract["components"]["schemas"])
+    assert named >= {"NewDevice", "DeviceChanges", "NewToken", "Login", "ErrorBody", "Device", "Health", "Node"}
+
+
+def test_every_answer_in_json_has_a_schema_but_the_contract_itself():
+    assert [route.path for route in ROUTES if route.media == "application/json" and not route.answer] == [
+        "/api/openapi.json",
+        "/api/devices/<serial>",
+        "/api/tokens/<token>",
+        "/api/logout",
+    ]
 
 
 def test_patterns_are_those_of_json_schema(contract):

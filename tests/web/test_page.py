@@ -195,10 +195,41 @@ def test_a_dead_letter_is_shown_and_replayed(site, shown):
     eventually(lambda: site.face.dead_letters.replayed == [7])
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(shown):
-    shown.set_viewport_size({"width": 360, "height": 740})
-    assert shown.evaluate("document.documentElement.scrollWidth") == 360
-    expect(row(shown, "pi-1")).to_be_visible()
+@pytest.mark.parametrize("width", [1200, 1024, 768, 360])
+def test_at_every_width_rows_are_low_and_nothing_is_cut_off(site, shown, width):
+    shown.set_viewport_size({"width": width, "height": 800})
+    long = {"hostname": "a-rather-long-host-name-of-a-pi", "ip_address": "192.168.100.100", "site": "greenhouse-2"}
+    site.face.fleet.put(view("0123456789abcdef", "unknown", quarantined=True, **long))
+    shown.reload()
+    longest = row(shown, "0123456789abcdef")
+    expect(longest).to_contain_text("192.168.100.100")
+    assert shown.evaluate("document.documentElement.scrollWidth") == width
+    card = shown.locator(".fleet .card").bounding_box()
+    for cell in longest.locator("th, td").all():
+        assert cell.evaluate("cell => cell.scrollWidth <= Math.ceil(cell.getBoundingClientRect().width)")
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= card["x"] + card["width"]
+    assert longest.bounding_box()["height"] < (150 if width == 360 else 100)
+    assert row(shown, "pi-1").bounding_box()["height"] < (115 if width == 360 else 60)
+
+
+def test_a_child_that_crashes_again_and_again_tells_why_and_when_it_is_started(site, shown):
+    child = site.face.supervision.root["children"][0]
+    error = {"error": "ValueError: " + "x" * 300, "traceback": "Traceback ...", "at_us": int(time.time() * 1e6)}
+    child |= {"state": "backing_off", "next_restart_in": 90.0, "restarts": 12, "mailbox": 3, "mailbox_age": 65.0}
+    child["last_exception"] = error
+    site.face.ring.publish("supervision", "links/local.data", {"path": "links/local.data"})
+    node = shown.locator('#tree li[data-key="links/local.data"]')
+    expect(node.locator(".detail")).to_have_text("down, next start in 1 min12 restarts · 3 waiting for 1 min")
+    summary = node.locator("summary")
+    expect(summary).to_contain_text("ValueError: xxx")
+    expect(summary).to_contain_text("s ago")
+    assert len(summary.text_content()) < 200
+    summary.click()
+    expect(node.locator("pre")).to_have_text("Traceback ...")
+    child |= {"state": "running", "next_restart_in": None, "mailbox": 0}
+    site.face.ring.publish("supervision", "links/local.data", {"path": "links/local.data"})
+    expect(node.locator(".detail")).to_have_text("12 restarts")
 
 
 def test_a_wrong_token_is_refused_in_words(site, page):

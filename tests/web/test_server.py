@@ -137,6 +137,7 @@ def test_a_port_that_is_taken_is_a_failed_start(serve, runtime):
     exit_ = eventually(lambda: told and told[0])
     assert exit_.reason is ExitReason.CRASHED
     assert isinstance(exit_.error, OSError)
+    assert "is taken by another program; choose another one with --http" in str(exit_.error)
     monitor.stop()
 
 

@@ -58,7 +58,9 @@ export const counts = new Refresher(async () => {
   const restarts = health.actors.restarts;
   setText(element("tree-note"), restarts ? `${restarts.toLocaleString()} ${restarts === 1 ? "restart" : "restarts"}` : "");
   for (const name of ["online", "offline", "unknown"]) {
-    element(`share-${name}`).style.flexGrow = health.devices[name];
+    const share = element(`share-${name}`);
+    share.style.flexGrow = health.devices[name];
+    share.hidden = health.devices[name] === 0;
   }
 });
 

@@ -1,0 +1,113 @@
+"""The answers of a running server, held against the types that the contract is made from."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+import pytest
+
+from tests.support.mqtt import Device
+from tests.support.muster import MusterUp
+from tests.support.wait import eventually
+from web.app import ROUTES, TOLD
+from web.errors import ErrorBody
+
+PI = {"device_id": "contract-pi", "ip_address": "192.168.1.100", "hostname": "pi", "device_type": "raspberry_pi"}
+BEAT = {"serial_number": "CONTRACT", "timestamp": "2025-10-17T10:00:00Z"}
+#: Read routes -> the path and query that has something to tell.
+READ = {
+    "/api/health": "/api/health",
+    "/health": "/health",
+    "/api/devices": "/api/devices",
+    "/api/devices/<serial>": "/api/devices/contract-pi",
+    "/api/devices/<serial>/readings": "/api/devices/CONTRACT/readings",
+    "/api/devices/<serial>/events": "/api/devices/CONTRACT/events",
+    "/api/devices/<serial>/sensors": "/api/devices/CONTRACT/sensors",
+    "/api/pi_devices": "/api/pi_devices",
+    "/api/pi_device/<name>": "/api/pi_device/pi",
+    "/api/resolve": "/api/resolve",
+    "/api/supervision": "/api/supervision",
+    "/api/dead-letters": "/api/dead-letters",
+    "/api/links": "/api/links",
+    "/api/tokens": "/api/tokens",
+    "/api/session": "/api/session",
+}
+BY_PATH = {(route.method, route.path): route for route in ROUTES}
+
+
+@pytest.fixture(scope="module")
+def up():
+    """A server that has heard a Pi, a datalogger with a reading, and bytes that are nothing."""
+    with MusterUp() as server:
+        with Device(server.broker_url) as wire:
+            wire.publish("devices/announce", PI)
+            wire.publish("plant-1/datalogger/monstro/1/heartbeat", BEAT)
+            wire.publish("plant-1/datalogger/monstro/1/input", BEAT | {"temperature": 21.5, "level": 3})
+            wire.publish("devices/announce", b"\xff\xfe")
+        server.post("/api/tokens", {"name": "contract", "role": "read"}, expect=201)
+        eventually(lambda: server.readings("CONTRACT"), what="the reading is stored")
+        eventually(server.dead_letters, what="the dead letter is kept")
+        eventually(lambda: server.device("contract-pi"), what="the Pi is known")
+        yield server
+
+
+def hold(answer, type_):
+    """The answer has all fields of the type, with values of its types, and no other field."""
+    kept = msgspec.to_builtins(msgspec.convert(answer, type_))
+    assert kept == answer
+
+
+@pytest.mark.parametrize("route", READ)
+def test_what_is_read_has_the_promised_form(up, route):
+    answer = up.get(READ[route])
+    hold(answer, BY_PATH["GET", route].answer)
+    assert answer.get("items") != []
+
+
+def test_every_route_that_reads_json_is_looked_at():
+    told = {route.path for route in ROUTES if route.method == "GET" and route.answer}
+    assert told == set(READ)
+
+
+def test_what_is_created_changed_and_told_has_the_promised_form(up):
+    letter = up.dead_letters()[0]["id"]
+    for method, route, path, body, status in (
+        ("POST", "/api/devices", "/api/devices", {"serial": "made"}, 201),
+        ("PATCH", "/api/devices/<serial>", "/api/devices/made", {"label": "x"}, 200),
+        ("POST", "/api/tokens", "/api/tokens", {"name": "n", "role": "read"}, 201),
+        ("POST", "/api/links/<name>/reconnect", "/api/links/local.data/reconnect", {}, 202),
+        ("POST", "/api/dead-letters/<letter>/replay", f"/api/dead-letters/{letter}/replay", {}, 202),
+        ("POST", "/api/login", "/api/login", {"token": up.token}, 200),
+    ):
+        answer = up.call(method, path, body)
+        assert answer.status == status, answer
+        hold(answer.body, BY_PATH[method, route].answer)
+    hold(up.post("/api/supervision/subscribers/subscriber.site/restart"), BY_PATH["POST", TOLD].answer)
+
+
+def test_what_went_wrong_has_the_promised_form(up):
+    for method, path, body, status in (
+        ("GET", "/api/nothing", None, 404),
+        ("GET", "/api/devices/unknown", None, 404),
+        ("PUT", "/api/devices", None, 405),
+        ("POST", "/api/devices", {"serial": "a b"}, 400),
+        ("POST", "/api/devices", {"serial": "CONTRACT"}, 409),
+    ):
+        answer = up.call(method, path, body)
+        assert answer.status == status, answer
+        hold(answer.body, ErrorBody)
+
+
+def test_the_contract_is_that_of_these_types(up):
+    served = up.get("/api/openapi.json")
+    for route in ROUTES:
+        if not route.answer:
+            continue
+        path = re.sub(r"<(\w+)[^>]*>", r"{\1}", route.path)
+        content = served["paths"][path][route.method.lower()]["responses"][str(route.status)]["content"]
+        (reference,) = content["application/json"]["schema"].values()
+        schema = served["components"]["schemas"][reference.rpartition("/")[2]]
+        fields = {field.encode_name for field in msgspec.inspect.type_info(route.answer).fields}
+        assert set(schema["properties"]) == fields, json.dumps(schema)

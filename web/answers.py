@@ -1,0 +1,293 @@
+"""What the routes answer with, as types: the contract is made from them, and tests hold real answers against them.
+
+Handlers build their answers as plain dictionaries, whose fields a device, a row of the database or a board gives them;
+nothing here is in the way of a request.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from actors.messages import Kind, Reason
+from actors.presence import DerivedPresence
+from web.sessions import Role
+
+T = TypeVar("T")
+
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339 in UTC with milliseconds."""
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    cursor: str | None
+    """Ask with it for the next page; null on the last."""
+
+
+class Device(msgspec.Struct):
+    """One device of the fleet; what is not known is null."""
+
+    serial: str
+    kind: Kind
+    type: str | None
+    device_id: str | None
+    site: str | None
+    label: str | None
+    group: str | None
+    presence: DerivedPresence
+    reason: Reason
+    since: Time | None
+    ip_address: str | None
+    hostname: str | None
+    mac_address: str | None
+    first_seen: Time | None
+    last_seen: Time | None
+    offline_after: float
+    """Seconds of silence that make it offline."""
+    flapping: bool
+    quarantined: bool
+    pinned: bool
+    services: dict[str, Any]
+    system_info: dict[str, Any]
+    device_token: str | None
+    metadata: dict[str, Any]
+
+
+class Reading(msgspec.Struct):
+    """One message with numbers."""
+
+    id: int
+    ts: Time
+    """The device's time."""
+    digest: str
+    rx: Time
+    """When the server received it."""
+    clock: str
+    """Quality of the device's clock, empty where it was not told."""
+    source: str
+    channel: str
+    measures: dict[str, float]
+
+
+class Event(msgspec.Struct):
+    """One entry of a device's timeline."""
+
+    id: int
+    ts: Time
+    serial: str
+    kind: str
+    data: dict[str, Any]
+
+
+class Sensor(msgspec.Struct):
+    """A number that a device sends."""
+
+    name: str
+    first_seen: Time
+
+
+class DeadLetter(msgspec.Struct):
+    """What could not be processed."""
+
+    id: int
+    rx: Time
+    reason: str
+    detail: str
+    link: str
+    topic: str
+    payload: str
+    serial: str
+    qos: int
+    replayed: Time | None
+    payload_encoding: Literal["base64"] | msgspec.UnsetType = msgspec.UNSET
+    """Present where the bytes are not text."""
+
+
+class Link(msgspec.Struct):
+    """One MQTT link."""
+
+    name: str
+    broker: str
+    state: str
+    connected: bool
+    """True once every subscription is acknowledged."""
+    detail: str
+    since: Time | None
+    protocol: str
+    reconnects: int
+    unresolved: int
+    unresolved_bytes: int
+    dropped_by_broker: int
+    received: int
+    acknowledged: int
+    published: int
+
+
+class LastException(msgspec.Struct):
+    """Why an actor ended last."""
+
+    error: str
+    traceback: str
+    where: str
+    at: Time | None
+
+
+class Breaker(msgspec.Struct):
+    """An exception that many devices had in common, charged to the code."""
+
+    type: str
+    where: str
+    crashes: int
+    open_for: float
+    """Seconds since it opened."""
+
+
+class Node(msgspec.Struct):
+    """One actor of the tree; the fields from `children` on only where it is a supervisor."""
+
+    path: str
+    id: str
+    type: str
+    state: str
+    restarts: int
+    incarnation: int
+    mailbox: int
+    mailbox_age: float
+    """Seconds that the oldest message waits."""
+    next_restart_in: float | None
+    """Seconds, while it backs off."""
+    last_exception: LastException | None
+    children: list[Node] | msgspec.UnsetType = msgspec.UNSET
+    """Of very many only the remarkable ones."""
+    total: int | msgspec.UnsetType = msgspec.UNSET
+    counts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    restarts_of_children: int | msgspec.UnsetType = msgspec.UNSET
+    dead_mail: int | msgspec.UnsetType = msgspec.UNSET
+    breakers: list[Breaker] | msgspec.UnsetType = msgspec.UNSET
+
+
+class HealthBroker(msgspec.Struct):
+    """The links, in short."""
+
+    connected: bool
+    durable: bool
+    """False while the embedded broker keeps nothing over its restart."""
+    links: dict[str, str]
+
+
+class HealthDatabase(msgspec.Struct):
+    """What waits to be written."""
+
+    ok: bool
+    pending: int
+    oldest_age: float
+    error: str | msgspec.UnsetType = msgspec.UNSET
+    """Present while it is away."""
+
+
+class HealthActors(msgspec.Struct):
+    """The tree, in short."""
+
+    alive: int
+    restarts: int
+    quarantined: int
+
+
+class HealthDevices(msgspec.Struct):
+    """The fleet, in short."""
+
+    total: int
+    online: int
+    offline: int
+    unknown: int
+
+
+class Health(msgspec.Struct):
+    """How the server is; `failing` comes with the status 503."""
+
+    status: Literal["ok", "degraded", "failing"]
+    version: str
+    uptime: float
+    """Seconds."""
+    broker: HealthBroker
+    database: HealthDatabase
+    actors: HealthActors
+    devices: HealthDevices
+
+
+class Resolved(msgspec.Struct):
+    """Where the primary device of a type is, and how it was found."""
+
+    serial: str
+    address: str
+    hostname: str | None
+    mac_address: str | None
+    method: Literal["roll_call", "last_known", "mdns", "scan"]
+    port: int | None
+    presence: DerivedPresence
+    last_seen: Time | None
+
+
+class Token(msgspec.Struct):
+    """A token of the API, without its text."""
+
+    id: int
+    name: str
+    role: Role
+    serial: str | None
+    created: Time
+    expires: Time | None
+    revoked: Time | None
+
+
+class MadeToken(Token):
+    """A token with its text, which is told only here."""
+
+    token: str
+
+
+class Session(msgspec.Struct):
+    """Who asks, and what serves him."""
+
+    role: Role
+    version: str
+
+
+class LoggedIn(msgspec.Struct):
+    """What the session may do."""
+
+    role: Role
+
+
+class ChildTold(msgspec.Struct):
+    """An actor was told to do something."""
+
+    path: str
+    action: Literal["restart", "quarantine", "resume"]
+
+
+class LinkTold(msgspec.Struct):
+    """A link was told to do something."""
+
+    name: str
+    action: Literal["reconnect"]
+
+
+class LetterTold(msgspec.Struct):
+    """A dead letter was handed in again."""
+
+    id: int
+    action: Literal["replay"]
+
+
+Devices = Page[Device]
+Readings = Page[Reading]
+Events = Page[Event]
+Sensors = Page[Sensor]
+DeadLetters = Page[DeadLetter]
+Links = Page[Link]
+Tokens = Page[Token]
