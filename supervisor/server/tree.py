@@ -224,6 +224,8 @@ def bury(parts: Parts, mail: DeadMail) -> None:
         for delivery in mail.message.items:
             parts.desk.refuse(delivery, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
     else:
+        # A subscriber whose mail is lost has to ask for a replay.
+        parts.intake.inherited.discard(mail.child_path.rpartition("/")[2])
         # At the end of the process what is left was not acknowledged, and will be delivered again.
         level = logging.DEBUG if mail.reason == "supervisor_down" else logging.WARNING
         logger.log(level, "%s: not handled (%s): %.200r", mail.child_path, mail.reason, mail.message)
