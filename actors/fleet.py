@@ -125,8 +125,9 @@ class Fleet:
             self._serials.remove(serial)
 
     def sight(self, record: Record) -> Sight:
-        """Return the sight that decides about a device."""
-        return self.broker_sight(record).through(data_only=record.data_only)
+        """Return the sight that decides about a device: one that beats is judged by its beats."""
+        pair = self.sights.get(record.snapshot.broker, self._default)
+        return pair.data if record.data_only else pair.control
 
     def broker_sight(self, record: Record) -> BrokerSight:
         """Return the sights of the broker it was last heard through."""

@@ -45,6 +45,8 @@ class OfflineAfter(msgspec.Struct, frozen=True):
         """Return the seconds of silence that make this device offline."""
         if device.offline_after is not None:
             return device.offline_after
+        if not (self.devices or self.types or self.sites or self.kinds):  # the common case, asked at every verdict
+            return self.everywhere if self.everywhere is not None else OFFLINE_AFTER[device.kind]
         for table, key in (
             (self.devices, device.serial),
             (self.types, device.type),

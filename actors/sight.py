@@ -89,10 +89,6 @@ class BrokerSight:
         self.control = Sight(f"{broker}.control", at)
         self.data = Sight(f"{broker}.data", at)
 
-    def through(self, *, data_only: bool) -> Sight:
-        """Return the sight that decides for a device: a device that beats is judged by its beats."""
-        return self.data if data_only else self.control
-
     def has_handled(self, subscriber: str, deadline_at: float, *, data_only: bool) -> bool:
         """Return whether everything received before the deadline has been handled.
 
