@@ -21,7 +21,6 @@ from supervisor.demo.__main__ import main
 from supervisor.demo.fleet import SITES, plan_fleet
 from supervisor.demo.payloads import PiState, SiteState, Walk
 from supervisor.demo.schedule import Schedule
-from supervisor.server import trampoline
 from tests.server.support import alive
 from tests.support.mqtt import Device
 from tests.support.wait import eventually
@@ -228,10 +227,8 @@ def test_it_ends_within_its_grace_when_the_broker_is_gone_too(mosquitto):
     runner = psutil.Process(demo.pid)
     family = runner.children(recursive=True)
     mosquitto.kill()
-    began = time.monotonic()
     demo.stop()
-    assert time.monotonic() - began < trampoline.GRACE
-    assert demo.wait() == 0
+    assert demo.wait() == 0, "it had to be killed when its grace was over"
     assert not any(map(alive, family))
 
 
