@@ -19,7 +19,7 @@ from .schedule import Schedule
 #: Seconds between two devices' first appearances: one after the other is easier to watch.
 _STAGGER = 0.4
 #: Seconds for all connections of a part to end; what is left ends with the process.
-_STOP_WITHIN = 1.5
+_STOP_WITHIN = 0.7
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
