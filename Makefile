@@ -19,9 +19,7 @@ run: .venv/.installed-run vendor ## Start Muster with a simulated fleet (ARGS="-
 test: .venv/.installed-dev vendor ## Run the tests against real servers (ARGS="-k presence")
 	@scripts/system-packages mosquitto=mosquitto mosquitto_pub=mosquitto-clients mariadbd=mariadb-server \
 		initdb=postgresql chromium=chromium ip=iproute2
-	@# What fails beside its neighbours on a busy machine has to pass alone; both runs are in the output.
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS) || \
-		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: .venv/.installed-dev ## Report what ruff, mypy and import-linter find
 	@$(BIN)/ruff check
