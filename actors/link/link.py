@@ -315,12 +315,15 @@ class LinkActor(ThreadedActor):
         self._publisher.pump()
 
     def _show(self, now: float) -> None:
-        """Replace the status if it changed; numbers alone change it at most every half second."""
-        connection, shown = self._connection, self._board.status
-        if shown.state is connection.state and now - self._status_at < STATUS_EVERY:
+        """Replace the status if it changed; numbers alone change it at most every half second, except from or to none.
+
+        "Nothing is unresolved" is what people and tests wait for: it must never be old.
+        """
+        connection, shown, ledger = self._connection, self._board.status, self.ledger()
+        same = shown.state is connection.state and bool(ledger) is bool(shown.unresolved)
+        if same and now - self._status_at < STATUS_EVERY:
             return
         self._status_at = now
-        ledger = self.ledger()
         self._board.status = LinkStatus(
             name=self._name,
             broker=self._options.address,

@@ -169,6 +169,17 @@ def test_a_replay_tells_what_is_unresolved_in_order(rig, device):
     assert again == [items[0], items[2], items[4]]
 
 
+def test_that_nothing_is_unresolved_is_shown_at_once_and_never_late(mosquitto, tmp_path, device, monkeypatch):
+    monkeypatch.setattr("actors.link.link.STATUS_EVERY", 3600.0)
+    with running(Rig(mosquitto.url, tmp_path, kind="data")) as rig:
+        rig.until_live()
+        device.publish("t/1", b"one")
+        items = rig.wait_items(1)
+        eventually(lambda: rig.board.status.unresolved == 1, what="one is unresolved")
+        rig.settle(items)
+        eventually(lambda: rig.board.status.unresolved == 0, what="none is unresolved")
+
+
 def test_what_nothing_settles_is_dead_lettered_as_stuck_and_then_acknowledged(mosquitto, tmp_path, device):
     rig = Rig(mosquitto.url, tmp_path, kind="data", stuck_after=0.2)
     with running(rig):
