@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -12,6 +13,10 @@ from tests.support.browser import chromium
 from tests.support.databases import MariaDB, Postgres
 from tests.support.mosquitto import Mosquitto
 from tests.support.need import need
+
+# Hypothesis' own profile for CI on every machine: no deadlines, no complaint that the machine is slow, and the same
+# examples in each run. `pytest --hypothesis-profile=default` looks for new ones.
+hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture
