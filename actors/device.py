@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from actors.analysts import Analysts
 from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewell, FromDevice, Measured
 from actors.fleet import Fleet, Record
 from actors.link.messages import Publish
@@ -37,13 +38,13 @@ MOST_SENSORS = 1_000
 NOT_DUE = math.inf
 """No deadline is set."""
 
-SUBSCRIBER_OF: Mapping[str, str] = {
-    "pi": "subscriber.pi",
-    "datalogger": "subscriber.site",
-    "gateway": "subscriber.site",
-    "sensor": "subscriber.pi",
+SUBSCRIBERS_OF: Mapping[str, tuple[str, str]] = {
+    "pi": ("subscriber.pi", "subscriber.pi"),
+    "datalogger": ("subscriber.site", "subscriber.site"),
+    "gateway": ("subscriber.site", "subscriber.site"),
+    "sensor": ("subscriber.pi", "subscriber.sensor"),  # one that beats does so on `devices/...`
 }
-"""Whose watermark decides whether everything a device sent has been handled, by family."""
+"""Whose watermarks decide whether everything a device sent has been handled, by family: on control, on data."""
 
 KIND_OF_FAMILY: Mapping[str, Kind] = {
     "pi": "raspberry_pi",
@@ -75,6 +76,8 @@ class World:
     """Services by name."""
     live: LiveFeed
     """Takes every change for the live page."""
+    analysts: Analysts
+    """Tell what a reading means."""
 
 
 def reason_of(message: FromDevice) -> Reason:
@@ -151,10 +154,16 @@ class DeviceActor(PooledActor):
 
     def _measured(self, message: Measured, record: Record) -> None:
         self._told(message, record, None, {}, data=True)
+        names = message.names
         known = record.sensors
-        if known is None or not message.names <= known:
+        if known is None or not names <= known:
             self._new_sensors(message, record, known or frozenset())
-        self._world.outgoing.add(message.reading)
+        reading = message.reading
+        analyser = self._world.analysts.of(reading.channel, record.snapshot.kind, names)
+        if analyser is not None:
+            site = record.snapshot.site
+            reading = self._world.analysts.analyse(analyser, reading, message.measures, record.baseline, site)
+        self._world.outgoing.add(reading)
 
     def _farewell(self, message: Farewell, record: Record) -> None:
         if message.delivery.retain:
@@ -184,9 +193,9 @@ class DeviceActor(PooledActor):
         if not snapshot.first_seen_us:
             changes.update(_first_words(address, snapshot, delivery.rx_us))
         elif address.site and (
-            address.device_id != snapshot.device_id
+            address.site != snapshot.site
+            or (address.device_id or snapshot.device_id) != snapshot.device_id
             or (address.type or snapshot.type) != snapshot.type
-            or address.site != snapshot.site
         ):
             changes.update(_moved(address, snapshot))
         if session and session != snapshot.session:
@@ -255,9 +264,9 @@ class DeviceActor(PooledActor):
             self._change(record, Transition("offline", "timeout"), clock_us, {})
 
     def _everything_handled(self, record: Record, deadline: float) -> bool:
-        subscriber = SUBSCRIBER_OF[record.snapshot.family]
+        subscribers = SUBSCRIBERS_OF[record.snapshot.family]
         sights = self._world.fleet.broker_sight(record)
-        return sights.has_handled(subscriber, deadline, data_only=record.data_only)
+        return sights.has_handled(subscribers, deadline, data_only=record.data_only)
 
     def _deadline(self, record: Record) -> float:
         fleet = self._world.fleet
@@ -347,7 +356,11 @@ def _moved(address: Address, snapshot: DeviceSnapshot) -> dict[str, Any]:
     if address.family != snapshot.family:
         return {}  # the first family that a serial speaks fixes its kind
     old = Address(snapshot.family, "", device_id=snapshot.device_id, type=snapshot.type, site=snapshot.site)
-    changes = {"device_id": address.device_id, "site": address.site, "type": address.type or snapshot.type}
+    changes = {
+        "device_id": address.device_id or snapshot.device_id,
+        "site": address.site,
+        "type": address.type or snapshot.type,
+    }
     if snapshot.label == old.label:  # an operator's label stays
         changes["label"] = address.label
     return changes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -46,7 +47,9 @@ class Measured(msgspec.Struct, frozen=True, gc=False):
     address: Address
     delivery: Delivery
     reading: StoreReading
+    measures: Mapping[str, int | float]
     names: frozenset[str]
+    """Of the measures."""
 
 
 FromDevice = Beaten | Announced | Farewell | Measured

@@ -9,6 +9,7 @@ Kinds that the page knows, with their key (states of one kind and key supersede 
 |---|---|---|
 | `device` | serial | Device JSON, or the changed part of it with `serial`: a record was made or changed |
 | `presence` | serial | `serial`, `presence`, `reason`, `since` |
+| `reading` | serial | `serial`, `ts`, `health_index`, `status`, `anomalies`, `measures`: at most one a second |
 | `removed` | serial | `serial` |
 | `sight` | link | `link`, `sees` (bool): presences are, or are no longer, `unknown` |
 | `link` | link | `name`, `state` |
@@ -27,7 +28,7 @@ import msgspec
 
 CAPACITY = 10_000
 """Events kept. At 1,000 events a second a page may be away for 10 s before it must fetch everything again."""
-STATES = frozenset({"device", "presence", "sight", "link", "supervision"})
+STATES = frozenset({"device", "presence", "reading", "sight", "link", "supervision"})
 """Kinds of which only the latest per key is worth writing."""
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.messages import DeviceSnapshot
 from actors.presence import DerivedPresence, OfflineAfter, derive, is_flapping
 from actors.runtime import Clock
 from actors.sight import BrokerSight, Sight
+
+if TYPE_CHECKING:
+    from actors.analysis import Baseline
 
 NEVER = -1.0
 MOST_NAME_SETS = 4_096
@@ -24,10 +27,12 @@ class Record:
     """What is shared of one device."""
 
     __slots__ = (
+        "baseline",
         "data_only",
         "heard_at",
         "heard_epoch",
         "heard_us",
+        "is_new",
         "sensors",
         "snapshot",
         "stored_info_us",
@@ -35,8 +40,10 @@ class Record:
         "transitions_at",
     )
 
-    def __init__(self, snapshot: DeviceSnapshot) -> None:
+    def __init__(self, snapshot: DeviceSnapshot, *, is_new: bool = False) -> None:
         self.snapshot = snapshot
+        self.is_new = is_new
+        """True for a device that nobody knew when this process started: the database has no past of it."""
         self.heard_at = NEVER
         """When it last gave evidence of life, monotonic seconds; `NEVER` in this process so far."""
         self.heard_us = snapshot.last_seen_us
@@ -49,6 +56,8 @@ class Record:
         self.transitions_at: tuple[float, ...] = ()
         self.sensors: frozenset[str] | None = None
         """Names of the numbers it has sent; None until it sends the first in this process."""
+        self.baseline: Baseline | None = None
+        """What is usual for its measures, where they are analysed; made from committed readings alone."""
 
 
 class DeviceView(NamedTuple):
@@ -109,10 +118,10 @@ class Fleet:
     def add(self, snapshot: DeviceSnapshot) -> Record:
         """Add one record."""
         insort(self._serials, snapshot.serial)
-        return self._admit(snapshot)
+        return self._admit(snapshot, is_new=True)
 
-    def _admit(self, snapshot: DeviceSnapshot) -> Record:
-        record = self._records[snapshot.serial] = Record(snapshot)
+    def _admit(self, snapshot: DeviceSnapshot, *, is_new: bool = False) -> Record:
+        record = self._records[snapshot.serial] = Record(snapshot, is_new=is_new)
         if snapshot.presence == "online":
             self._of(record).online += 1
         return record

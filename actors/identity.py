@@ -79,11 +79,11 @@ def timestamp_us(value: Any, zone: tzinfo = UTC) -> int:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             microseconds = round(value * 1_000 if value >= MILLISECONDS_FROM else value * 1_000_000)
         else:
-            raise BadTimestampError(f"timestamp is neither text nor a number but {type(value).__name__}")
+            raise BadTimestampError(f"`timestamp` is neither text nor a number but {type(value).__name__}")
     except (ValueError, OverflowError) as error:
         if isinstance(error, BadTimestampError):
             raise
-        raise BadTimestampError(f"timestamp {str(value)[:40]!r} cannot be read") from error
+        raise BadTimestampError(f"`timestamp` {str(value)[:40]!r} cannot be read") from error
     if not 0 <= microseconds < 253_402_300_800_000_000:
-        raise BadTimestampError(f"timestamp {str(value)[:40]!r} is out of the years 1970 to 9999")
+        raise BadTimestampError(f"`timestamp` {str(value)[:40]!r} is out of the years 1970 to 9999")
     return microseconds

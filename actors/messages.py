@@ -7,7 +7,7 @@ Times named `*_us` are microseconds since 1970 UTC; times named `*_at` are secon
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -128,7 +128,7 @@ class StoreReading(msgspec.Struct, frozen=True, gc=False):
 
     serial: str
     channel: str
-    """`input`, `output` or `reading`."""
+    """`input`, `output`, `reading` or, for what sensors publish, `data`."""
     ts_us: int
     digest: bytes
     """16 bytes, see `actors.identity`."""
@@ -146,6 +146,18 @@ class StoreReading(msgspec.Struct, frozen=True, gc=False):
     topic: str = ""
     payload: bytes = b""
     """As received, for the dead letter should the database refuse the row; shared with the delivery, not copied."""
+    sender_id: str = ""
+    """The sender's own `id` of the message: it is told on `devices/{serial}/receipts` that this is stored."""
+    idempotency_key: str = ""
+    """HTTP only: a second request with this key is the same reading, whatever the time of its receipt."""
+    health_index: float | None = None
+    """0 to 100, None where no analyser took the reading."""
+    status: str = ""
+    """The index in a word: `Excellent`, `Good`, `Fair`, `Poor`, `Critical`; empty without one."""
+    anomalies: str = ""
+    """JSON array of what is anomalous in it, see `actors.analysis`; empty when nothing is."""
+    reply_to: Any = None
+    """HTTP only: a future that gets True once the row is committed, False if it was known already."""
 
 
 class StoreDeadLetter(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,10 @@ Unknown extra fields pass. A refused payload becomes a dead letter with one of t
 
 from __future__ import annotations
 
+import json
+import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -42,6 +45,8 @@ REASONS = {
     "bad_serial": "the serial number is not one",
     "bad_topic": "the topic is not one of ours",
     "bad_timestamp": "the timestamp cannot be read",
+    "not_finite": "a number is NaN or infinite, which JSON does not know",
+    "beyond_physics": "a measure is beyond what physics allows",
     "unbound": "a device may speak only for itself",
     "quota": "this device has too many dead letters already",
     "crashed": "handling the message crashed its actor twice",
@@ -132,7 +137,7 @@ def decode_beat(payload: bytes) -> Beat:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _refusal(error) from None
     if b"\\u0000" in payload:
-        _check_tree(msgspec.to_builtins(beat))
+        check_tree(msgspec.to_builtins(beat))
     return beat
 
 
@@ -148,7 +153,7 @@ def decode_announcement(payload: bytes) -> Announcement:
         announcement = _decode_announcement(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _refusal(error) from None
-    _check_tree(msgspec.to_builtins(announcement))
+    check_tree(msgspec.to_builtins(announcement))
     return announcement
 
 
@@ -163,8 +168,32 @@ def decode_reading(payload: bytes, largest: int = LARGEST_PAYLOAD) -> dict[str, 
     try:
         body: dict[str, Any] = _decode_object(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        field = find_not_finite(payload)
+        if field is not None:
+            raise RefusedError("not_finite", f"`{field[:80]}` is not a finite number") from None
         raise _refusal(error) from None
     return body
+
+
+def find_not_finite(payload: bytes) -> str | None:
+    """Return the path of the first NaN or infinity in what is JSON but for such numbers; None for anything else."""
+    if len(payload) > LARGEST_ANNOUNCEMENT or not (b"NaN" in payload or b"Infinity" in payload):
+        return None
+    try:
+        body = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return _not_finite(body, "", 0)
+
+
+def _not_finite(value: Any, path: str, depth: int) -> str | None:
+    if isinstance(value, float):
+        return None if math.isfinite(value) else path
+    if depth >= DEEPEST or not isinstance(value, dict | list):
+        return None
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    found = (_not_finite(item, f"{path}.{key}" if path else str(key), depth + 1) for key, item in items)
+    return next(filter(None, found), None)
 
 
 def serial_of(body: dict[str, Any] | Beat, *, bound_id: str, names: tuple[str, ...]) -> str:
@@ -229,11 +258,17 @@ def measures_of(body: dict[str, Any], skip: frozenset[str]) -> tuple[dict[str, i
         else:
             flat = False
             _collect(key, value, found, 1)
-    _check_names(found)
+    check_names(found)
     return found, flat
 
 
-def _check_names(found: dict[str, int | float]) -> None:
+def check_names(found: Mapping[str, int | float]) -> None:
+    """Refuse too many measures, and names that are too long or hold NUL.
+
+    Raises:
+        RefusedError: `too_many`, `too_long`, `nul`.
+
+    """
     if len(found) > MOST_MEASURES:
         raise RefusedError("too_many", f"{len(found)} numbers, at most {MOST_MEASURES} are taken")
     together = "".join(found)
@@ -267,7 +302,7 @@ def _check_size(payload: bytes, largest: int) -> None:
         raise RefusedError("too_large", f"{len(payload)} bytes, at most {largest} are taken")
 
 
-def _check_tree(value: Any, path: str = "$", depth: int = 0) -> None:
+def check_tree(value: Any, path: str = "$", depth: int = 0) -> None:
     """Refuse NUL, integers beyond 64 bits and deep nesting anywhere in a decoded payload."""
     if isinstance(value, str):
         if "\0" in value:
@@ -282,4 +317,4 @@ def _check_tree(value: Any, path: str = "$", depth: int = 0) -> None:
         for key, item in items:
             if isinstance(key, str) and "\0" in key:
                 raise RefusedError("nul", f"a field name under `{path}` contains NUL")
-            _check_tree(item, f"{path}.{key}"[:200], depth + 1)
+            check_tree(item, f"{path}.{key}"[:200], depth + 1)

@@ -22,6 +22,7 @@ from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
 from actors.storage import administration
 from actors.storage.database import open_database
 from actors.storage.errors import StoreUnavailable
+from actors.storage.retention import KEEP_ALL, RetentionRules
 from actors.storage.store import CommitResult, Store
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,11 @@ STUCK = "stuck"
 RETRY_CAP = 5.0
 #: Seconds that a stop may go on committing.
 STOP_WITHIN = 3.0
+#: Seconds between two passes of the retention, before the first, and between two slices of one: a slice of some ten
+#: milliseconds leaves the disk to others most of the time, and still deletes more than ever arrives.
+EXPIRE_EVERY = 3600.0
+EXPIRE_FIRST = 60.0
+EXPIRE_PAUSE = 0.05
 
 
 class LoadDevices(msgspec.Struct, frozen=True):
@@ -71,6 +77,10 @@ class _Retry(msgspec.Struct, frozen=True):
     """To itself, from a timer: the back-off is over."""
 
     failures: int
+
+
+class _Expire(msgspec.Struct, frozen=True):
+    """To itself, from a timer: delete a slice of what is too old, or look whether there is any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,8 @@ class RegistryCounters:
     """Attempts that found the database away."""
     effect_errors: int = 0
     """Exceptions of the callbacks in `on_committed`."""
+    expired: Counter[str] = field(default_factory=Counter)
+    """Rows that the retention has deleted, by table."""
 
     def add(self, result: CommitResult) -> None:
         """Count one commit."""
@@ -144,6 +156,8 @@ class RegistryActor(ThreadedActor):
         board: RegistryBoard | None = None,
         links: Sequence[str] = (),
         on_committed: Sequence[Callable[[CommitResult], None]] = (),
+        rules: RetentionRules = KEEP_ALL,
+        followed: Sequence[Callable[[], int]] = (),
     ) -> None:
         """Assign only; the database is opened by the actor's own thread.
 
@@ -154,11 +168,13 @@ class RegistryActor(ThreadedActor):
             board: is kept up to date.
             links: names of the links that are asked to replay what is unresolved when this actor starts.
             on_committed: called after each commit with what it did, on this thread; an exception is logged.
+            rules: how long what grows is kept.
+            followed: each returns the id up to which a follower with a place outside of the database has come.
 
         """
         super().__init__()
         self.board = board or RegistryBoard()
-        self._store = Store(open_database(url))
+        self._store = Store(open_database(url), rules=rules, followed=followed)
         self._directory = directory
         self._runtime = runtime
         self._links = links
@@ -176,6 +192,7 @@ class RegistryActor(ThreadedActor):
 
         self._try(self._store.open)
         self.actor_ref.tell(_Flush())
+        self._runtime.timers.after(EXPIRE_FIRST, self.actor_ref, _Expire())
         for link in self._links:
             self._directory.tell(link, Replay())
 
@@ -193,6 +210,8 @@ class RegistryActor(ThreadedActor):
                 self._take(message.items)
             case _Flush():
                 self._clean_up()
+            case _Expire():
+                self._expire()
             case _Retry(failures=failures):
                 self._retry(failures)
             case LoadDevices(after_serial=after, limit=limit):
@@ -273,6 +292,19 @@ class RegistryActor(ThreadedActor):
         if self._store.is_purge_due and not (self._waiting or self._pending) and self.actor_inbox.empty():
             self._try(self._store.purge)
             self._come_back()
+
+    def _expire(self) -> None:
+        """Delete a slice of what is too old, if nothing waits to be written, and set the time of the next."""
+        if not self._store.is_expiry_due:
+            self._store.begin_expiry()
+            self._come_back()
+        if not (self._waiting or self._pending) and self.actor_inbox.empty():
+            now_us = int(self._runtime.clock.time() * 1_000_000)
+            done = self._try(lambda: self._store.expire(now_us))
+            if done is not None and done[1]:
+                self.board.counters.expired[done[0]] += done[1]
+        delay = EXPIRE_PAUSE if self._store.is_expiry_due else EXPIRE_EVERY
+        self._runtime.timers.after(delay, self.actor_ref, _Expire())
 
     def _come_back(self) -> None:
         """See to what is left as soon as the mailbox is empty, and let a stop come in between."""

@@ -89,12 +89,19 @@ class BrokerSight:
         self.control = Sight(f"{broker}.control", at)
         self.data = Sight(f"{broker}.data", at)
 
-    def has_handled(self, subscriber: str, deadline_at: float, *, data_only: bool) -> bool:
+    def has_handled(self, subscribers: tuple[str, str], deadline_at: float, *, data_only: bool) -> bool:
         """Return whether everything received before the deadline has been handled.
 
         A data link that is blind or paused for a slow database does not hold up the verdict on a device that beats.
+
+        Args:
+            subscribers: who handles what a device says on the control link, and who what it says on the data link.
+            deadline_at: monotonic seconds.
+            data_only: whether the device has been heard on the data link alone.
+
         """
-        data_done = self.data.handled_until_at(subscriber) >= deadline_at
+        on_control, on_data = subscribers
+        data_done = self.data.handled_until_at(on_data) >= deadline_at
         if data_only:
             return data_done
-        return self.control.handled_until_at(subscriber) >= deadline_at and (data_done or self.data.blind)
+        return self.control.handled_until_at(on_control) >= deadline_at and (data_done or self.data.blind)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -67,11 +67,25 @@ class Intake:
     """Subscribers that crashed and whose mail is kept for their next incarnation."""
 
 
+class Said(NamedTuple):
+    """What a reading's payload holds."""
+
+    serial: str
+    channel: str
+    body: dict[str, Any]
+    measures: dict[str, int | float]
+    names: frozenset[str]
+    flat: bool
+    """Whether the numbers are all there is in the body, apart from who and when."""
+
+
 class SubscriberActor(PooledActor):
     """Decodes one family of topics. Subclasses give the parser and the fields that may carry the serial."""
 
     parse: Callable[[str], Address]
     serial_names: tuple[str, ...]
+    decoders: Mapping[str, Callable[[Any, Address, Delivery], FromDevice]]
+    """What decodes a message, by the verb of its topic."""
 
     def __init__(self, name: str, intake: Intake, *, data_links: Sequence[str] = ()) -> None:
         super().__init__()
@@ -93,15 +107,16 @@ class SubscriberActor(PooledActor):
         for link in self._data_links:
             self._intake.services.tell(link, Replay(self._name))
 
-    def on_receive(self, message: Deliveries) -> None:
+    def on_receive(self, message: Any) -> None:
         """Decode a batch, in order; then move the watermark."""
+        assert isinstance(message, Deliveries), message
         self._batch = message
         devices, counts = self._intake.devices, self._intake.counts
         for self._index, delivery in enumerate(message.items):
             try:
                 decoded = self._decode(delivery)
             except RefusedError as refused:
-                self._intake.desk.refuse(delivery, refused.reason, refused.detail, _guess_serial(delivery))
+                self._refuse(delivery, refused)
             else:
                 counts[decoded.address.verb] += 1
                 devices.tell(decoded.serial, decoded)
@@ -111,6 +126,9 @@ class SubscriberActor(PooledActor):
             sight.handled(self._name, message.handled_until_at)
             if message.number:
                 sight.done(self._name, message.number)
+
+    def _refuse(self, delivery: Delivery, refused: RefusedError) -> None:
+        self._intake.desk.refuse(delivery, refused.reason, refused.detail, _guess_serial(delivery))
 
     def unfinished(self) -> Sequence[Deliveries]:
         """Return the rest of a batch, the message that crashed us alone in front of it."""
@@ -129,7 +147,7 @@ class SubscriberActor(PooledActor):
             address = type(self).parse(delivery.topic)
         except BadTopicError as error:
             raise RefusedError("bad_topic", str(error)) from None
-        return _DECODERS[address.verb](self, address, delivery)
+        return self.decoders[address.verb](self, address, delivery)
 
     def _beat(self, address: Address, delivery: Delivery) -> FromDevice:
         self._check_shared(address)
@@ -154,6 +172,17 @@ class SubscriberActor(PooledActor):
         serial = serial_of(body, bound_id=address.bound_id, names=self.serial_names)
         measures, flat = measures_of(body, NOT_IN_BODY)
         channel = "reading" if address.verb == "readings" else address.verb
+        said = Said(serial, channel, body, measures, frozenset(measures), flat)
+        return self.identified(address, delivery, said)
+
+    def identified(self, address: Address, delivery: Delivery, said: Said) -> Measured:
+        """Return the reading with its identity.
+
+        Raises:
+            RefusedError: `wrong_type`, `too_long`, `too_deep`, `out_of_range`, `bad_timestamp`.
+
+        """
+        serial, channel, body, measures, _names, flat = said
         encoded = encode_canonical(measures)
         sender_id = _sender_id(body)
         if sender_id is not None:
@@ -177,8 +206,9 @@ class SubscriberActor(PooledActor):
             delivery.dup,
             delivery.topic,
             delivery.payload,
+            sender_id or "",
         )
-        return Measured(serial, address, delivery, reading, frozenset(measures))
+        return Measured(serial, address, delivery, reading, measures, said.names)
 
     def _timestamp(self, told: Any) -> int:
         try:
@@ -221,7 +251,7 @@ _PLAIN: Mapping[bytes, Callable[[Address, Delivery], FromDevice]] = {
 }
 """The common form of a last will on `devices/{id}/status`: plain text instead of JSON."""
 
-_DECODERS: Mapping[str, Callable[[SubscriberActor, Address, Delivery], FromDevice]] = {
+_DECODERS: Mapping[str, Callable[[Any, Address, Delivery], FromDevice]] = {
     "heartbeat": SubscriberActor._beat,  # noqa: SLF001 - a table of this class's own methods
     "announce": SubscriberActor._announcement,  # noqa: SLF001
     "status": SubscriberActor._announcement,  # noqa: SLF001
@@ -229,6 +259,7 @@ _DECODERS: Mapping[str, Callable[[SubscriberActor, Address, Delivery], FromDevic
     "input": SubscriberActor._reading,  # noqa: SLF001
     "output": SubscriberActor._reading,  # noqa: SLF001
 }
+SubscriberActor.decoders = _DECODERS
 
 
 def _canonical(body: dict[str, Any]) -> bytes:

@@ -9,12 +9,14 @@
 | `{site}/datalogger/{type}/{id}/input`, `/output` | datalogger | data |
 | `{site}/gateway/{id}/heartbeat` | gateway | control |
 | `{site}/gateway/{id}/input`, `/output` | gateway | data |
+| `{prefix}/sensor/data` | sensor | data |
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -24,6 +26,7 @@ BOUND_VERBS = SHARED_VERBS | {"readings"}
 SITE_VERBS = frozenset({"heartbeat", "input", "output"})
 LONGEST_NAME = 128
 """Characters of a site, type or id; longer ones are refused."""
+SENSOR_TAIL = "/sensor/data"
 
 SHARED_CONTROL = tuple(f"devices/{verb}" for verb in sorted(SHARED_VERBS))
 BOUND_CONTROL = tuple(f"devices/+/{verb}" for verb in sorted(SHARED_VERBS))
@@ -70,6 +73,11 @@ def site_data(sites: Sequence[str] | None) -> tuple[str, ...]:
     )
 
 
+def sensor_data(prefixes: Sequence[str]) -> tuple[str, ...]:
+    """Return the filters of what sensors publish under the given prefixes."""
+    return tuple(f"{prefix}{SENSOR_TAIL}" for prefix in prefixes)
+
+
 def parse_pi(topic: str) -> Address:
     """Parse `devices/...`.
 
@@ -103,3 +111,17 @@ def parse_site(topic: str) -> Address:
     if len(parts) == 4 and parts[1] == "gateway" and parts[3] in SITE_VERBS:
         return Address("gateway", parts[3], device_id=parts[2], site=parts[0])
     raise BadTopicError(f"{topic[:120]!r} is not a topic of this family")
+
+
+@lru_cache(maxsize=256)  # all sensors of a prefix share one topic
+def parse_sensor(topic: str) -> Address:
+    """Parse `{prefix}/sensor/data`; the prefix, which may have several levels, is the site.
+
+    Raises:
+        BadTopicError: naming what is wrong.
+
+    """
+    prefix = topic.removesuffix(SENSOR_TAIL)
+    if prefix == topic or not prefix or len(prefix) > LONGEST_NAME:
+        raise BadTopicError(f"{topic[:120]!r} is not a topic of this family")
+    return Address("sensor", "data", site=prefix)

@@ -12,6 +12,8 @@ NAMES = {
     "latency": "publish to row visible at 200 messages/s; /api/health under full ingest",
     "fleet": "100,000 devices: start-up, memory, lateness of verdicts",
     "crash": "SIGKILL of the server in mid-stream, 50 times",
+    "analysis": "one analysis and one update of what is usual, in microseconds",
+    "soak": "100 publishers and 10 subscribers for ten minutes: memory",
 }
 
 

@@ -26,7 +26,7 @@ def main(port: int, path: str, count: int) -> None:
     gathered: list[mqtt.MQTTMessage] = []
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="bare", protocol=mqtt.MQTTv5, manual_ack=True)
     client.on_message = lambda _client, _userdata, message: gathered.append(message)
-    client.on_connect = lambda client, *_: client.subscribe("+/datalogger/+/+/input", qos=1)
+    client.on_connect = lambda client, *_: client.subscribe("harit-samarth/sensor/data", qos=1)
     client.on_subscribe = lambda *_: print("ready", flush=True)
     properties = Properties(PacketTypes.CONNECT)
     properties.ReceiveMaximum = 65535
@@ -43,8 +43,7 @@ def main(port: int, path: str, count: int) -> None:
             rows = []
             for message in gathered:
                 body = json.loads(message.payload)
-                serial, stamp = body.pop("serial_number"), body.pop("timestamp")
-                rows.append((serial, stamp, json.dumps(body)))
+                rows.append((body["publisher_id"], body["timestamp"], json.dumps(body["sensor_readings"])))
             database.execute("BEGIN IMMEDIATE")
             database.executemany("INSERT OR IGNORE INTO reading (device, ts, measures) VALUES (?, ?, ?)", rows)
             database.execute("COMMIT")

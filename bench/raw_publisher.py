@@ -13,6 +13,8 @@ import struct
 import sys
 import time
 
+BASE_US, STEP_US = 1_760_000_000_000_000, 1_000
+"""The time of the first message, and between two; by it each row tells its number."""
 WINDOW = 15_000
 """QoS 1 packets under way; packet ids have 16 bits and brokers have limits."""
 
@@ -46,11 +48,23 @@ def publish_packet(topic: str, payload: bytes, qos: int, packet_id: int) -> byte
 def message(number: int, sensors: int, kind: str) -> tuple[str, bytes]:
     """The message of a number: devices in turn, a timestamp of its own each."""
     sensor = number % sensors
-    micros = 1_760_000_000_000_000 + number * 1_000
+    micros = BASE_US + number * STEP_US
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(micros // 1_000_000)) + f".{micros % 1_000_000:06d}Z"
     if kind == "heartbeat":
         body = {"device_id": f"dev-{sensor:06d}", "ip_address": "192.168.1.100", "timestamp": stamp, "status": "online"}
         return "devices/heartbeat", json.dumps(body).encode()
+    if kind == "soil":
+        readings = {
+            "N": 40 + number % 7,
+            "P": 22.5,
+            "K": 180 + number % 11,
+            "CO2": 420 + number % 50,
+            "Temperature": 20 + number % 100 / 10,
+            "Moisture": 31.5 + number % 13 / 10,
+            "pH": 6.4,
+        }
+        body = {"timestamp": stamp, "publisher_id": f"soil-{sensor:06d}", "sensor_readings": readings}
+        return "harit-samarth/sensor/data", json.dumps(body).encode()
     body = {
         "serial_number": f"dl-{sensor:06d}",
         "timestamp": stamp,

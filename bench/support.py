@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.databases import MariaDB, Postgres
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 
@@ -30,11 +30,11 @@ class MusterServer:
     """`muster server` with a database of its own."""
 
     def __init__(self, broker_url: str, directory: Path, **environment: str) -> None:
-        self.database = directory / "muster.db"
+        self.database_url = environment.get("MUSTER_DATABASE_URL") or f"sqlite:///{directory}/muster.db"
         self.port = free_port()
         environ = os.environ | {
             "MUSTER_BROKER_URL": broker_url,
-            "MUSTER_DATABASE_URL": f"sqlite:///{self.database}",
+            "MUSTER_DATABASE_URL": self.database_url,
             "MUSTER_DATA_DIR": str(directory),
             "MUSTER_RUNTIME_DIR": str(directory / "run"),
             "MUSTER_HTTP": f"127.0.0.1:{self.port}",
@@ -54,6 +54,9 @@ class MusterServer:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read().decode()
+
+    def follower(self, name: str) -> dict:
+        return next(item for item in self.get("/api/followers")["items"] if item["name"] == name)
 
     def wait_ready(self, timeout: float = 60.0) -> dict:
         deadline = time.monotonic() + timeout
@@ -110,19 +113,14 @@ def first_write(publisher: subprocess.Popen[str]) -> float:
     return float(publisher.stdout.readline())
 
 
-def wait_rows(path: Path, count: int, timeout: float = 120.0) -> float:
-    """Return the wall clock at which another connection saw `count` readings."""
-    deadline = time.monotonic() + timeout
-    seen = -1
-    while time.monotonic() < deadline:
-        with contextlib.suppress(sqlite3.OperationalError):
-            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-                # The highest id and not COUNT(*), which would make the reader the load.
-                (seen,) = database.execute("SELECT COALESCE(MAX(id), 0) FROM reading").fetchone()
-            if seen >= count:
-                return time.time()
-        time.sleep(0.01)
-    raise TimeoutError(f"{seen} of {count} rows after {timeout} s")
+@contextlib.contextmanager
+def databases() -> Iterator[dict[str, str]]:
+    """The other two databases by name, empty and running, where they are installed."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            "PostgreSQL": stack.enter_context(Postgres()).fresh_database(),
+            "MariaDB": stack.enter_context(MariaDB()).fresh_database(),
+        }
 
 
 def median(values: list[float]) -> float:

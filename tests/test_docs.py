@@ -11,11 +11,17 @@ import msgspec
 import pytest
 
 from supervisor.server import config
-from supervisor.server.settings import Broker, Config, Section
+from supervisor.server.settings import Broker, Config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-RECIPES = ("docs/add-an-actor.md", "docs/add-a-topic.md", "docs/add-a-table.md")
+RECIPES = (
+    "docs/add-an-actor.md",
+    "docs/add-a-topic.md",
+    "docs/add-a-table.md",
+    "docs/add-an-analyser.md",
+    "docs/add-a-sink.md",
+)
 GUIDES = ("ARCHITECTURE.md", "docs/add-an-actor.md", "docs/add-a-topic.md")
 """Pages whose every name must be one of the code."""
 INVENTED = ("actors/census.py", "actors/storage/migrations/0002_notes.py")
@@ -44,11 +50,11 @@ def modules() -> Iterator[str]:
             yield module.read_text(encoding="utf-8")
 
 
-def keys(section: type[Section], prefix: str = "") -> Iterator[str]:
+def keys(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
     """Yield every key of the file, as a dotted path."""
     for field in msgspec.structs.fields(section):
         kind: Any = Broker if field.name == "brokers" else field.type
-        if isinstance(kind, type) and issubclass(kind, Section):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             yield from keys(kind, f"{prefix}{field.encode_name}.")
         else:
             yield f"{prefix}{field.encode_name}"

@@ -91,7 +91,6 @@ def nested(levels: int, innermost: object = 1) -> object:
         (b"hello", "not_json"),
         (b'{"device_id": "A"', "not_json"),
         (b'{"device_id": "A"} x', "not_json"),
-        (b'{"t": NaN}', "not_json"),
         (b'{"device_id": "\xff"}', "not_utf8"),
         (b"[]", "not_an_object"),
         (b"1", "not_an_object"),

@@ -12,6 +12,7 @@ from actors.messages import DeleteDevice, Settled, StoreDeadLetter, StoreEvent, 
 from actors.registry import Execute, LoadDeadLetter, LoadDevices, MarkReplayed, RegistryActor, RegistryBoard
 from actors.runtime import Directory, Exit, ExitReason, Runtime
 from actors.storage.errors import ConfigurationError, StoreSevered, StoreUnavailable
+from actors.storage.retention import RetentionRules
 from actors.storage.tokens import create_token
 from tests.storage.build import NOON, Look, device, reading
 from tests.support.wait import eventually
@@ -42,8 +43,9 @@ class Listener:
 class House:
     """A registry with a link and a supervisor that only listen."""
 
-    def __init__(self, url: str, runtime: Runtime) -> None:
+    def __init__(self, url: str, runtime: Runtime, **options) -> None:
         self.url = url
+        self.options = options
         self.runtime = runtime
         self.directory = Directory()
         self.board = RegistryBoard()
@@ -56,7 +58,13 @@ class House:
 
     def start(self, preload=()):
         actor = RegistryActor(
-            self.url, self.directory, self.runtime, board=self.board, links=["a.data"], on_committed=self.effects
+            self.url,
+            self.directory,
+            self.runtime,
+            board=self.board,
+            links=["a.data"],
+            on_committed=self.effects,
+            **self.options,
         )
         self.actor = actor
         self.ref = self.runtime.launch(actor, monitor=self.monitor.ref, child_id="registry", preload=preload)
@@ -88,8 +96,8 @@ def runtime():
 def make_house(runtime):
     houses: list[House] = []
 
-    def make(url: str) -> House:
-        houses.append(House(url, runtime))
+    def make(url: str, **options) -> House:
+        houses.append(House(url, runtime, **options))
         return houses[-1]
 
     yield make
@@ -210,6 +218,51 @@ def test_a_deleted_device_disappears_slice_by_slice_while_writes_go_on(house, mo
     with Look(house.url) as look:
         eventually(lambda: look.column("SELECT COUNT(*) FROM reading") == [1], what="the readings are gone")
         eventually(lambda: look.column("SELECT serial FROM device") == ["B"], what="the device is gone")
+
+
+@pytest.fixture
+def tidy(make_house, tmp_path, monkeypatch):
+    """A registry that looks all the time for what is a day old, four rows at a time."""
+    monkeypatch.setattr("actors.registry.EXPIRE_FIRST", 0.0)
+    monkeypatch.setattr("actors.registry.EXPIRE_EVERY", 0.01)
+    monkeypatch.setattr("actors.registry.EXPIRE_PAUSE", 0.001)
+    monkeypatch.setattr("actors.storage.retention.STEP", 4)
+    made = make_house(f"sqlite:///{tmp_path}/muster.db", rules=RetentionRules(readings_days=1, events_days=1))
+    made.start()
+    return made
+
+
+def test_what_is_too_old_goes_when_nothing_else_is_to_do_and_is_counted(tidy):
+    now_us = time.time_ns() // 1000
+    tidy.write(device(), *(reading(at=at, rx_us=at) for at in range(50)), reading(at=99, rx_us=now_us))
+    tidy.write(*(StoreEvent("x", "", at, "{}") for at in range(10)), StoreEvent("y", "", now_us, "{}"))
+    eventually(lambda: tidy.board.counters.expired == {"reading": 50, "event": 10}, 20, "the old ones are gone")
+    with Look(tidy.url) as look:
+        assert look.column("SELECT COUNT(*) FROM reading") == [1]
+        assert look.column("SELECT kind FROM event") == ["y"]
+
+
+def test_while_writes_wait_nothing_is_deleted(tidy):
+    gate, entered = threading.Event(), threading.Event()
+    tidy.effects.append(lambda _: entered.set() or gate.wait(20))
+    tidy.write(device(), *(reading(at=at, rx_us=at) for at in range(50)), reading(at=99, link="a.data", token=1))
+    assert entered.wait(20)
+    tidy.write(reading(at=100, link="a.data", token=2))
+    assert tidy.board.counters.expired == {}
+    gate.set()
+    eventually(lambda: tidy.link.tokens() == [1, 2], 20, "what waited is committed")
+    eventually(lambda: tidy.board.counters.expired == {"reading": 51}, 20, "then the old ones go")
+
+
+def test_a_retention_that_finds_the_database_away_waits_and_goes_on(make_house, tmp_path, monkeypatch):
+    monkeypatch.setattr("actors.registry.EXPIRE_FIRST", 0.0)
+    monkeypatch.setattr("actors.registry.EXPIRE_PAUSE", 0.01)
+    house = make_house(f"sqlite:///{tmp_path}/missing/muster.db", rules=RetentionRules(readings_days=1))
+    house.start()
+    house.write(device(), reading(rx_us=0), reading(at=1))
+    eventually(lambda: house.board.counters.retries, 20, "the database is away")
+    (tmp_path / "missing").mkdir()
+    eventually(lambda: house.board.counters.expired == {"reading": 1}, 30, "the old reading is gone")
 
 
 def test_while_the_database_is_away_everything_is_kept_and_nothing_acknowledged(make_house, tmp_path):

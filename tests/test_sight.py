@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from actors.sight import BrokerSight, Sight
 
+BOTH = ("subscriber.pi", "subscriber.pi")
+
 
 def seeing(at: float = 1.0) -> Sight:
     sight = Sight("local.control", 0.0)
@@ -80,11 +82,11 @@ def test_a_device_that_beats_waits_for_both_links_and_for_data_only_while_it_is_
     pair.control.regained(1.0)
     pair.data.regained(1.0)
     pair.control.handled("subscriber.pi", 10.0)
-    assert not pair.has_handled("subscriber.pi", 10.0, data_only=False)
+    assert not pair.has_handled(BOTH, 10.0, data_only=False)
 
     pair.data.lost(5.0)
-    assert pair.has_handled("subscriber.pi", 10.0, data_only=False)
-    assert not pair.has_handled("subscriber.pi", 10.1, data_only=False)
+    assert pair.has_handled(BOTH, 10.0, data_only=False)
+    assert not pair.has_handled(BOTH, 10.1, data_only=False)
 
 
 def test_a_device_that_only_measures_waits_for_the_data_link_alone():
@@ -92,5 +94,5 @@ def test_a_device_that_only_measures_waits_for_the_data_link_alone():
     pair.data.regained(1.0)
     pair.data.handled("subscriber.pi", 10.0)
 
-    assert pair.has_handled("subscriber.pi", 10.0, data_only=True)
-    assert not pair.has_handled("subscriber.pi", 10.1, data_only=True)
+    assert pair.has_handled(BOTH, 10.0, data_only=True)
+    assert not pair.has_handled(BOTH, 10.1, data_only=True)

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from actors import subscriber
 from actors.messages import StoreDeadLetter, StoreReading
-from actors.payloads import LARGEST_ANNOUNCEMENT, LARGEST_PAYLOAD, MOST_MEASURES, REASONS
+from actors.payloads import LARGEST_ANNOUNCEMENT, LARGEST_PAYLOAD, MOST_MEASURES, REASONS, RefusedError
+from actors.runtime import GuardedFuture
+from actors.sensor_subscriber import Ingest
 from tests.support.world import Server
 from tests.test_payloads import FIELDS, JSON, nested
 
 INPUT = "plant/gateway/7/input"
+DATA = "harit-samarth/sensor/data"
 TOPICS = [
     "devices/announce",
     "devices/heartbeat",
@@ -25,6 +28,7 @@ TOPICS = [
     "devices/A/readings",
     "plant/gateway/7/heartbeat",
     INPUT,
+    DATA,
     "plant/datalogger/monstro/1/output",
 ]
 ELSEWHERE = {
@@ -60,6 +64,11 @@ REFUSED = [
     ("too_deep", INPUT, json.dumps({"serial_number": "A", "x": nested(30)}).encode()),
     ("too_deep", INPUT, b'{"serial_number":"A","x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
     ("too_many", INPUT, json.dumps({"serial_number": "A", "x": [1] * (MOST_MEASURES + 1)}).encode()),
+    ("not_finite", INPUT, b'{"serial_number":"A","x":NaN}'),
+    ("beyond_physics", DATA, b'{"publisher_id":"A","sensor_readings":{"pH":15}}'),
+    ("wrong_type", DATA, b'{"publisher_id":"A","sensor_readings":{"pH":"6"}}'),
+    ("missing_field", DATA, b'{"publisher_id":"A"}'),
+    ("bad_serial", DATA, b'{"publisher_id":"not a serial","sensor_readings":{"pH":6}}'),
     ("out_of_range", INPUT, b'{"serial_number":"A","x":18446744073709551616}'),
     ("out_of_range", INPUT, b'{"serial_number":"A","x":1e999}'),
     ("out_of_range", INPUT, b'{"serial_number":"A","x":' + b"9" * 5_000 + b"}"),
@@ -335,3 +344,87 @@ def test_readings_of_a_batch_keep_their_order(server):
     assert [json.loads(write.measures)["n"] for write in server.writes if isinstance(write, StoreReading)] == list(
         range(100)
     )
+
+
+# Sensors
+
+SOIL = {"N": 41, "pH": 6.5}
+
+
+def post(server, body, **fields):
+    future = GuardedFuture()
+    server.services.tell("subscriber.sensor", Ingest(server.delivery(DATA, body, qos=0), future, **fields))
+    server.run()
+    return future
+
+
+def test_a_sensor_is_a_device_of_its_own_kind_at_the_site_of_its_prefix(server):
+    server.say(DATA, {"publisher_id": "soil-1", "sensor_readings": SOIL})
+    snapshot = server.record("soil-1").snapshot
+    assert (snapshot.kind, snapshot.family, snapshot.site, snapshot.device_id) == (
+        "sensor",
+        "sensor",
+        "harit-samarth",
+        "soil-1",
+    )
+    assert server.presence("soil-1") == "online"
+    (reading,) = server.readings
+    assert (reading.channel, json.loads(reading.measures)) == ("data", SOIL)
+    assert reading.health_index is not None
+
+
+def test_a_sensor_that_goes_on_changes_nothing_but_when_it_was_seen(server):
+    server.say(DATA, {"publisher_id": "soil-1", "sensor_readings": SOIL})
+    server.forget()
+    server.say(DATA, {"publisher_id": "soil-1", "sensor_readings": SOIL})
+    assert server.device_writes == []
+    assert server.shown == []
+
+
+def test_a_sensor_that_also_beats_is_offline_after_its_silence(server):
+    server.say(DATA, {"publisher_id": "soil-1", "sensor_readings": SOIL})
+    server.beat("soil-1")
+    server.advance(185)
+    assert server.presence("soil-1") == "offline"
+
+
+def test_without_a_publisher_the_prefix_has_published(server):
+    server.say("farm/north/sensor/data", SOIL)
+    assert server.readings[0].serial == "farm.north"
+
+
+def test_a_prefix_that_cannot_be_a_serial_number_needs_a_publisher(server):
+    server.say("a b/sensor/data", SOIL)
+    (letter,) = server.dead_letters
+    assert (letter.reason, "publisher_id" in letter.detail) == ("missing_field", True)
+
+
+def test_a_reading_that_is_posted_takes_the_same_way_and_has_the_same_identity(server):
+    body = {"publisher_id": "soil-1", "timestamp": "2026-11-21T00:00:00Z", "sensor_readings": SOIL}
+    server.say(DATA, body)
+    future = post(server, body, idempotency_key="k")
+    over_mqtt, over_http = server.readings
+    assert (over_mqtt.serial, over_mqtt.ts_us, over_mqtt.digest) == (
+        over_http.serial,
+        over_http.ts_us,
+        over_http.digest,
+    )
+    assert (over_http.source, over_http.idempotency_key, over_http.token) == ("http", "k", 0)
+    assert over_http.reply_to is future
+
+
+def test_a_post_that_is_refused_is_answered_and_leaves_no_dead_letter(server):
+    future = post(server, {"publisher_id": "soil-1", "sensor_readings": {"pH": 15}})
+    with pytest.raises(RefusedError) as refused:
+        future.get(timeout=1)
+    assert refused.value.reason == "beyond_physics"
+    assert server.dead_letters == []
+    assert server.statistics.as_dict()["by_reason"] == {"beyond_physics": 1}
+
+
+def test_a_devices_token_speaks_for_that_device_alone(server):
+    future = post(server, {"publisher_id": "soil-1", "sensor_readings": SOIL}, serial="soil-2")
+    with pytest.raises(RefusedError) as refused:
+        future.get(timeout=1)
+    assert refused.value.reason == "unbound"
+    assert server.readings == []

@@ -15,7 +15,9 @@ from actors.topics import (
     Address,
     BadTopicError,
     parse_pi,
+    parse_sensor,
     parse_site,
+    sensor_data,
     site_control,
     site_data,
 )
@@ -136,3 +138,17 @@ def test_a_list_of_sites_subscribes_those_and_no_others():
     assert subscribed(filters, "plant/datalogger/monstro/1/heartbeat")
     assert not subscribed(filters, "elsewhere/gateway/7/heartbeat")
     assert len(filters) == 12
+
+
+@pytest.mark.parametrize("prefix", ["harit-samarth", "farm/north", "a b"])
+def test_the_prefix_of_a_sensors_topic_is_its_site(prefix):
+    (topic,) = sensor_data([prefix])
+    assert parse_sensor(topic) == Address("sensor", "data", site=prefix)
+
+
+@pytest.mark.parametrize(
+    "topic", ["", "sensor/data", "/sensor/data", "farm/sensor", "farm/sensor/data/x", f"{'x' * 200}/sensor/data"]
+)
+def test_any_other_topic_is_not_a_sensors(topic):
+    with pytest.raises(BadTopicError):
+        parse_sensor(topic)

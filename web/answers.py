@@ -57,22 +57,6 @@ class Device(msgspec.Struct):
     metadata: dict[str, Any]
 
 
-class Reading(msgspec.Struct):
-    """One message with numbers."""
-
-    id: int
-    ts: Time
-    """The device's time."""
-    digest: str
-    rx: Time
-    """When the server received it."""
-    clock: str
-    """Quality of the device's clock, empty where it was not told."""
-    source: str
-    channel: str
-    measures: dict[str, float]
-
-
 class Event(msgspec.Struct):
     """One entry of a device's timeline."""
 
@@ -285,7 +269,6 @@ class LetterTold(msgspec.Struct):
 
 
 Devices = Page[Device]
-Readings = Page[Reading]
 Events = Page[Event]
 Sensors = Page[Sensor]
 DeadLetters = Page[DeadLetter]

@@ -20,12 +20,14 @@ from web import (
     routes_page,
     routes_pis,
     routes_session,
+    routes_soil_health,
     routes_supervision,
     routes_system,
     routes_tokens,
 )
 from web.answers import (
     ChildTold,
+    DeadLetter,
     DeadLetters,
     Device,
     Devices,
@@ -37,11 +39,19 @@ from web.answers import (
     LoggedIn,
     MadeToken,
     Node,
-    Readings,
     Resolved,
     Sensors,
     Session,
     Tokens,
+)
+from web.answers_readings import (
+    Buckets,
+    Followers,
+    Readings,
+    SoilAnalysis,
+    SoilReadings,
+    SoilStatistics,
+    Stations,
 )
 from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Reply, check_length, parse_query
@@ -49,7 +59,6 @@ from web.errors import ApiError, bad_field, error_body
 from web.face import ConflictError, Item
 from web.openapi import describe
 from web.route import PAGED, Route
-from web.routes_history import READINGS
 from web.site import Site
 
 logger = logging.getLogger(__name__)
@@ -87,15 +96,55 @@ ROUTES = (
     Route("GET", "/api/devices/<serial>", "read", routes_devices.show, Device, own=True),
     Route("PATCH", "/api/devices/<serial>", "operate", routes_devices.patch, Device, body=routes_devices.DeviceChanges),
     Route("DELETE", "/api/devices/<serial>", "admin", routes_devices.delete, status=204),
-    Route("GET", "/api/devices/<serial>/readings", "read", routes_history.readings, Readings, own=True, query=READINGS),
+    Route(
+        "GET",
+        "/api/devices/<serial>/readings",
+        "read",
+        routes_history.readings,
+        Readings,
+        other_answer=Buckets,
+        own=True,
+        query=routes_history.READINGS,
+    ),
     Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, Events, own=True, query=PAGED),
     Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, Sensors, own=True),
+    Route(
+        "POST",
+        "/api/soil-health/analyze",
+        "operate",
+        routes_soil_health.analyze,
+        SoilAnalysis,
+        speaks=True,
+        headers=(routes_soil_health.IDEMPOTENCY_KEY,),
+        body=routes_soil_health.SensorReading,
+        status=201,
+        known_status=200,
+    ),
+    Route(
+        "GET",
+        "/api/soil-health/history",
+        "read",
+        routes_soil_health.history,
+        SoilReadings,
+        query=routes_soil_health.HISTORY,
+    ),
+    Route("GET", "/api/soil-health/stations", "read", routes_soil_health.stations, Stations, query=PAGED),
+    Route("GET", "/api/soil-health/statistics", "read", routes_soil_health.statistics, SoilStatistics),
+    Route("GET", "/api/followers", "read", routes_system.followers, Followers),
     Route("GET", "/api/pi_devices", "read", routes_pis.index, Devices, query=PAGED),
     Route("GET", "/api/pi_device/<name>", "read", routes_pis.show, Device),
     Route("GET", "/api/resolve", "read", routes_pis.resolve, Resolved, query=("type",)),
     Route("GET", "/api/supervision", "read", routes_supervision.tree, Node),
     Route("POST", TOLD, "operate", routes_supervision.act, ChildTold, status=202),
-    Route("GET", "/api/dead-letters", "read", routes_dead_letters.index, DeadLetters, query=PAGED),
+    Route(
+        "GET",
+        "/api/dead-letters",
+        "read",
+        routes_dead_letters.index,
+        DeadLetters,
+        query=routes_dead_letters.FILTERS + PAGED,
+    ),
+    Route("GET", "/api/dead-letters/<letter>", "read", routes_dead_letters.show, DeadLetter),
     Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay, LetterTold, status=202),
     Route("GET", "/api/links", "read", routes_links.index, Links),
     Route("POST", "/api/links/<name>/reconnect", "operate", routes_links.reconnect, LinkTold, status=202),
@@ -108,6 +157,7 @@ ROUTES = (
     Route("POST", "/api/logout", "open", routes_session.logout, status=204),
     # The page itself sends those without a session to the login; its data comes from the routes above.
     Route("GET", "/", "open", routes_page.index, media="text/html"),
+    Route("GET", "/hardware", "open", routes_page.hardware, media="text/html"),
     Route("GET", "/login", "open", routes_page.login, query=("key",), media="text/html"),
     Route("GET", "/favicon.ico", "open", routes_page.icon, media="image/svg+xml"),
     Route("GET", "/static/icon.svg", "open", routes_page.icon, media="image/svg+xml"),
@@ -179,7 +229,7 @@ def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | N
         return None
     if who.by_cookie and route.method not in SAFE_METHODS:
         check_origin(environ)
-    if not who.may(route.access, own=route.own and serial == who.serial):
+    if not who.may(route.access, own=route.speaks or (route.own and serial == who.serial)):
         raise ApiError(403, f"the role {who.role} may not do this", details={"needed": route.access})
     return who
 

@@ -31,6 +31,10 @@ MAX_TEXT = 200
 _FIELD = re.compile(r"(?:field `(?P<named>[^`]+)`)|(?: - at `\$\.?(?P<path>[^`]*)`)")
 _PATTERN = re.compile(r"Expected `str` matching regex '.*'(?= - at `|$)")
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
+_SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)\Z")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST_SPAN = 366 * 86_400
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,17 @@ class Call:
         delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
         return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
+    def span_us(self, name: str) -> int | None:
+        """Return a length of time in microseconds: seconds as a number, or such as `30s`, `5m`, `1h`, `1d`."""
+        value = self.text(name)
+        if value is None:
+            return None
+        found = _SPAN.match(value)
+        span_us = round(float(found[1]) * _UNITS[found[2]] * 1_000_000) if found else 0
+        if not 1_000 <= span_us <= LONGEST_SPAN * 1_000_000:
+            raise bad_field(name, "must be a number of seconds, or such as 30s, 5m, 1h, 1d; from 0.001s to 366d")
+        return span_us
+
     def decode(self, decoder: msgspec.json.Decoder[T]) -> T:
         """Return the body, validated. Raises a 400 that names the field, 411 and 413."""
         raw = read_body(self.environ)
@@ -108,9 +123,9 @@ class Call:
             raise ApiError(400, f"the body is not valid: {_in_words(error)}", details=_where(error)) from None
 
 
-def read_body(environ: Mapping[str, Any]) -> bytes:
+def read_body(environ: Mapping[str, Any], limit: int = BODY_LIMIT) -> bytes:
     """Read the body, whose length must be declared: nothing is read before it is known to be short enough."""
-    check_length(environ)
+    check_length(environ, limit)
     declared = int(environ.get("CONTENT_LENGTH") or 0)
     raw: bytes = environ["wsgi.input"].read(declared) if declared else b""
     if len(raw) < declared:
@@ -118,15 +133,15 @@ def read_body(environ: Mapping[str, Any]) -> bytes:
     return raw
 
 
-def check_length(environ: Mapping[str, Any]) -> None:
+def check_length(environ: Mapping[str, Any], limit: int = BODY_LIMIT) -> None:
     """Raise the 411, 400 or 413 of a body that will not be read."""
     if environ.get("HTTP_TRANSFER_ENCODING"):
         raise ApiError(411, "send the body with a Content-Length")
     declared = environ.get("CONTENT_LENGTH") or "0"
     if not declared.isascii() or not declared.isdigit():
         raise ApiError(400, "the Content-Length is not a number")
-    if len(declared) > 9 or int(declared) > BODY_LIMIT:
-        raise ApiError(413, f"the body may have at most {BODY_LIMIT} bytes", details={"limit": BODY_LIMIT})
+    if len(declared) > 9 or int(declared) > limit:
+        raise ApiError(413, f"the body may have at most {limit} bytes", details={"limit": limit})
 
 
 def parse_query(query_string: str) -> dict[str, str]:

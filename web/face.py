@@ -106,7 +106,24 @@ class History(Protocol):
     def readings(
         self, serial: str, *, metric: str | None, since_us: int | None, until_us: int | None, limit: int, cursor: str
     ) -> tuple[list[Item], str | None]:
-        """Return readings of a device, newest first, `since_us <= ts < until_us`."""
+        """Return readings of a device, newest first, `since_us <= ts < until_us`.
+
+        With them come `health_index` (None without one), `status` and `anomalies` (a list, of `actors.analysis`).
+        """
+        ...
+
+    def buckets(
+        self,
+        serial: str,
+        *,
+        metric: str,
+        since_us: int | None,
+        until_us: int | None,
+        bucket_us: int,
+        limit: int,
+        cursor: str,
+    ) -> tuple[list[Item], str | None]:
+        """Return `ts_us` (its start), `n`, `avg`, `min` and `max` of each interval with numbers, newest first."""
         ...
 
     def events(self, serial: str, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
@@ -117,8 +134,63 @@ class History(Protocol):
         """Return the numbers that appeared in a device's readings, by name."""
         ...
 
-    def dead_letters(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
-        """Return messages that could not be processed, newest first."""
+    def dead_letters(
+        self, *, reason: str | None, serial: str | None, limit: int, cursor: str
+    ) -> tuple[list[Item], str | None]:
+        """Return messages that could not be processed, newest first; None does not restrict."""
+        ...
+
+    def dead_letter(self, letter: int) -> Item | None:
+        """Return one of them, None when there is none of this id."""
+        ...
+
+
+class SoilHealth(Protocol):
+    """Readings of soil stations: handed in over HTTP, and what their analysis says. Cursors as in `History`."""
+
+    def analyze(self, body: bytes, *, idempotency_key: str, serial: str | None) -> Item:
+        """Take a reading as if it had come by MQTT; return its analysis after the commit.
+
+        Args:
+            body: the JSON as it was sent.
+            idempotency_key: a second request with this key is the same reading; empty without one.
+            serial: the only publisher that the caller may speak for, and of a body that names none; None for any.
+
+        Returns:
+            at least the fields of `web.answers_readings.SoilAnalysis`.
+
+        Raises:
+            actors.payloads.RefusedError: with `unbound` for a publisher that is not `serial`, `too_large`, or any other
+                reason; the field at fault stands in backticks in its detail.
+
+        """
+        ...
+
+    def history(
+        self, *, limit: int, cursor: str, serial: str | None, site: str | None
+    ) -> tuple[list[Item], str | None]:
+        """Return analysed readings of the whole fleet, newest first: as in `History`, with `serial` and `site`."""
+        ...
+
+    def stations(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return every device of kind `sensor`, by serial, with its latest analysed reading.
+
+        An item: `serial`, `ts_us`, `rx_us`, `health_index`, `status`, `anomalies`, `measures`, and where the analyser
+        explains them `contributions` and `recommendations`; without an analysed reading the times are None. Where a
+        station stands and whether it is present the fleet knows.
+        """
+        ...
+
+    def statistics(self) -> Item:
+        """Return the fields of `web.answers_readings.SoilStatistics`, counted since this process started."""
+        ...
+
+
+class Followers(Protocol):
+    """What follows the table of readings: the audit trail, sinks, roll-ups."""
+
+    def status(self) -> list[Item]:
+        """Return per follower `name`, `cursor`, `lag` (rows behind), `written`, `last_error` (None without), `ok`."""
         ...
 
 
@@ -212,6 +284,8 @@ class Face:
 
     fleet: Fleet
     history: History
+    soil_health: SoilHealth
+    followers: Followers
     links: Links
     supervision: Supervision
     resolver: Resolver

@@ -12,6 +12,7 @@ from web.call import MAX_LIMIT, MAX_TEXT
 from web.errors import ErrorBody
 from web.face import Item
 from web.route import Route
+from web.routes_events import EVENT_KINDS
 
 VERSION = "3.1.0"
 _VARIABLE = re.compile(r"<(\w+)(?::[^>]*)?>")
@@ -21,16 +22,30 @@ PARAMETERS: dict[str, Item] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100},
     "since": {"type": "string", "description": "RFC 3339, included"},
     "until": {"type": "string", "description": "RFC 3339, excluded"},
-    "kinds": {"type": "string", "maxLength": MAX_TEXT, "description": "kinds of events, separated by commas"},
+    "bucket": {
+        "type": "string",
+        "maxLength": MAX_TEXT,
+        "description": "length of an interval: seconds, or such as 30s, 5m, 1h, 1d; needs metric",
+    },
+    "kinds": {
+        "type": "string",
+        "maxLength": MAX_TEXT,
+        "description": f"kinds of events, separated by commas: {', '.join(EVENT_KINDS)}",
+    },
+    "Idempotency-Key": {
+        "type": "string",
+        "pattern": "^[\\x21-\\x7e]{1,128}$",
+        "description": "a second request with this key is the same reading",
+    },
 }
-"""Query parameters that are not just short texts."""
+"""Parameters that are not just short texts."""
 
 
 def describe(routes: Iterable[Route], version: str) -> Item:
     """Return the OpenAPI description of these routes."""
     table = tuple(routes)
     bodies = {route.body for route in table if route.body is not None}
-    answers = {route.answer for route in table if route.answer is not None}
+    answers = {answer for route in table for answer in (route.answer, route.other_answer) if answer is not None}
     types = (ErrorBody, *sorted(bodies, key=str), *sorted(answers, key=str))
     references, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")
     found = dict(zip(types, references, strict=True))
@@ -59,15 +74,21 @@ def _operation(route: Route, schemas: Mapping[Any, Item]) -> Item:
     wanted = "" if route.access == "open" else f"\n\nNeeds a token of role `{route.access}` or above."
     if route.own:
         wanted += " A device's own token may ask about that device."
+    if route.speaks:
+        wanted += " A device's own token may speak for that device."
+    answers = {str(route.status): _answer(route, schemas)}
+    if route.known_status is not None:
+        answers[str(route.known_status)] = _json("It was known already.", schemas[route.answer])
     operation: Item = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', route.path).rstrip('_')}",
         "description": f"{route.handler.__doc__}{wanted}",
         "security": [] if route.access == "open" else [{"token": []}],
-        "parameters": [*_path_parameters(route), *(_query_parameter(name) for name in route.query)],
-        "responses": {
-            str(route.status): _answer(route, schemas),
-            "default": _json("What was wrong.", schemas[ErrorBody]),
-        },
+        "parameters": [
+            *_path_parameters(route),
+            *(_parameter(name, "query") for name in route.query),
+            *(_parameter(name, "header") for name in route.headers),
+        ],
+        "responses": answers | {"default": _json("What was wrong.", schemas[ErrorBody])},
     }
     if route.body is not None:
         operation["requestBody"] = {"required": True} | _json("", schemas[route.body])
@@ -81,14 +102,16 @@ def _path_parameters(route: Route) -> list[Item]:
     ]
 
 
-def _query_parameter(name: str) -> Item:
+def _parameter(name: str, place: str) -> Item:
     schema = PARAMETERS.get(name, {"type": "string", "maxLength": MAX_TEXT})
-    return {"name": name, "in": "query", "schema": schema}
+    return {"name": name, "in": place, "schema": schema}
 
 
 def _answer(route: Route, schemas: Mapping[Any, Item]) -> Item:
     if route.status == 204:
         return {"description": "Done."}
+    if route.other_answer is not None:
+        return _json("Done.", {"anyOf": [schemas[route.answer], schemas[route.other_answer]]})
     if route.answer is not None:
         return _json("Done.", schemas[route.answer])
     schema: Item = {} if route.media == "application/json" else {"type": "string"}

@@ -54,6 +54,28 @@ def device_json(device: DeviceView) -> Item:
     }
 
 
+def station_json(device: DeviceView, row: Item) -> Item:
+    """Return a soil station: who it is and its presence from the fleet, and its latest analysed reading, if any."""
+    known = device.snapshot
+    return {
+        "serial": known.serial,
+        "label": known.label or None,
+        "site": known.site or None,
+        "presence": device.presence,
+        "reason": device.reason,
+        "since": rfc3339(device.since_us),
+        "last_seen": rfc3339(device.last_seen_us),
+        "ts": rfc3339(row["ts_us"] or 0),
+        "rx": rfc3339(row["rx_us"] or 0),
+        "health_index": row["health_index"],
+        "status": row["status"],
+        "contributions": row.get("contributions", {}),
+        "recommendations": row.get("recommendations", []),
+        "anomalies": row["anomalies"],
+        "measures": row["measures"],
+    }
+
+
 def listing(items: Sequence[Any], cursor: str | None = None) -> Item:
     """Return the body of a list answer."""
     return {"items": items, "cursor": cursor}

@@ -27,13 +27,21 @@ class Route:
     handler: Handler
     answer: Any = None
     """Type of the answer in JSON when all is well, of `web.answers`; None where it is something else."""
+    other_answer: Any = None
+    """Type of the answer where a query parameter asks for another form of it."""
     own: bool = False
     """A device's own token may call it too, for its own `serial`."""
+    speaks: bool = False
+    """A device's own token may call it too: the body says for whom, and the handler lets it speak only for itself."""
+    headers: tuple[str, ...] = ()
+    """Request headers of the route's own that the handler reads."""
     query: tuple[str, ...] = ()
     """Query parameters that the handler reads."""
     body: type[msgspec.Struct] | None = None
-    """What the handler decodes the body as."""
+    """What the body must be."""
     status: int = 200
     """Of the answer when all is well."""
+    known_status: int | None = None
+    """Of the same answer when what was asked had been done before."""
     media: str = "application/json"
     """Content type of that answer; nothing is said of it where the status is 204."""

@@ -7,19 +7,28 @@ import re
 from web.call import Call, Reply
 from web.errors import ApiError
 from web.face import Item
-from web.render import listing, plain
-from web.routes_history import cursor_of, not_ours
+from web.render import plain
+from web.routes_history import cursor_of, page_of
 
+FILTERS = ("reason", "serial")
+"""Query parameters that choose dead letters."""
 _ID = re.compile(r"[0-9]{1,18}\Z")
 
 
 def index(call: Call) -> Item:
     """List dead letters, newest first."""
-    try:
-        items, cursor = call.face.history.dead_letters(limit=call.limit(), cursor=cursor_of(call))
-    except ValueError:
-        raise not_ours() from None
-    return listing(plain(items), cursor)
+    limit, cursor = call.limit(), cursor_of(call)
+    reason, serial = call.text("reason"), call.text("serial")
+    return page_of(lambda: call.face.history.dead_letters(reason=reason, serial=serial, limit=limit, cursor=cursor))
+
+
+def show(call: Call, letter: str) -> Item:
+    """Return one dead letter."""
+    found = call.face.history.dead_letter(int(letter)) if _ID.match(letter) else None
+    if found is None:
+        raise _unknown(letter)
+    shown: Item = plain(found)
+    return shown
 
 
 def replay(call: Call, letter: str) -> Reply:
@@ -32,4 +41,8 @@ def replay(call: Call, letter: str) -> Reply:
             return Reply({"id": number, "action": "replay"}, 202)
     except KeyError:
         pass
-    raise ApiError(404, "there is no dead letter of this id", details={"id": letter[:64]})
+    raise _unknown(letter)
+
+
+def _unknown(letter: str) -> ApiError:
+    return ApiError(404, "there is no dead letter of this id", details={"id": letter[:64]})

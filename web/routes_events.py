@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from actors.events import EventRing, coalesce
 from web.auth import authenticate
 from web.call import Call, Reply
-from web.errors import ApiError
+from web.errors import ApiError, bad_field
 
 WAKE = 0.25
 """Seconds between two looks at the ring: a stream wakes at most four times a second, whatever happens."""
@@ -17,11 +17,15 @@ BEAT = b": beat\nevent: beat\ndata: {}\n\n"
 """The comment keeps proxies open; the event lets the page tell a quiet fleet from a dead connection."""
 BATCH = 2000
 """Events read from the ring at one look."""
+EVENT_KINDS = ("device", "presence", "reading", "removed", "sight", "link", "supervision", "dead_letter")
+"""What a stream can be restricted to; `actors.events` tells what is in them."""
 
 
 def stream(call: Call) -> Reply:
     """Send events until the client or the server goes: `kinds` restricts, `Last-Event-ID` goes on where it was."""
     kinds = frozenset((call.text("kinds") or "").split(",")) - {""}
+    if not kinds <= set(EVENT_KINDS):
+        raise bad_field("kinds", f"may be any of {', '.join(EVENT_KINDS)}, separated by commas")
     if not call.site.streams.take():
         raise ApiError(503, "as many streams are open as this server has", headers={"Retry-After": "5"})
     ring = call.face.ring

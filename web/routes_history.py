@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from web.call import Call
 from web.errors import bad_field
 from web.face import Item
@@ -9,44 +11,49 @@ from web.render import listing, plain
 from web.route import PAGED
 from web.routes_devices import known
 
-READINGS = ("metric", "since", "until", *PAGED)
+READINGS = ("metric", "since", "until", "bucket", *PAGED)
 """Query parameters of the list of readings."""
 
 
 def readings(call: Call, serial: str) -> Item:
-    """List readings, newest first: `metric`, `since` (included), `until` (excluded), `limit`, `cursor`."""
+    """List readings, newest first: `metric`, `since` (included), `until` (excluded), `limit`, `cursor`.
+
+    With `bucket` the numbers of one `metric` by intervals: how many, their average, the smallest and the largest.
+    """
     known(call, serial)
     since, until = call.time_us("since"), call.time_us("until")
     if since is not None and until is not None and since >= until:
         raise bad_field("until", "must be later than since")
-    try:
-        items, cursor = call.face.history.readings(
-            serial,
-            metric=call.text("metric"),
-            since_us=since,
-            until_us=until,
-            limit=call.limit(),
-            cursor=cursor_of(call),
-        )
-    except ValueError:
-        raise not_ours() from None
-    return listing(plain(items), cursor)
+    metric, bucket = call.text("metric"), call.span_us("bucket")
+    wanted: Item = {"since_us": since, "until_us": until, "limit": call.limit(), "cursor": cursor_of(call)}
+    history = call.face.history
+    if bucket is None:
+        return page_of(lambda: history.readings(serial, metric=metric, **wanted))
+    if metric is None:
+        raise bad_field("metric", "is needed with bucket: the name of a number in the readings")
+    return page_of(lambda: history.buckets(serial, metric=metric, bucket_us=bucket, **wanted))
 
 
 def events(call: Call, serial: str) -> Item:
     """List what happened to a device, newest first."""
     known(call, serial)
-    try:
-        items, cursor = call.face.history.events(serial, limit=call.limit(), cursor=cursor_of(call))
-    except ValueError:
-        raise not_ours() from None
-    return listing(plain(items), cursor)
+    limit, cursor = call.limit(), cursor_of(call)
+    return page_of(lambda: call.face.history.events(serial, limit=limit, cursor=cursor))
 
 
 def sensors(call: Call, serial: str) -> Item:
     """List the numbers that a device has sent."""
     known(call, serial)
     return listing(plain(call.face.history.sensors(serial)))
+
+
+def page_of(ask: Callable[[], tuple[list[Item], str | None]]) -> Item:
+    """Return the body of a list of rows. Raises a 400 for a cursor that was made up."""
+    try:
+        items, cursor = ask()
+    except ValueError:
+        raise not_ours() from None
+    return listing(plain(items), cursor)
 
 
 def cursor_of(call: Call) -> str:

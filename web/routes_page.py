@@ -11,10 +11,13 @@ HTML = "text/html; charset=utf-8"
 
 
 def index(call: Call) -> Reply:
-    """Return the page, to those without a session the way to the login."""
-    if call.who is None or call.who.role == "device":
-        return Reply(b"", 303, {"Location": "/login"}, HTML)
-    return call.site.assets.reply("index.html", call.environ)
+    """Return the page of the fleet, to those without a session the way to the login."""
+    return _page(call, "index.html")
+
+
+def hardware(call: Call) -> Reply:
+    """Return the page of the soil stations, to those without a session the way to the login."""
+    return _page(call, "hardware.html")
 
 
 def login(call: Call) -> Reply:
@@ -49,3 +52,9 @@ def login_script(call: Call) -> Reply:
 def style(call: Call) -> Reply:
     """Return the style, which the login page shares."""
     return asset(call, "style.css")
+
+
+def _page(call: Call, name: str) -> Reply:
+    if call.who is None or call.who.role == "device":
+        return Reply(b"", 303, {"Location": "/login"}, HTML)
+    return call.site.assets.reply(name, call.environ)

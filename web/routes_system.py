@@ -1,8 +1,10 @@
-"""Health and metrics."""
+"""Health, metrics, and what runs behind the commits."""
 
 from __future__ import annotations
 
 from web.call import Call, Reply
+from web.face import Item
+from web.render import listing, plain
 
 
 def health(call: Call) -> Reply:
@@ -14,3 +16,8 @@ def health(call: Call) -> Reply:
 def metrics(call: Call) -> Reply:
     """Return the figures for Prometheus."""
     return Reply(call.face.metrics(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def followers(call: Call) -> Item:
+    """List what follows the stored readings: the audit trail, sinks, roll-ups, and how far behind each is."""
+    return listing(plain(call.face.followers.status()))

@@ -68,6 +68,9 @@ class Device(Table):
     session = CharField()
     broker = CharField()
 
+    class Meta:  # noqa: D106  # peewee's place for options
+        indexes = ((("kind", "serial"), False),)
+
 
 class LastSeen(Table):
     """When a device was last heard, written behind: its own narrow table, since it changes without anything else."""
@@ -99,22 +102,57 @@ class Reading(Table):
     source = CharField(max_length=16)
     channel = CharField(max_length=64)
     measures = TextField()
+    # None rather than empty: a column that may be null is added to a table of any size at once.
+    health_index = DoubleField(null=True)
+    status = CharField(max_length=16, null=True)
+    anomalies = TextField(null=True)
 
     class Meta:  # noqa: D106  # peewee's place for options
         indexes = ((("device_id", "ts_us", "digest"), True),)
 
 
+class Analysed(Table):
+    """The ids of the readings that have a health index: what a partial index would be, which MariaDB lacks."""
+
+    reading_id = BigIntegerField(primary_key=True)
+
+
+class Rollup(Table):
+    """The numbers of one measure of one device within an interval that begins at `start_us`."""
+
+    device_id = IntegerField()
+    metric = CharField()
+    start_us = BigIntegerField(index=True)
+    n = BigIntegerField()
+    min = DoubleField()
+    max = DoubleField()
+    sum = DoubleField()
+
+    class Meta:  # noqa: D106  # peewee's place for options
+        primary_key = CompositeKey("device_id", "metric", "start_us")
+
+
+class RollupHour(Rollup):
+    """Hours of UTC."""
+
+
+class RollupDay(Rollup):
+    """Days of UTC."""
+
+
 class Receipt(Table):
-    """The last reading without id and timestamp that came with a link's packet id: recognises its redelivery."""
+    """What recognises a reading that its identity cannot, see `actors.storage.receipts`."""
 
     link = CharField(max_length=128)
     mid = IntegerField()
+    """The packet id; 0 for a key of the sender's own, which `link` then holds."""
     device_id = IntegerField()
     ts_us = BigIntegerField()
     digest = DigestField()
 
     class Meta:  # noqa: D106  # peewee's place for options
         primary_key = CompositeKey("link", "mid")
+        indexes = ((("mid", "ts_us"), False),)
 
 
 class DeadLetter(Table):
@@ -168,4 +206,17 @@ class Setting(Table):
     value = TextField()
 
 
-MODELS: Final = (Device, LastSeen, Sensor, Reading, Receipt, DeadLetter, Event, ApiToken, Setting)
+MODELS: Final = (
+    Device,
+    LastSeen,
+    Sensor,
+    Reading,
+    Receipt,
+    DeadLetter,
+    Event,
+    ApiToken,
+    Setting,
+    Analysed,
+    RollupHour,
+    RollupDay,
+)

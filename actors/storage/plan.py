@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -102,6 +102,18 @@ def cut_after_deletes(writes: Sequence[Write]) -> list[Sequence[Write]]:
 def to_row(snapshot: DeviceSnapshot) -> tuple[Any, ...]:
     """Return the values of `DEVICE_COLUMNS`; JSON is text in the database."""
     return tuple(value.decode() if type(value) is bytes else value for value in _get_device(snapshot))
+
+
+def reading_rows(readings: Iterable[StoreReading], ids: Mapping[str, int]) -> list[tuple[Any, ...]]:
+    """Return the values of the columns of `reading`, without its id; what an analysis has not found is NULL."""
+    # One expression for all rows: whatever is called for each of them is a tenth of what storing it takes.
+    return [
+        (
+            ids[r.serial], r.ts_us, r.digest, r.rx_us, r.clock, r.source, r.channel, r.measures,
+            r.health_index, r.status or None, r.anomalies or None,
+        )
+        for r in readings
+    ]  # fmt: skip
 
 
 def to_snapshot(row: Sequence[Any], last_seen_us: int) -> DeviceSnapshot:

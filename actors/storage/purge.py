@@ -1,7 +1,8 @@
 """Deletes what belongs to a device without holding up the readings of all others.
 
 A deletion renames the device's row to a serial that no device can have. The readings behind it, which may be millions,
-go in slices between the commits, and the row goes last: until then its id cannot be given to a new device.
+go in slices between the commits, then the roll-ups, and the row goes last: until then its id cannot be given to a new
+device.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 from actors.storage.connection import Connection
-from actors.storage.models import Device, Event, LastSeen, Reading, Receipt, Sensor
-from actors.storage.sql import Dialect, slices
+from actors.storage.erase import Eraser
+from actors.storage.models import Device, Event, LastSeen, Reading, Receipt, RollupDay, RollupHour, Sensor, Table
+from actors.storage.sql import Dialect
 
 #: Begins the serial of a deleted device; serial numbers match `[A-Za-z0-9._:-]{1,64}`.
 TOMBSTONE: Final = "~"
-#: Readings deleted in one transaction: some ten milliseconds.
+#: Rows deleted in one transaction: some ten milliseconds.
 SLICE: Final = 5_000
 
 
@@ -24,34 +26,59 @@ class Purge:
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
+        self._eraser = Eraser(connection, dialect)
         self._rename = dialect.update(Device, ("serial",), "id")
         self._by_id = [dialect.delete(model, "device_id") for model in (LastSeen, Sensor, Receipt)]
         self._by_serial = dialect.delete(Event, "serial")
-        self._find = dialect.select(Device, ("id",), f"WHERE {dialect.quote('serial')} LIKE ? LIMIT 1")
+        self._find = dialect.select(Device, ("id",), "WHERE serial LIKE ? AND id > ? ORDER BY id LIMIT 1")
         self._readings = dialect.select(Reading, ("id",), "WHERE device_id = ? LIMIT ?")
         self._delete_device = dialect.delete(Device, "id")
+        self._passed = 0
+        """Deleted devices up to this id wait for a newer reading than their last one."""
         self.is_due = True
-        """False once no deleted device is left; a new process has to look."""
+        """False once no deleted device can be cleared away; a new process has to look."""
 
     def bury(self, device_id: int, serial: str) -> None:
-        """Take the device out of sight and delete all of it but its readings."""
+        """Take the device out of sight and delete all of it but its readings and roll-ups."""
         for sql in self._by_id:
             self._connection.execute(sql, (device_id,))
         self._connection.execute(self._by_serial, (serial,))
         self._connection.execute(self._rename, (f"{TOMBSTONE}{device_id}", device_id))
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Begin anew: there may be something to clear away."""
+        self._passed = 0
         self.is_due = True
 
     def step(self) -> bool:
-        """Delete one slice of readings, or a device that has none left; return whether there is more to do."""
-        found = self._connection.fetch(self._find, (f"{TOMBSTONE}%",))
+        """Delete one slice of rows, or a device that has none left; return whether there is more to do."""
+        found = self._connection.fetch(self._find, (f"{TOMBSTONE}%", self._passed))
         if not found:
             self.is_due = False
             return False
         device_id = found[0][0]
         ids = [row[0] for row in self._connection.fetch(self._readings, (device_id, SLICE))]
-        for part in slices(ids):
-            where = self._dialect.within("id", len(part))
-            self._connection.execute(f"DELETE FROM {self._dialect.table(Reading)} {where}", part)  # noqa: S608  # marks only
-        if len(ids) < SLICE:
+        deleted = self._eraser.readings(ids)
+        if deleted and len(ids) == SLICE:
+            return True
+        if any(self._delete_rollups(table, device_id) for table in (RollupHour, RollupDay)):
+            return True
+        if deleted < len(ids):
+            self._passed = device_id
+        else:
             self._connection.execute(self._delete_device, (device_id,))
+        return True
+
+    def _delete_rollups(self, table: type[Table], device_id: int) -> bool:
+        """Delete the first slice of a device's roll-ups in the order of the key; return whether some are left."""
+        order = "WHERE device_id = ? ORDER BY device_id, metric, start_us LIMIT 1 OFFSET ?"
+        last = self._connection.fetch(self._dialect.select(table, ("metric", "start_us"), order), (device_id, SLICE))
+        if not last:
+            self._connection.execute(self._dialect.delete(table, "device_id"), (device_id,))
+            return False
+        metric, start_us = last[0]
+        where = "device_id = ? AND (metric < ? OR (metric = ? AND start_us < ?))"
+        sql = self._dialect.text(f"DELETE FROM {self._dialect.table(table)} WHERE {where}")  # noqa: S608  # marks only
+        self._connection.execute(sql, (device_id, metric, metric, start_us))
         return True

@@ -52,7 +52,7 @@ class FindReadings(msgspec.Struct, frozen=True, kw_only=True):
 
     def run(self, database: Any) -> Page:
         """Return a page; without such a device it is empty."""
-        device_id = _find_device(database, self.serial)
+        device_id = find_device(database, self.serial)
         if device_id is None:
             return Page([], None)
         # Ordered like the unique index, which makes a page a single range of it.
@@ -66,17 +66,29 @@ class FindReadings(msgspec.Struct, frozen=True, kw_only=True):
         if self.until_us is not None:
             where &= Reading.ts_us < self.until_us
         if self.after is not None:
-            ts_us, digest = _parse_reading_cursor(self.after)
+            ts_us, digest = parse_reading_cursor(self.after)
             where &= (Reading.ts_us < ts_us) | ((Reading.ts_us == ts_us) & (Reading.digest < digest))
             where &= Reading.ts_us <= ts_us
         query = Reading.select().where(where).order_by(Reading.ts_us.desc(), Reading.digest.desc())
-        rows = list(query.limit(_bound(self.limit)).dicts().execute(database))
-        for row in rows:
-            row["digest"] = bytes(row["digest"]).hex()
-            row["measures"] = msgspec.json.decode(row["measures"])
-            del row["device_id"]
-        last = f"{rows[-1]['ts_us']}-{rows[-1]['digest']}" if rows else ""
-        return Page(rows, last if len(rows) == _bound(self.limit) else None)
+        rows = list(query.limit(bound(self.limit)).dicts().execute(database))
+        is_full = len(rows) == bound(self.limit)
+        cursor = reading_cursor(rows[-1]["ts_us"], bytes(rows[-1]["digest"])) if is_full else None
+        return Page([to_item(row) for row in rows], cursor)
+
+
+class RecentReadings(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest readings of one device, for what has to begin with a history."""
+
+    serial: str
+    limit: int = 100
+
+    def run(self, database: Any) -> list[tuple[int, dict[str, float]]]:
+        """Return (ts_us, measures), oldest first; without such a device nothing."""
+        device_id = find_device(database, self.serial)
+        query = Reading.select(Reading.ts_us, Reading.measures).where(Reading.device_id == device_id)
+        query = query.order_by(Reading.ts_us.desc(), Reading.digest.desc()).limit(bound(self.limit))
+        rows = list(query.tuples().execute(database))
+        return [(ts_us, msgspec.json.decode(measures, type=dict[str, float])) for ts_us, measures in reversed(rows)]
 
 
 class FindEvents(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +137,7 @@ class FindSensors(msgspec.Struct, frozen=True):
 
     def run(self, database: Any) -> Page:
         """Return at most `MOST_ROWS` rows, without a further page."""
-        device_id = _find_device(database, self.serial)
+        device_id = find_device(database, self.serial)
         if device_id is None:
             return Page([], None)
         query = Sensor.select(Sensor.name, Sensor.first_seen_us).where(Sensor.device_id == device_id)
@@ -165,11 +177,23 @@ class ListTokens(msgspec.Struct, frozen=True):
         return list_tokens(database)
 
 
-def _bound(limit: int) -> int:
+def to_item(row: dict[str, Any]) -> dict[str, Any]:
+    """Turn a row of `reading` into what a page shows: decoded, and without the number of its device."""
+    row["digest"] = bytes(row["digest"]).hex()
+    row["measures"] = msgspec.json.decode(row["measures"])
+    row["status"] = row["status"] or ""
+    row["anomalies"] = msgspec.json.decode(row["anomalies"]) if row["anomalies"] else []
+    row.pop("device_id", None)
+    return row
+
+
+def bound(limit: int) -> int:
+    """Return a page's number of rows."""
     return max(1, min(limit, MOST_ROWS))
 
 
-def _find_device(database: Any, serial: str) -> int | None:
+def find_device(database: Any, serial: str) -> int | None:
+    """Return the number of a device, None without such a device."""
     found: int | None = Device.select(Device.id).where(Device.serial == serial).scalar(database)
     return found
 
@@ -186,7 +210,18 @@ def _holds(database: Any, metric: str) -> Any:
     return NodeList(members)
 
 
-def _parse_reading_cursor(cursor: str) -> tuple[int, bytes]:
+def reading_cursor(ts_us: int, digest: bytes) -> str:
+    """Return the cursor of what is older than this reading, by its device's clock."""
+    return f"{ts_us}-{digest.hex()}"
+
+
+def parse_reading_cursor(cursor: str) -> tuple[int, bytes]:
+    """Return the time and the digest of a cursor of `reading_cursor`.
+
+    Raises:
+        BadCursor: it is none.
+
+    """
     ts_us, _, digest = cursor.rpartition("-")
     try:
         parsed = int(ts_us), bytes.fromhex(digest)
@@ -197,10 +232,20 @@ def _parse_reading_cursor(cursor: str) -> tuple[int, bytes]:
     return parsed
 
 
+def parse_number_cursor(cursor: str) -> int:
+    """Return the number that a cursor is.
+
+    Raises:
+        BadCursor: it is none.
+
+    """
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):  # a signed 64-bit number
+        raise BadCursor(cursor[:100])
+    return int(cursor)
+
+
 def _page_by_id(database: Any, query: Any, key: Any, after: str | None, limit: int) -> Page:
     if after is not None:
-        if not (after.isascii() and after.isdigit() and len(after) < 19):  # a signed 64-bit number
-            raise BadCursor(after[:100])
-        query = query.where(key < int(after))
-    rows = list(query.order_by(key.desc()).limit(_bound(limit)).dicts().execute(database))
-    return Page(rows, str(rows[-1]["id"]) if len(rows) == _bound(limit) else None)
+        query = query.where(key < parse_number_cursor(after))
+    rows = list(query.order_by(key.desc()).limit(bound(limit)).dicts().execute(database))
+    return Page(rows, str(rows[-1]["id"]) if len(rows) == bound(limit) else None)

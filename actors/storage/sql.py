@@ -8,7 +8,7 @@ from typing import Any
 
 from peewee import MySQLDatabase, SqliteDatabase
 
-from actors.storage.models import DeadLetter, Device, Event, LastSeen, Reading, Receipt, Sensor, Table
+from actors.storage.models import Analysed, DeadLetter, Device, Event, LastSeen, Reading, Sensor, Table
 
 #: Values in one `IN (...)`; SQLite's oldest limit is 999 parameters in a statement.
 IN_SLICE = 500
@@ -27,6 +27,10 @@ class Dialect:
         self._left, self._right = database.quote
         self._is_mysql = isinstance(database, MySQLDatabase)
         self.begin = "BEGIN IMMEDIATE" if isinstance(database, SqliteDatabase) else "BEGIN"
+
+    def text(self, sql: str) -> str:
+        """Return SQL for the driver: `?` stands for a parameter, `%` is the remainder of a division."""
+        return sql if self._mark == "?" else sql.replace("%", "%%").replace("?", self._mark)
 
     def quote(self, name: str) -> str:
         """Return a table or column name in quotes."""
@@ -50,6 +54,12 @@ class Dialect:
             same = self.quote(columns[0])
             return f"{self.insert(model, columns)} ON DUPLICATE KEY UPDATE {same} = {same}"
         return f"{self.insert(model, columns)} ON CONFLICT DO NOTHING"
+
+    def insert_found(self, model: type[Table], select: str) -> str | None:
+        """`INSERT` of what a query of one column finds and is not there; None where that would lock what it reads."""
+        if self._is_mysql:
+            return None
+        return f"INSERT INTO {self.table(model)} {select} ON CONFLICT DO NOTHING"
 
     def upsert(self, model: type[Table], columns: Sequence[str], key: Sequence[str]) -> str:
         """`INSERT` that overwrites the other columns of a row whose `key` exists."""
@@ -87,18 +97,18 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self.device = get_columns(Device, "id")
-        self.reading = ("device_id", "ts_us", "digest", "rx_us", "clock", "source", "channel", "measures")
         self.insert_device = dialect.upsert(Device, self.device, ("serial",))
         # With its id, a device that is known uses up no value of the sequence.
         self.update_device = dialect.upsert(Device, ("id", *self.device), ("id",))
         self.update_presence = dialect.update(Device, ("presence", "reason", "since_us"), "id")
         self.last_seen = dialect.upsert(LastSeen, get_columns(LastSeen), ("device_id",))
         self.sensor = dialect.insert_new(Sensor, get_columns(Sensor))
-        self.insert_reading = dialect.insert_new(Reading, self.reading)
+        self.insert_reading = dialect.insert_new(Reading, get_columns(Reading, "id"))
         self.newest_reading = dialect.scalar(Reading, "COALESCE(MAX(id), 0)")
         self.new_readings = dialect.select(Reading, ("device_id", "ts_us", "digest"), "WHERE id > ?")
-        self.receipt = dialect.upsert(Receipt, get_columns(Receipt), ("link", "mid"))
-        self.find_receipt = dialect.select(Receipt, ("device_id", "ts_us", "digest"), "WHERE link = ? AND mid = ?")
+        self.new_analysed = dialect.select(Reading, ("id",), "WHERE id > ? AND health_index IS NOT NULL")
+        self.analysed = dialect.insert_new(Analysed, get_columns(Analysed))
+        self.note_analysed = dialect.insert_found(Analysed, self.new_analysed)
         self.dead_letter = dialect.insert(DeadLetter, get_columns(DeadLetter, "id", "replayed_us"))
         self.event = dialect.insert(Event, get_columns(Event, "id"))
 

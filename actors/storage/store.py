@@ -23,16 +23,15 @@ from actors.storage.connection import Connection
 from actors.storage.database import migrate
 from actors.storage.errors import StorageError, StoreUnavailable, Verdict, classify, explain
 from actors.storage.models import Device
-from actors.storage.plan import Plan, cut_after_deletes, to_row
+from actors.storage.plan import Plan, cut_after_deletes, reading_rows, to_row
 from actors.storage.purge import Purge
+from actors.storage.receipts import Receipts
+from actors.storage.retention import KEEP_ALL, Retention, RetentionRules
 from actors.storage.sql import Dialect, Statements, slices
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: The packet id within a token (`connection epoch << 24 | lap << 16 | packet id`).
-PACKET_ID = 0xFFFF
 
 
 @dataclass(slots=True)
@@ -41,7 +40,8 @@ class CommitResult:
 
     new: list[StoreReading] = field(default_factory=list)
     """Readings whose identity was new: only these have effects."""
-    duplicates: int = 0
+    known: list[StoreReading] = field(default_factory=list)
+    """Readings that were in the database already, or twice in the batch."""
     dead: list[StoreDeadLetter] = field(default_factory=list)
     """Every dead letter written, those that arrived as such included."""
     dropped: int = 0
@@ -49,10 +49,15 @@ class CommitResult:
     settled: dict[str, list[int]] = field(default_factory=dict)
     """Link to the tokens of the deliveries that have ended."""
 
+    @property
+    def duplicates(self) -> int:
+        """How many readings were known."""
+        return len(self.known)
+
     def add(self, other: CommitResult) -> None:
         """Take over what a part of the batch did."""
         self.new += other.new
-        self.duplicates += other.duplicates
+        self.known += other.known
         self.dead += other.dead
         self.dropped += other.dropped
 
@@ -61,7 +66,13 @@ class Store:
     """Commits batches to one database."""
 
     def __init__(
-        self, database: Database, *, keep: int = deadletters.KEEP, keep_each: int = deadletters.KEEP_EACH
+        self,
+        database: Database,
+        *,
+        keep: int = deadletters.KEEP,
+        keep_each: int = deadletters.KEEP_EACH,
+        rules: RetentionRules = KEEP_ALL,
+        followed: Sequence[Callable[[], int]] = (),
     ) -> None:
         """Prepare the statements; nothing is connected before `open` or the first commit.
 
@@ -69,14 +80,18 @@ class Store:
             database: from `open_database`.
             keep: dead letters kept in all.
             keep_each: dead letters kept of one serial for one reason.
+            rules: how long everything else is kept.
+            followed: each tells how far one has come who follows the readings and keeps the place elsewhere.
 
         """
         dialect = Dialect(database)
         self._connection = Connection(database)
         self._dialect = dialect
         self._sql = Statements(dialect)
-        self._retention = deadletters.Retention(self._connection, dialect, keep=keep, keep_each=keep_each)
+        self._letters = deadletters.Retention(self._connection, dialect, keep=keep, keep_each=keep_each)
+        self._retention = Retention(self._connection, dialect, rules, followed)
         self._purge = Purge(self._connection, dialect)
+        self._receipts = Receipts(self._connection, dialect)
         self._migrated = False
         self._ids: dict[str, int] = {}
         self._fresh: list[str] = []
@@ -132,7 +147,7 @@ class Store:
     @property
     def dead_letters_deleted(self) -> int:
         """Dead letters deleted since the start because newer ones had come."""
-        return self._retention.deleted
+        return self._letters.deleted
 
     @property
     def is_purge_due(self) -> bool:
@@ -143,6 +158,21 @@ class Store:
         """Delete a slice of what deleted devices have left; return whether there is more to do."""
         self.open()
         return self._guard(lambda: self._transact(self._purge.step))
+
+    @property
+    def is_expiry_due(self) -> bool:
+        """True from `begin_expiry` until all that was too old is deleted."""
+        return self._retention.is_due
+
+    def begin_expiry(self) -> None:
+        """Look for what has become too old, and for deleted devices that could not be cleared away before."""
+        self._retention.begin()
+        self._purge.look_again()
+
+    def expire(self, now_us: int) -> tuple[str, int]:
+        """Delete a slice of what is too old; return the name of the table and how many rows."""
+        self.open()
+        return self._guard(lambda: self._transact(lambda: self._retention.step(now_us)))
 
     def _guard(self, work: Callable[[], T]) -> T:
         """Give the errors of `work` their meaning; after any that is not a row's the connection starts anew."""
@@ -184,7 +214,7 @@ class Store:
         for serial in self._fresh:
             self._ids.pop(serial, None)
         self._fresh.clear()
-        self._retention.forget()
+        self._letters.forget()
 
     def _commit(self, writes: Sequence[Write]) -> CommitResult:
         try:
@@ -282,25 +312,44 @@ class Store:
         self._connection.execute_many(self._sql.update_presence, rows)
 
     def _put_readings(self, readings: list[StoreReading], result: CommitResult) -> None:
-        readings = self._drop_redelivered(self._drop_strays(readings, result), result)
+        readings = self._drop_strays(readings, result)
+        if any(reading.stamped or reading.idempotency_key for reading in readings):
+            readings = self._receipts.sift(readings, self._ids.__getitem__, result.known)
         if not readings:
             return
-        ids = self._ids
-        rows = [(ids[r.serial], r.ts_us, r.digest, r.rx_us, r.clock, r.source, r.channel, r.measures) for r in readings]
+        rows = reading_rows(readings, self._ids)
         ((newest,),) = self._connection.fetch(self._sql.newest_reading)
         if self._connection.execute_many(self._sql.insert_reading, rows) == len(rows):
-            result.new += readings
-            return
-        # Some were known. The new ones are those with higher ids, since nobody else writes.
-        fresh = {
+            fresh = readings
+        else:
+            fresh = self._find_fresh(readings, rows, newest, result)
+        result.new += fresh
+        if any(reading.health_index is not None for reading in fresh):
+            self._note_analysed(newest)
+
+    def _find_fresh(
+        self, readings: list[StoreReading], rows: list[tuple[Any, ...]], newest: int, result: CommitResult
+    ) -> list[StoreReading]:
+        """Return the readings that were new: their ids are higher than `newest`, since nobody else writes them."""
+        inserted = {
             (device_id, ts, bytes(d)) for device_id, ts, d in self._connection.fetch(self._sql.new_readings, (newest,))
         }
+        fresh = []
         for reading, row in zip(readings, rows, strict=True):
-            if row[:3] in fresh:
-                fresh.discard(row[:3])
-                result.new.append(reading)
+            if row[:3] in inserted:
+                inserted.discard(row[:3])
+                fresh.append(reading)
             else:
-                result.duplicates += 1
+                result.known.append(reading)
+        return fresh
+
+    def _note_analysed(self, newest: int) -> None:
+        """Note the new readings that have an index; another writer's are in its own transaction already."""
+        if self._sql.note_analysed is not None:
+            self._connection.execute(self._sql.note_analysed, (newest,))
+        else:
+            found = self._connection.fetch(self._sql.new_analysed, (newest,))
+            self._connection.execute_many(self._sql.analysed, found)
 
     def _drop_strays(self, readings: list[StoreReading], result: CommitResult) -> list[StoreReading]:
         """Dead-letter the readings of devices that have no row: it was refused, or deleted meanwhile."""
@@ -313,35 +362,12 @@ class Store:
         self._put_dead_letters(letters, result)
         return [reading for reading in readings if reading.serial in ids]
 
-    def _drop_redelivered(self, readings: list[StoreReading], result: CommitResult) -> list[StoreReading]:
-        """Drop redeliveries of readings that carry neither id nor timestamp, and note the packet ids of the others."""
-        if not any(reading.stamped and reading.token for reading in readings):
-            return readings
-        kept: list[StoreReading] = []
-        receipts: dict[tuple[str, int], tuple[int, int, bytes]] = {}
-        for reading in readings:
-            if reading.stamped and reading.token:
-                key = (reading.link, reading.token & PACKET_ID)
-                device_id = self._ids[reading.serial]
-                known = (receipts.get(key) or self._find_receipt(key)) if reading.dup else None
-                if known is not None and (known[0], known[2]) == (device_id, reading.digest):
-                    result.duplicates += 1
-                    continue
-                receipts[key] = (device_id, reading.ts_us, reading.digest)
-            kept.append(reading)
-        self._connection.execute_many(self._sql.receipt, [(*key, *value) for key, value in receipts.items()])
-        return kept
-
-    def _find_receipt(self, key: tuple[str, int]) -> tuple[int, int, bytes] | None:
-        found = self._connection.fetch(self._sql.find_receipt, key)
-        return (found[0][0], found[0][1], bytes(found[0][2])) if found else None
-
     def _put_dead_letters(self, letters: list[StoreDeadLetter], result: CommitResult) -> None:
         if not letters:
             return
         rows = [deadletters.to_row(letter) for letter in letters]
         self._connection.execute_many(self._sql.dead_letter, rows)
-        self._retention.enforce(rows)
+        self._letters.enforce(rows)
         result.dead += letters
 
     def _put_events(self, events: list[StoreEvent]) -> None:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "resolve": ("resolve", "resolve"),
     "token": ("token", "token"),
     "tree": ("tree", "tree"),
+    "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
     "dead-letters": ("dead_letters", "dead_letters"),
     "doctor": ("doctor", "doctor"),
 }

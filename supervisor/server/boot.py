@@ -40,6 +40,7 @@ from supervisor.server.parts import Parts
 from supervisor.server.presence import ServerPresence
 from supervisor.server.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.server.settings import Http
+from supervisor.server.soil import FollowersFace, SoilFace
 from supervisor.server.tree import presence_of, server_tree
 from web.face import Face
 from web.server import HttpActor, HttpSettings
@@ -71,7 +72,7 @@ class Server:
         self.runtime.watchdog.on_exhausted = _give_up_process
         self.parts = Parts(config, self.runtime, instance.id)
         self.health = Health(self.parts)
-        self.presence = ServerPresence(instance.id, self.runtime.clock, self.parts.fleet)
+        self.presence = ServerPresence(instance.id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))
         self._face = self._make_face()
         self.url = ""
@@ -159,6 +160,8 @@ class Server:
                 presence=lambda device: presence_of(parts, device.serial),
                 actor=lambda: parts.services.get("resolver"),
             ),
+            soil_health=SoilFace(parts),
+            followers=FollowersFace(parts),
             dead_letters=DeadLettersFace(parts),
             tokens=TokensFace(parts),
             page_keys=PageKeysFace(parts),

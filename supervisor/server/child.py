@@ -32,7 +32,13 @@ class ChildProcess:
     """One command under the trampoline; `start` and `stop` may alternate."""
 
     def __init__(
-        self, name: str, command: Sequence[str], *, log: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        grace: float = trampoline.GRACE,
     ) -> None:
         """Remember what to run.
 
@@ -41,12 +47,14 @@ class ChildProcess:
             command: Program and arguments; no secrets, they would show in the process list.
             log: Where its output goes, begun anew at each start; None lets it share ours.
             env: Variables added to our environment.
+            grace: Seconds between SIGTERM and SIGKILL; a command with such children needs more than they have.
 
         """
         self.name = name
         self._command = list(command)
         self._log = log
         self._env = dict(env or {})
+        self._grace = grace
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
 
@@ -66,12 +74,12 @@ class ChildProcess:
             return
         self._close_pipe()
         read_end, self._pipe = os.pipe()
-        runner = [sys.executable, "-I", "-S", trampoline.__file__, str(read_end), "--", *self._command]
+        runner = [sys.executable, "-I", "-S", trampoline.__file__, str(read_end), str(self._grace), "--"]
         try:
             with contextlib.ExitStack() as stack:
                 output = stack.enter_context(_open_log(self._log)) if self._log else None
                 self._process = subprocess.Popen(  # noqa: S603 - our own command
-                    runner,
+                    [*runner, *self._command],
                     pass_fds=(read_end,),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -97,7 +105,7 @@ class ChildProcess:
         self.ask_stop()
         if self._process is not None:
             try:
-                self._process.wait(trampoline.GRACE + 2.0)
+                self._process.wait(self._grace + 2.0)
             except subprocess.TimeoutExpired:
                 self.kill()
                 self._process.wait()

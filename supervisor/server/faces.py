@@ -18,9 +18,10 @@ from actors.link.status import LinkStatus
 from actors.messages import Deliveries, Delivery, DeviceSnapshot, StoreDeadLetter
 from actors.registry import Execute, LoadDeadLetter, MarkReplayed
 from actors.runtime import GuardedFuture
+from actors.storage.buckets import FindBuckets
 from actors.storage.queries import FindDeadLetters, FindEvents, FindReadings, FindSensors, ListTokens, Page
 from actors.storage.tokens import Token, create_token, digest_token, find_token, revoke_token
-from actors.topics import BadTopicError, parse_pi, parse_site
+from actors.topics import SENSOR_TAIL, BadTopicError, parse_pi, parse_sensor, parse_site
 from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
 from supervisor.server.devices import CreateDevice, RemoveDevice
 from supervisor.server.parts import Parts
@@ -29,6 +30,7 @@ from web.sessions import Credential, Role
 
 FACE = "http"
 """The path of the face itself."""
+PARSERS: dict[str, Callable[[str], object]] = {"pi": parse_pi, "site": parse_site, "sensor": parse_sensor}
 PATIENCE = 5.0
 """Seconds that a request waits for an actor."""
 
@@ -92,6 +94,7 @@ class HistoryFace:
 
     def __init__(self, parts: Parts) -> None:
         self._readers = parts.readers
+        self._rollup_key = parts.rollup_key
 
     def readings(
         self, serial: str, *, metric: str | None, since_us: int | None, until_us: int | None, limit: int, cursor: str
@@ -105,6 +108,30 @@ class HistoryFace:
             items = [item | {"measures": {metric: item["measures"][metric]}} for item in items]
         return items, following
 
+    def buckets(
+        self,
+        serial: str,
+        *,
+        metric: str,
+        since_us: int | None,
+        until_us: int | None,
+        bucket_us: int,
+        limit: int,
+        cursor: str,
+    ) -> tuple[list[Item], str | None]:
+        """Return the numbers of each interval, newest first."""
+        query = FindBuckets(
+            serial=serial,
+            metric=metric,
+            since_us=since_us,
+            until_us=until_us,
+            bucket_us=bucket_us,
+            limit=limit,
+            after=cursor or None,
+            follower=self._rollup_key,
+        )
+        return self._page(query)
+
     def events(self, serial: str, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
         """Return a device's timeline, newest first."""
         return self._page(FindEvents(serial=serial, limit=limit, after=cursor or None))
@@ -113,9 +140,16 @@ class HistoryFace:
         """Return the numbers that a device has sent."""
         return self._page(FindSensors(serial))[0]
 
-    def dead_letters(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+    def dead_letters(
+        self, *, reason: str | None, serial: str | None, limit: int, cursor: str
+    ) -> tuple[list[Item], str | None]:
         """Return dead letters, newest first."""
-        return self._page(FindDeadLetters(limit=limit, after=cursor or None))
+        return self._page(FindDeadLetters(reason=reason, serial=serial, limit=limit, after=cursor or None))
+
+    def dead_letter(self, letter: int) -> Item | None:
+        """Return one dead letter."""
+        items, _ = self._page(FindDeadLetters(limit=1, after=str(letter + 1)))
+        return items[0] if items and items[0]["id"] == letter else None
 
     def _page(self, query: Any) -> tuple[list[Item], str | None]:
         page: Page = self._readers.ask(query)
@@ -243,7 +277,7 @@ class DeadLettersFace:
 
     def replay(self, letter: int) -> None:
         """Hand a dead letter to the subscriber of its topic, as if it had just arrived (but as no evidence of life)."""
-        found: StoreDeadLetter | None = ask_registry(self._parts, LoadDeadLetter(letter))
+        found: StoreDeadLetter | None = self._parts.ask_registry(LoadDeadLetter(letter))
         if found is None:
             raise KeyError(letter)
         subscriber = subscriber_of(found.topic)
@@ -260,7 +294,7 @@ class DeadLettersFace:
             rx_at=self._parts.runtime.clock.monotonic(),
         )
         self._parts.services.tell(subscriber, Deliveries(found.link, [delivery], 0.0))
-        ask_registry(self._parts, MarkReplayed(letter))
+        self._parts.ask_registry(MarkReplayed(letter))
 
 
 def subscriber_of(topic: str) -> str:
@@ -272,20 +306,12 @@ def subscriber_of(topic: str) -> str:
     """
     if not topic:
         raise ConflictError("the database refused this and it has no topic, so nobody can take it again")
-    family, parse = ("pi", parse_pi) if topic.startswith("devices/") else ("site", parse_site)
+    family = "pi" if topic.startswith("devices/") else "sensor" if topic.endswith(SENSOR_TAIL) else "site"
     try:
-        parse(topic)
+        PARSERS[family](topic)
     except BadTopicError as error:
         raise ConflictError(f"nobody takes messages of this topic: {error}") from error
     return f"subscriber.{family}"
-
-
-def ask_registry(parts: Parts, message: Any) -> Any:
-    """Return the writer's answer."""
-    registry = parts.services.get("registry")
-    if registry is None:
-        raise ActorDeadError("the registry is restarting")
-    return registry.ask(message, block=True, timeout=PATIENCE)
 
 
 class TokensFace:
@@ -317,14 +343,14 @@ class TokensFace:
             assert made is not None
             return msgspec.structs.asdict(made) | {"serial": made.serial or None, "token": plain}
 
-        item: Item = ask_registry(self._parts, Execute(work))
+        item: Item = self._parts.ask_registry(Execute(work))
         self._parts.tokens.forget()
         return item
 
     def revoke(self, token_id: int) -> None:
         """End a token, and the sessions opened with it, at once."""
         now_us = self._now_us()
-        revoked = ask_registry(self._parts, Execute(lambda database: revoke_token(database, token_id, now_us)))
+        revoked = self._parts.ask_registry(Execute(lambda database: revoke_token(database, token_id, now_us)))
         self._parts.tokens.forget()
         if not revoked:
             raise KeyError(token_id)

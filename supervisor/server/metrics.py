@@ -29,6 +29,8 @@ class MusterCollector(Collector):
         yield from self._links()
         yield from self._registry()
         yield from self._messages()
+        yield from self._pipeline()
+        yield from self._followers()
         yield from self._actors(health)
 
     def _fleet(self, health: dict[str, Any]) -> Iterator[Metric]:
@@ -83,6 +85,35 @@ class MusterCollector(Collector):
             # The writer counts what the desk sent it too; what only the writer refuses is not at the desk.
             dead.add_metric([reason], own[reason] or reasons[reason])
         yield dead
+
+    def _pipeline(self) -> Iterator[Metric]:
+        figures = self._parts.statistics.as_dict()
+        sensors = CounterMetricFamily("muster_sensor_messages", "What became of sensors' messages.", labels=["event"])
+        for name in ("received", "processed", "duplicates", "failed", "published"):
+            sensors.add_metric([name], figures[name])
+        yield sensors
+        failures = CounterMetricFamily("muster_analyser_failures", "Exceptions of an analyser.", labels=["analyser"])
+        for name, count in self._parts.analysts.failures.items():
+            failures.add_metric([name], count)
+        yield failures
+
+    def _followers(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("muster_follower_up", "1 while a follower of the readings works.", labels=["name"])
+        lag = GaugeMetricFamily("muster_follower_lag", "Rows that a follower is behind.", labels=["name"])
+        written = CounterMetricFamily("muster_follower_rows", "Readings that a follower has written.", labels=["name"])
+        for status in self._parts.followers.statuses():
+            up.add_metric([status.name], status.ok)
+            lag.add_metric([status.name], status.lag)
+            written.add_metric([status.name], status.written)
+        for name in self._parts.followers.broken:
+            up.add_metric([f"sink.{name}"], 0)
+        yield from (up, lag, written)
+        board = self._parts.rollup_board
+        yield CounterMetricFamily("muster_rollup_rows", "Readings in the sums by hour and day.", value=board.rows)
+        expired = CounterMetricFamily("muster_expired_rows", "Rows that the retention has deleted.", labels=["table"])
+        for table, count in self._parts.registry_board.counters.expired.items():
+            expired.add_metric([table], count)
+        yield expired
 
     def _actors(self, health: dict[str, Any]) -> Iterator[Metric]:
         actors = health["actors"]

@@ -5,28 +5,39 @@ from __future__ import annotations
 import logging
 import secrets
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from pykka import ActorDeadError
 
+from actors.analysis import SoilAnalyser, load_analysers
+from actors.analysts import Analysts
 from actors.dead_letters import DeadLetterDesk
 from actors.device import World
+from actors.effects import Aftermath
 from actors.events import EventRing
 from actors.fleet import DeviceView, Fleet
+from actors.followers.plan import Followers
 from actors.link.intake import Route
 from actors.link.options import BrokerOptions
 from actors.link.status import LinkBoard
 from actors.live import LiveFeed
 from actors.messages import DeviceSnapshot, StoreEvent
+from actors.pipeline import PipelineState
 from actors.presence import OfflineAfter
 from actors.reader import Readers
-from actors.registry import RegistryBoard
+from actors.registry import Execute, RegistryBoard
+from actors.rollups import RollupBoard, Wake
 from actors.runtime import Directory, Runtime
 from actors.sight import BrokerSight, Sight
+from actors.statistics import PipelineStatistics
+from actors.storage.following import newest_reading_id
 from actors.storage.queries import FindToken
+from actors.storage.rollups import ROLLUP
 from actors.storage.tokens import TokenBook
 from actors.subscriber import Intake
-from actors.topics import BOUND_CONTROL, BOUND_DATA, SHARED_CONTROL, site_control, site_data
+from actors.topics import BOUND_CONTROL, BOUND_DATA, SHARED_CONTROL, sensor_data, site_control, site_data
 from actors.writes import Outgoing
 from supervisor.server.settings import Broker, Config
 from supervisor.server.watcher import LetterBox
@@ -35,6 +46,8 @@ from web.render import device_json, rfc3339
 logger = logging.getLogger(__name__)
 
 READERS = ("reader.0", "reader.1")
+PATIENCE = 5.0
+"""Seconds to wait for the writer."""
 
 
 class Parts:
@@ -59,7 +72,21 @@ class Parts:
         self.link_boards = {link: LinkBoard.of(link) for link in self.link_names()}
         live = LiveFeed(self.fleet, self.show, self.ring.skip)
         self.outgoing.on_round_end = live.flush
-        self.world = World(runtime, self.fleet, self.outgoing, self.services, live)
+        self.analysts = Analysts(load_analysers(SoilAnalyser(config.soil)))
+        self.statistics = PipelineStatistics()
+        self.pipeline = PipelineState(config.prefixes, self.statistics, runtime.clock)
+        self.world = World(runtime, self.fleet, self.outgoing, self.services, live, self.analysts)
+        self.aftermath = Aftermath(
+            runtime,
+            self.fleet,
+            self.services,
+            self.ring,
+            self.analysts,
+            self.statistics,
+            default_link=f"{config.brokers[0].name}.control",
+            qos=config.publishing.qos,
+            retain=config.publishing.retain,
+        )
         self.intake = Intake(
             devices=self.devices,
             services=self.services,
@@ -70,6 +97,19 @@ class Parts:
             shared_topics=config.shared_topics,
         )
         self.readers = Readers(self.services, READERS)
+        self.rollup_board = RollupBoard()
+        self.rollup_key = ROLLUP if self.serves_all else f"{ROLLUP}.{instance_id}"
+        self.followers = Followers(
+            config.audit,
+            config.sinks,
+            data_dir=config.data_path,
+            ask=self.readers.ask,
+            runtime=runtime,
+            services=self.services,
+            is_ours=lambda row: row.serial in self.fleet,
+            find_end=lambda: int(self.ask_registry(Execute(newest_reading_id))),
+        )
+        self.aftermath.on_committed = self._wake_followers
         self.tokens = TokenBook(lambda digest: self.readers.ask(FindToken(digest)), runtime.clock.monotonic)
         self.page_key = secrets.token_urlsafe(24)
         self.admin_token = config.api_token or secrets.token_urlsafe(32)
@@ -77,6 +117,29 @@ class Parts:
         for sight in self._each_sight():
             sight.on_change = self._sight_changed
         runtime.timers.on_late = self._overslept
+
+    @property
+    def serves_all(self) -> bool:
+        """Whether no other server shares our database: then row ids are ours alone."""
+        return self.config.primary and self.config.sites == "all"
+
+    def ask_registry(self, message: Any, timeout: float = PATIENCE) -> Any:
+        """Return the writer's answer.
+
+        Raises:
+            ActorDeadError: it is restarting.
+            pykka.Timeout: it did not answer in time.
+            StoreUnavailable: the database is away.
+
+        """
+        registry = self.services.get("registry")
+        if registry is None:
+            raise ActorDeadError("the registry is restarting")
+        return registry.ask(message, block=True, timeout=timeout)
+
+    def _wake_followers(self) -> None:
+        self.followers.wake()
+        self.services.tell("rollups", Wake())
 
     def link_names(self) -> list[str]:
         """Return the names of all links, brokers in order of configuration."""
@@ -93,10 +156,11 @@ class Parts:
 
     def data_routes(self) -> tuple[Route, ...]:
         """Return what data links subscribe."""
-        return self._routes(BOUND_DATA if self.config.primary else (), site_data(self._sites()))
+        pi = BOUND_DATA if self.config.primary else ()
+        return self._routes(pi, site_data(self._sites()), sensor_data(self.config.prefixes))
 
-    def _routes(self, pi: tuple[str, ...], site: tuple[str, ...]) -> tuple[Route, ...]:
-        routes = (Route(pi, "subscriber.pi"), Route(site, "subscriber.site"))
+    def _routes(self, pi: tuple[str, ...], site: tuple[str, ...], sensor: tuple[str, ...] = ()) -> tuple[Route, ...]:
+        routes = (Route(pi, "subscriber.pi"), Route(site, "subscriber.site"), Route(sensor, "subscriber.sensor"))
         return tuple(route for route in routes if route.filters)
 
     def _sites(self) -> list[str] | None:
@@ -107,6 +171,8 @@ class Parts:
 
     def is_ours(self, device: DeviceSnapshot) -> bool:
         """Return whether this server looks after a device: several may share a database, each with its sites."""
+        if device.family == "sensor":
+            return device.site in self.config.prefixes
         if not device.site:
             return self.config.primary
         return self.config.sites == "all" or device.site in self.config.sites

@@ -13,11 +13,15 @@ from urllib.parse import unquote
 
 import msgspec
 
+from actors.analysis import SoilSettings
+from actors.followers.settings import AuditSettings, SinkSettings
 from actors.messages import Kind
+from supervisor.publisher.section import Publisher
 
 from .values import BROKER_PORTS, HIDDEN, check_broker_url, check_database_url, check_timezone, redact_url, split_url
 
 DEFAULT_BROKER_URL = "mqtt://127.0.0.1:1883"
+DEFAULT_PREFIXES = ("harit-samarth",)
 #: Hosts that no other machine can reach.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -29,6 +33,7 @@ _SECRETS = ("api_token", "enrolment_key", "password")
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Site = Annotated[str, msgspec.Meta(pattern=_LEVEL)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=36_500)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 
 
@@ -173,6 +178,19 @@ class EmbeddedBroker(Section, frozen=True):
     """`auto` takes mosquitto where it is installed."""
 
 
+class Retention(Section, frozen=True):
+    """How many days what grows is kept; 0 for ever."""
+
+    readings_days: Days = 0.0
+    """Readings as they were sent, by the time of their receipt."""
+    hourly_days: Days = 0.0
+    """Sums of each measure by the hour."""
+    daily_days: Days = 0.0
+    """Sums of each measure by the day."""
+    events_days: Days = 365.0
+    """The timelines of the devices and of the fleet."""
+
+
 class Limits(Section, frozen=True):
     """Bounds on what is kept in memory or taken from outside."""
 
@@ -203,8 +221,10 @@ class Config(Section, frozen=True):
     """Exactly one server of an installation owns `devices/#` and `server/*`."""
     shared_topics: bool = True
     """Whether devices without credentials may speak on the topics that all of them share."""
-    prefixes: tuple[Annotated[str, msgspec.Meta(pattern=_PREFIX)], ...] = ("harit-samarth",)
-    """First levels of the topics on which sensors publish."""
+    configured_prefixes: tuple[Annotated[str, msgspec.Meta(pattern=_PREFIX)], ...] | None = msgspec.field(
+        default=None, name="prefixes"
+    )
+    """As given; None when nobody gave any. Use `prefixes`."""
     timezone: str = "UTC"
     """IANA name of the zone in which timestamps without one are read."""
     api_token: Annotated[str, msgspec.Meta(max_length=256)] = ""
@@ -212,6 +232,12 @@ class Config(Section, frozen=True):
     enrolment_key: Annotated[str, msgspec.Meta(max_length=256)] = ""
     log: Literal["text", "json"] = "text"
     publishing: Publishing = Publishing()
+    soil: SoilSettings = SoilSettings()
+    audit: AuditSettings = AuditSettings()
+    sinks: SinkSettings = {}
+    retention: Retention = Retention()
+    publisher: Publisher = Publisher()
+    """Not of the server: what `muster sensor-publisher` goes by."""
     embedded_broker: EmbeddedBroker = EmbeddedBroker()
     limits: Limits = Limits()
 
@@ -222,6 +248,13 @@ class Config(Section, frozen=True):
         if len(set(names)) < len(names):
             raise ValueError(f"two brokers have the same name ({', '.join(sorted(names))})")
         check_timezone(self.timezone)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Return the first levels of the topics on which sensors publish; only the primary server has a default."""
+        if self.configured_prefixes is not None:
+            return self.configured_prefixes
+        return DEFAULT_PREFIXES if self.primary else ()
 
     @property
     def data_path(self) -> Path:

@@ -1,9 +1,10 @@
 """Runs one command and never lets it outlive the process that asked for it.
 
-Started as a script, with the standard library only: `python -I -S trampoline.py FD -- command ...`. FD is the read end
-of a pipe whose write end the server holds. When the server ends, in whatever way, the kernel closes the pipe and the
-command is ended: SIGTERM, then SIGKILL. (`PR_SET_PDEATHSIG` in the server would not do: it belongs to the thread that
-forked, and the server's threads come and go. This process has only one thread, so for its own end it can be used.)
+Started as a script, with the standard library only: `python -I -S trampoline.py FD GRACE -- command ...`. FD is the
+read end of a pipe whose write end the server holds. When the server ends, in whatever way, the kernel closes the pipe
+and the command is ended: SIGTERM, and SIGKILL after GRACE seconds. (`PR_SET_PDEATHSIG` in the server would not do: it
+belongs to the thread that forked, and the server's threads come and go. This process has only one thread, so for its
+own end it can be used.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-#: Seconds between SIGTERM and SIGKILL.
+#: Seconds between SIGTERM and SIGKILL, unless somebody says otherwise.
 GRACE = 3.0
 _PR_SET_PDEATHSIG = 1
 
@@ -42,8 +43,9 @@ def _die_with_this_process() -> Callable[[], None] | None:
 class Trampoline:
     """One child, and three reasons to look at it: it ended, we are told to stop, the server is gone."""
 
-    def __init__(self, pipe: int, command: list[str]) -> None:
+    def __init__(self, pipe: int, grace: float, command: list[str]) -> None:
         self._pipe = pipe
+        self._grace = grace
         self._stop_asked = False
         self._wake_read, wake_write = os.pipe()
         for end in (self._wake_read, wake_write):
@@ -74,10 +76,10 @@ class Trampoline:
                     self._stop_asked = True
                 if self._stop_asked and kill_at is None:
                     self._child.terminate()
-                    kill_at = time.monotonic() + GRACE
+                    kill_at = time.monotonic() + self._grace
                 elif kill_at is not None and time.monotonic() >= kill_at:
                     self._child.kill()
-                    kill_at += GRACE
+                    kill_at += self._grace
         return code if code >= 0 else 128 - code
 
     def _drain(self) -> None:
@@ -94,14 +96,14 @@ class Trampoline:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `FD -- command ...`."""
-    if len(arguments) < 3 or arguments[1] != "--":
-        sys.stderr.write("usage: trampoline.py FD -- command ...\n")
+    """Run `FD GRACE -- command ...`."""
+    if len(arguments) < 4 or arguments[2] != "--":
+        sys.stderr.write("usage: trampoline.py FD GRACE -- command ...\n")
         return 2
     try:
-        trampoline = Trampoline(int(arguments[0]), arguments[2:])
+        trampoline = Trampoline(int(arguments[0]), float(arguments[1]), arguments[3:])
     except OSError as error:
-        sys.stderr.write(f"{arguments[2]} cannot be started: {error.strerror}\n")
+        sys.stderr.write(f"{arguments[3]} cannot be started: {error.strerror}\n")
         return 127
     return trampoline.run()
 

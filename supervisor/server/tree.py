@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from pykka import Actor, ActorDeadError
 
+from actors.effects import Committed, EffectsActor
+from actors.historian import Historian
 from actors.link.control import ControlLink
 from actors.link.data import DataLink
 from actors.messages import Deliveries
 from actors.notary import Notary
+from actors.pipeline import PipelineActor
 from actors.presence import DerivedPresence
 from actors.reader import ReaderActor
 from actors.registry import RegistryActor
 from actors.resolver import LocalSteps, ResolverActor
+from actors.rollups import RollupActor
 from actors.runtime import Undelivered
+from actors.sensor_subscriber import SensorSubscriber
+from actors.storage.retention import RetentionRules
+from actors.storage.store import CommitResult
 from actors.subscriber import PiSubscriber, SiteSubscriber
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
@@ -62,12 +70,17 @@ def server_tree(
             ChildSpec("batcher", lambda: Batcher(parts.outgoing, parts.runtime.timers)),
             ChildSpec("notary", lambda: Notary(parts.outgoing)),
             ChildSpec("readers", lambda: group(parts, *(reader(name, url) for name in READERS))),
+            ChildSpec("historian", lambda: Historian(parts.readers, parts.services), hang_after=30.0),
+            ChildSpec("effects", lambda: EffectsActor(parts.aftermath)),
             ChildSpec("http", http, shutdown=10.0),
             ChildSpec("watcher", lambda: watcher(parts, tree)),
             ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services, parts.is_ours), hang_after=60.0),
             ChildSpec("devices", lambda: device_supervisor(parts), hang_after=60.0),
+            ChildSpec("rollups", lambda: rollups(parts), hang_after=60.0),
+            ChildSpec("followers", lambda: group(parts, *followers(parts))),
             ChildSpec("subscribers", lambda: group(parts, *subscribers(parts))),
             ChildSpec("links", lambda: group(parts, *links(parts, presence))),
+            ChildSpec("pipeline", lambda: pipeline(parts)),
             ChildSpec("resolver", lambda: resolver(parts), shutdown=1.0, hang_after=20.0),
             *after,
         ),
@@ -97,7 +110,54 @@ def registry(parts: Parts, url: str) -> RegistryActor:
         parts.runtime,
         board=parts.registry_board,
         links=parts.data_links(),
-        on_committed=(parts.letters.put,),
+        rules=retention_rules(parts),
+        on_committed=(parts.letters.put, lambda result: tell_effects(parts, result)),
+    )
+
+
+def rollups(parts: Parts) -> RollupActor:
+    """Return the actor that keeps the sums by hour and day."""
+    return RollupActor(
+        parts.readers,
+        parts.services,
+        parts.runtime,
+        is_ours=lambda serial: serial in parts.fleet,
+        key=parts.rollup_key,
+        board=parts.rollup_board,
+    )
+
+
+def followers(parts: Parts) -> list[ChildSpec]:
+    """Return the audit trail and the sinks; they start behind the fleet, which tells whose readings are ours."""
+    return [ChildSpec(child.name, child.start, shutdown=10.0, hang_after=300.0) for child in parts.followers.children]
+
+
+def tell_effects(parts: Parts, result: CommitResult) -> None:
+    """Hand on what a commit has stored, known and refused; in one message, whatever the size of the batch."""
+    if result.new or result.known or result.dead:
+        parts.services.tell("effects", Committed(result.new, result.known, result.dead))
+
+
+def retention_rules(parts: Parts) -> RetentionRules:
+    """Return how long what grows is kept; nothing goes before the roll-ups have seen it."""
+    kept = parts.config.retention
+    return RetentionRules(
+        readings_days=kept.readings_days,
+        hourly_days=kept.hourly_days,
+        daily_days=kept.daily_days,
+        events_days=kept.events_days,
+        followers=(parts.rollup_key,),
+    )
+
+
+def pipeline(parts: Parts) -> PipelineActor:
+    """Return the actor that says how the sensor pipeline is."""
+    return PipelineActor(
+        parts.runtime,
+        parts.services,
+        parts.pipeline,
+        links=[f"{broker.name}.control" for broker in parts.config.brokers],
+        is_database_ok=lambda: parts.registry_board.status.ok,
     )
 
 
@@ -127,9 +187,16 @@ def device_supervisor(parts: Parts) -> DeviceSupervisor:
 
 def subscribers(parts: Parts) -> list[ChildSpec]:
     """Return a subscriber for each family of topics."""
+    links = parts.data_links()
+    sensors = partial(SensorSubscriber, analysts=parts.analysts, statistics=parts.statistics)
+    families = (
+        ("subscriber.pi", PiSubscriber),
+        ("subscriber.site", SiteSubscriber),
+        ("subscriber.sensor", sensors),
+    )
     return [
-        ChildSpec(name, lambda make=make, name=name: make(name, parts.intake, data_links=parts.data_links()))
-        for name, make in (("subscriber.pi", PiSubscriber), ("subscriber.site", SiteSubscriber))
+        ChildSpec(name, lambda make=make, name=name: make(name, parts.intake, data_links=links))
+        for name, make in families
     ]
 
 
@@ -195,7 +262,15 @@ def presence_of(parts: Parts, serial: str) -> DerivedPresence:
     return view.presence if view is not None else "offline"
 
 
-OWNERS = (("subscriber.", "subscribers"), ("reader.", "readers"), (".control", "links"), (".data", "links"))
+OWNERS = (
+    ("subscriber.", "subscribers"),
+    ("reader.", "readers"),
+    (".control", "links"),
+    (".data", "links"),
+    ("audit", "followers"),
+    ("analysed", "followers"),
+    ("sink.", "followers"),
+)
 """Which supervisor keeps the mail of a service that is not there, by a part of its name; the top one for all others."""
 
 
@@ -227,5 +302,5 @@ def bury(parts: Parts, mail: DeadMail) -> None:
         # A subscriber whose mail is lost has to ask for a replay.
         parts.intake.inherited.discard(mail.child_path.rpartition("/")[2])
         # At the end of the process what is left was not acknowledged, and will be delivered again.
-        level = logging.DEBUG if mail.reason == "supervisor_down" else logging.WARNING
+        level = logging.DEBUG if mail.reason in ("supervisor_down", "stopped") else logging.WARNING
         logger.log(level, "%s: not handled (%s): %.200r", mail.child_path, mail.reason, mail.message)

@@ -6,9 +6,11 @@ import hashlib
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from peewee import SqliteDatabase
 
 from actors.messages import DeviceSnapshot, StoreDevice, StoreReading
+from actors.reader import Readers
 from actors.storage.database import open_database
 
 NOON = 1_755_864_000_000_000  # microseconds
@@ -29,6 +31,27 @@ def device(serial: str = "A1", **fields: Any) -> StoreDevice:
 def reading(serial: str = "A1", at: int = 0, body: str = '{"t":1}', **fields: Any) -> StoreReading:
     values = {"channel": "input", "digest": digest(body), "rx_us": NOON, "clock": "", "source": "mqtt"}
     return StoreReading(serial=serial, ts_us=NOON + at, measures=body, **(values | fields))
+
+
+def station(serial: str = "soil-1", **fields: Any) -> StoreDevice:
+    return device(serial, **({"kind": "sensor", "family": "sensor", "site": "farm"} | fields))
+
+
+def analysed(serial: str = "soil-1", at: int = 0, index: float | None = 81.5, **fields: Any) -> StoreReading:
+    """A reading of a station with its analysis."""
+    told = {"channel": "data", "health_index": index, "status": "Excellent" if index is not None else ""}
+    return reading(serial, at, fields.pop("body", f'{{"pH":6.5,"N":{at}}}'), **(told | fields))
+
+
+def ask_all(readers: Readers, query: Any) -> list[dict[str, Any]]:
+    """Every item of all pages."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = readers.ask(query)
+        found += page.items
+        if page.cursor is None:
+            return found
+        query = msgspec.structs.replace(query, after=page.cursor)
 
 
 class Look:

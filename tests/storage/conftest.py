@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from actors.reader import ReaderActor, Readers
+from actors.runtime import Directory, Runtime
 from actors.storage.database import open_database
 from actors.storage.store import Store
 from tests.storage.build import Look
@@ -34,3 +36,24 @@ def make_store(database_url) -> Iterator[Callable[..., Store]]:
 @pytest.fixture
 def store(make_store) -> Store:
     return make_store()
+
+
+@pytest.fixture
+def runtime() -> Iterator[Runtime]:
+    running = Runtime.system()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def readers(database_url, runtime, store) -> Iterator[Readers]:
+    """Two readers on the store's database."""
+    directory = Directory()
+    refs = [runtime.launch(ReaderActor(database_url)) for _ in range(2)]
+    for number, ref in enumerate(refs):
+        directory.publish(f"reader.{number}", ref)
+    yield Readers(directory, ["reader.0", "reader.1"])
+    for ref in refs:
+        if ref.is_alive():
+            ref.stop(timeout=5)

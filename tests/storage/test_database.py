@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import threading
 
@@ -13,6 +14,7 @@ from actors.storage.database import migrate, open_database, roll_back
 from actors.storage.errors import ConfigurationError
 from actors.storage.models import MODELS
 from actors.storage.plan import DEVICE_COLUMNS
+from tests.support.wait import eventually
 
 STEPS = sorted(path.stem for path in module.MIGRATIONS.glob("0*.py"))
 
@@ -57,12 +59,20 @@ def describe(database, table):
     return [(c.name, c.full_type, c.null, c.primary_key) for c in database.get_columns(table)]
 
 
+def connects(database) -> bool:
+    with contextlib.suppress(OperationalError):
+        database.connect(reuse_if_open=True)
+        return True
+    return False
+
+
 def test_two_processes_may_migrate_at_once(database_url):
     done: list[object] = []
 
     def start():
         other = open_database(database_url)
-        other.connect()
+        # Two processes that make one SQLite file are not both let in at once; the writer tries again, and so do we.
+        eventually(lambda: connects(other), 30, "the database lets us in")
         try:
             done.append(migrate(other))
         finally:

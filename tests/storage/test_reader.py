@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from actors.messages import StoreDeadLetter, StoreEvent, StoreSensors
-from actors.reader import ReaderActor, Readers
-from actors.runtime import Directory, Runtime
+from actors.reader import ReaderActor
 from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import (
     BadCursor,
@@ -20,38 +19,7 @@ from actors.storage.queries import (
     ListTokens,
 )
 from actors.storage.tokens import create_token, digest_token
-from tests.storage.build import NOON, device, reading
-
-
-@pytest.fixture
-def runtime():
-    running = Runtime.system()
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def readers(database_url, runtime, store):
-    """Two readers on the store's database."""
-    directory = Directory()
-    refs = [runtime.launch(ReaderActor(database_url)) for _ in range(2)]
-    for number, ref in enumerate(refs):
-        directory.publish(f"reader.{number}", ref)
-    yield Readers(directory, ["reader.0", "reader.1"])
-    for ref in refs:
-        if ref.is_alive():
-            ref.stop(timeout=5)
-
-
-def ask_all(readers, query):
-    found = []
-    while True:
-        page = readers.ask(query)
-        found += page.items
-        if page.cursor is None:
-            return found
-        query = msgspec.structs.replace(query, after=page.cursor)
+from tests.storage.build import NOON, ask_all, device, reading
 
 
 def test_readings_come_newest_first_and_page_by_page(store, readers):

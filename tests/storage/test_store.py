@@ -226,10 +226,12 @@ def test_a_deleted_device_is_gone_with_all_it_had(store, look):
     store.commit([reading("A", at=1, stamped=True, link="a", token=5), StoreEvent("x", "A", NOON, "{}"), device("B")])
     store.commit([DeleteDevice("A"), DeleteDevice("unknown")])
     assert [one.serial for one in load(store)] == ["B"]
+    store.commit([reading("B")])
     while store.purge():
         pass
     assert not store.is_purge_due
-    for table in ("reading", "sensor", "last_seen", "receipt", "event"):
+    assert look.column("SELECT COUNT(*) FROM reading") == [1]
+    for table in ("sensor", "last_seen", "receipt", "event"):
         assert look.column(f"SELECT COUNT(*) FROM {table}") == [0], table
     assert look.column("SELECT serial FROM device") == ["B"]
 
@@ -246,6 +248,21 @@ def test_the_readings_of_a_deleted_device_go_in_slices_and_survive_a_restart(mak
     while successor.purge():
         pass
     assert look.column("SELECT measures FROM reading") == [reading().measures]
+
+
+def test_the_newest_row_stays_until_there_is_a_newer_one_so_that_no_id_is_given_twice(store, look):
+    store.commit([device("A"), reading("A"), reading("A", at=1), device("B"), DeleteDevice("A")])
+    while store.purge():
+        pass
+    (last,) = look.column("SELECT id FROM reading")
+    assert [one.serial for one in load(store)] == ["B"]
+    store.commit([reading("B")])
+    assert max(look.column("SELECT id FROM reading")) > last
+    store.begin_expiry()  # looks again
+    while store.purge():
+        pass
+    assert len(look.column("SELECT id FROM reading")) == 1
+    assert look.column("SELECT serial FROM device") == ["B"]
 
 
 def test_what_follows_a_deletion_belongs_to_a_new_device(store, look):

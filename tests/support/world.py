@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from actors.analysis import SoilAnalyser, SoilSettings
+from actors.analysts import Analysts
 from actors.dead_letters import DeadLetterDesk
 from actors.device import World
 from actors.fleet import DeviceView, Fleet, Record
@@ -31,8 +33,11 @@ from actors.messages import (
 )
 from actors.presence import OfflineAfter
 from actors.runtime import Directory, PooledActor, Runtime
+from actors.sensor_subscriber import SensorSubscriber
 from actors.sight import BrokerSight
+from actors.statistics import PipelineStatistics
 from actors.subscriber import Intake, PiSubscriber, SiteSubscriber
+from actors.topics import SENSOR_TAIL
 from actors.writes import Batcher, Outgoing
 from supervisor import BackoffPolicy, ChildSpec, Intensity, Supervisor
 from supervisor.server.devices import DeviceSupervisor
@@ -40,7 +45,7 @@ from supervisor.server.tree import bury
 
 WATERMARK = 0.2
 """Seconds between two reports of a link on what it has handled."""
-SUBSCRIBERS = ("subscriber.pi", "subscriber.site")
+SUBSCRIBERS = ("subscriber.pi", "subscriber.site", "subscriber.sensor")
 
 
 class Notebook(PooledActor):
@@ -81,9 +86,11 @@ class Server:
         self.told: dict[str, list[Any]] = {name: [] for name in ("registry", *self.links)}
         self.resyncs = 0
         """How often every page was told to fetch anew."""
+        self.analysts = Analysts([SoilAnalyser(SoilSettings())])
+        self.statistics = PipelineStatistics()
         live = LiveFeed(self.fleet, lambda view, facts: self.shown.append((view, facts)), self._resync)
         self.outgoing.on_round_end = live.flush
-        self.world = World(self.runtime, self.fleet, self.outgoing, self.services, live)
+        self.world = World(self.runtime, self.fleet, self.outgoing, self.services, live, self.analysts)
         self.intake = Intake(self.devices, self.services, self.desk, self.links, shared_topics=shared_topics)
         self.stalled: set[str] = set()
         """Links that read nothing now, and subscribers that are told nothing: their watermarks stand still."""
@@ -107,6 +114,7 @@ class Server:
                 *(ChildSpec(name, lambda told=told: Notebook(told)) for name, told in self.told.items()),
                 ChildSpec("batcher", lambda: Batcher(self.outgoing, self.runtime.timers)),
                 ChildSpec("devices", self._device_supervisor),
+                ChildSpec("subscriber.sensor", self._sensor_subscriber),
                 ChildSpec("subscriber.pi", lambda: PiSubscriber("subscriber.pi", self.intake, data_links=self._data())),
                 ChildSpec(
                     "subscriber.site", lambda: SiteSubscriber("subscriber.site", self.intake, data_links=self._data())
@@ -119,6 +127,20 @@ class Server:
 
     def _device_supervisor(self) -> DeviceSupervisor:
         return DeviceSupervisor(world=self.world, desk=self.desk, devices=self.devices, rng=lambda: 0.5)
+
+    def _sensor_subscriber(self) -> SensorSubscriber:
+        return SensorSubscriber(
+            "subscriber.sensor",
+            self.intake,
+            analysts=self.analysts,
+            statistics=self.statistics,
+            data_links=self._data(),
+        )
+
+    def serve(self, name: str, told: list[Any]) -> None:
+        """Add a service that only writes down what it is told."""
+        self.services.publish(name, self.runtime.launch(Notebook(told)))
+        self.run()
 
     def _resync(self) -> None:
         self.resyncs += 1
@@ -174,7 +196,7 @@ class Server:
         dup: bool = False,
     ) -> Delivery:
         """Return a delivery as the link would stamp it; readings come through the data link at QoS 1."""
-        data = topic.rpartition("/")[2] in ("input", "output", "readings")
+        data = topic.rpartition("/")[2] in ("input", "output", "readings", "data")
         link = link or ("local.data" if data else "local.control")
         qos = int(data) if qos is None else qos
         self._packets += 1
@@ -186,7 +208,7 @@ class Server:
 
     def hand(self, *deliveries: Delivery) -> None:
         """Hand deliveries of one link to their subscriber, as one batch, and let all actors finish."""
-        subscriber = "subscriber.pi" if deliveries[0].topic.startswith("devices/") else "subscriber.site"
+        subscriber = subscriber_of(deliveries[0].topic)
         batch = Deliveries(deliveries[0].link, list(deliveries), self.clock.monotonic())
         self.services.tell(subscriber, batch)
         self.run()
@@ -264,6 +286,13 @@ class Server:
         assert ref is not None
         self.runtime.kill(ref)
         self.run()
+
+
+def subscriber_of(topic: str) -> str:
+    """Return who takes a topic, as the routes of the links say."""
+    if topic.startswith("devices/"):
+        return "subscriber.pi"
+    return "subscriber.sensor" if topic.endswith(SENSOR_TAIL) else "subscriber.site"
 
 
 def known(serial: str = "pi-1", **fields: Any) -> DeviceSnapshot:

@@ -14,13 +14,12 @@ from actors.events import EventRing
 from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot
 from actors.runtime import ManualClock
+from tests.web.fake_soil import NOON, FakeFollowers, FakeSoilHealth
 from web.app import make_app
 from web.face import ConflictError, Face
 from web.limits import Limits, Rates
 from web.sessions import Credential
 from web.site import Site, Slots
-
-NOON = 1_760_000_000_000_000  # microseconds since 1970: 2025-10-09T08:53:20Z
 
 
 def view(serial, presence="online", **fields):
@@ -83,7 +82,7 @@ class FakeFleet:
 
 class FakeHistory:
     def __init__(self):
-        self.rows = {"readings": [], "events": [], "sensors": [], "dead_letters": []}
+        self.rows = {"readings": [], "buckets": [], "events": [], "sensors": [], "dead_letters": []}
         self.asked = None
         self.failure = None
 
@@ -98,14 +97,22 @@ class FakeHistory:
         self.asked = {"serial": serial, "metric": metric, "since_us": since_us, "until_us": until_us}
         return self._page("readings", limit, cursor)
 
+    def buckets(self, serial, *, metric, since_us, until_us, bucket_us, limit, cursor):
+        self.asked = {"metric": metric, "since_us": since_us, "until_us": until_us, "bucket_us": bucket_us}
+        return self._page("buckets", limit, cursor)
+
     def events(self, serial, *, limit, cursor):
         return self._page("events", limit, cursor)
 
     def sensors(self, serial):
         return self.rows["sensors"]
 
-    def dead_letters(self, *, limit, cursor):
+    def dead_letters(self, *, reason, serial, limit, cursor):
+        self.asked = {"reason": reason, "serial": serial}
         return self._page("dead_letters", limit, cursor)
+
+    def dead_letter(self, letter):
+        return next((row for row in self.rows["dead_letters"] if row["id"] == letter), None)
 
 
 class FakeLinks:
@@ -241,6 +248,8 @@ def make_face(*devices, clock=None, ring=None):
     return Face(
         fleet=fleet,
         history=FakeHistory(),
+        soil_health=FakeSoilHealth(),
+        followers=FakeFollowers(),
         links=FakeLinks(),
         supervision=FakeSupervision(),
         resolver=FakeResolver(),

@@ -16,6 +16,7 @@ OPEN = {
     "/api/login",
     "/api/logout",
     "/",
+    "/hardware",
     "/login",
     "/favicon.ico",
     "/static/icon.svg",

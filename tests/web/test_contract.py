@@ -15,6 +15,11 @@ from web.app import ROUTES, TOLD
 from web.errors import ErrorBody
 
 PI = {"device_id": "contract-pi", "ip_address": "192.168.1.100", "hostname": "pi", "device_type": "raspberry_pi"}
+SOIL = {
+    "publisher_id": "contract-soil",
+    "timestamp": "2025-10-17T10:00:00Z",
+    "sensor_readings": {"N": 41, "P": 22, "K": 180, "CO2": 420, "Temperature": 21.5, "Moisture": 33, "pH": 3.8},
+}
 BEAT = {"serial_number": "CONTRACT", "timestamp": "2025-10-17T10:00:00Z"}
 #: Read routes -> the path and query that has something to tell.
 READ = {
@@ -25,11 +30,16 @@ READ = {
     "/api/devices/<serial>/readings": "/api/devices/CONTRACT/readings",
     "/api/devices/<serial>/events": "/api/devices/CONTRACT/events",
     "/api/devices/<serial>/sensors": "/api/devices/CONTRACT/sensors",
+    "/api/soil-health/history": "/api/soil-health/history",
+    "/api/soil-health/stations": "/api/soil-health/stations",
+    "/api/soil-health/statistics": "/api/soil-health/statistics",
+    "/api/followers": "/api/followers",
     "/api/pi_devices": "/api/pi_devices",
     "/api/pi_device/<name>": "/api/pi_device/pi",
     "/api/resolve": "/api/resolve",
     "/api/supervision": "/api/supervision",
     "/api/dead-letters": "/api/dead-letters",
+    "/api/dead-letters/<letter>": "/api/dead-letters/1",
     "/api/links": "/api/links",
     "/api/tokens": "/api/tokens",
     "/api/session": "/api/session",
@@ -39,15 +49,17 @@ BY_PATH = {(route.method, route.path): route for route in ROUTES}
 
 @pytest.fixture(scope="module")
 def up():
-    """A server that has heard a Pi, a datalogger with a reading, and bytes that are nothing."""
+    """A server that has heard a Pi, a datalogger and a soil station with a reading each, and bytes that are nothing."""
     with MusterUp() as server:
         with Device(server.broker_url) as wire:
             wire.publish("devices/announce", PI)
             wire.publish("plant-1/datalogger/monstro/1/heartbeat", BEAT)
             wire.publish("plant-1/datalogger/monstro/1/input", BEAT | {"temperature": 21.5, "level": 3})
+            wire.publish("harit-samarth/sensor/data", SOIL)
             wire.publish("devices/announce", b"\xff\xfe")
         server.post("/api/tokens", {"name": "contract", "role": "read"}, expect=201)
         eventually(lambda: server.readings("CONTRACT"), what="the reading is stored")
+        eventually(lambda: server.readings("contract-soil"), what="the soil station's reading is stored")
         eventually(server.dead_letters, what="the dead letter is kept")
         eventually(lambda: server.device("contract-pi"), what="the Pi is known")
         yield server
@@ -69,6 +81,27 @@ def test_what_is_read_has_the_promised_form(up, route):
 def test_every_route_that_reads_json_is_looked_at():
     told = {route.path for route in ROUTES if route.method == "GET" and route.answer}
     assert told == set(READ)
+
+
+def test_readings_in_buckets_and_with_an_analysis_have_the_promised_form(up):
+    route = BY_PATH["GET", "/api/devices/<serial>/readings"]
+    path = "/api/devices/contract-soil/readings"
+    readings, buckets = up.get(path), up.get(path, metric="pH", bucket="1h")
+    hold(readings, route.answer)
+    hold(buckets, route.other_answer)
+    assert {odd["measure"] for odd in readings["items"][0]["anomalies"]} == {"pH"}
+    assert buckets["items"] == [{"ts": "2025-10-17T10:00:00.000Z", "n": 1, "avg": 3.8, "min": 3.8, "max": 3.8}]
+
+
+def test_a_reading_that_is_handed_in_is_answered_in_the_promised_form_new_or_not(up):
+    route = BY_PATH["POST", "/api/soil-health/analyze"]
+    for status in (route.status, route.known_status):
+        answer = up.call("POST", route.path, SOIL | {"id": "contract-1"})
+        assert answer.status == status, answer
+        promised = msgspec.to_builtins(msgspec.convert(answer.body, route.answer))
+        # An analyser may tell more.
+        assert promised == {name: answer.body[name] for name in promised}
+        assert answer.body["duplicate"] is (status == route.known_status)
 
 
 def test_what_is_created_changed_and_told_has_the_promised_form(up):
@@ -94,6 +127,7 @@ def test_what_went_wrong_has_the_promised_form(up):
         ("PUT", "/api/devices", None, 405),
         ("POST", "/api/devices", {"serial": "a b"}, 400),
         ("POST", "/api/devices", {"serial": "CONTRACT"}, 409),
+        ("POST", "/api/soil-health/analyze", {"publisher_id": "a b", "sensor_readings": {"pH": 6}}, 400),
     ):
         answer = up.call(method, path, body)
         assert answer.status == status, answer
@@ -107,7 +141,9 @@ def test_the_contract_is_that_of_these_types(up):
             continue
         path = re.sub(r"<(\w+)[^>]*>", r"{\1}", route.path)
         content = served["paths"][path][route.method.lower()]["responses"][str(route.status)]["content"]
-        (reference,) = content["application/json"]["schema"].values()
-        schema = served["components"]["schemas"][reference.rpartition("/")[2]]
-        fields = {field.encode_name for field in msgspec.inspect.type_info(route.answer).fields}
-        assert set(schema["properties"]) == fields, json.dumps(schema)
+        forms = content["application/json"]["schema"]
+        promised = [route.answer, *filter(None, [route.other_answer])]
+        for form, type_ in zip(forms.get("anyOf", [forms]), promised, strict=True):
+            schema = served["components"]["schemas"][form["$ref"].rpartition("/")[2]]
+            fields = {field.encode_name for field in msgspec.inspect.type_info(type_).fields}
+            assert set(schema["properties"]) == fields, json.dumps(schema)

@@ -314,7 +314,7 @@ def test_bytes_of_metadata_go_out_as_they_were_kept():
 
 def test_a_misspelt_filter_is_refused_and_not_passed_over():
     client = Client(make_face(view("a")))
-    for url in ("/api/devices?presense=online", "/api/devices?limit=1&x=1", "/api/devices/a/readings?bucket=3600"):
+    for url in ("/api/devices?presense=online", "/api/devices?limit=1&x=1", "/api/devices/a/readings?buckets=3600"):
         answer = client.get(url)
         assert (answer.status, answer.error["code"]) == (400, "bad_request")
         assert "is not known here; there are " in answer.error["message"]

@@ -65,6 +65,16 @@ def test_every_answer_in_json_has_a_schema_but_the_contract_itself():
     ]
 
 
+def test_a_route_that_answers_in_two_forms_or_with_two_statuses_says_so(contract):
+    readings = contract["paths"]["/api/devices/{serial}/readings"]["get"]["responses"]["200"]
+    forms = readings["content"]["application/json"]["schema"]["anyOf"]
+    assert [form["$ref"].rpartition("/")[2] for form in forms] == ["Page_Reading_", "Page_Bucket_"]
+    analyze = contract["paths"]["/api/soil-health/analyze"]["post"]
+    assert {"200", "201"} <= set(analyze["responses"])
+    assert [(each["name"], each["in"]) for each in analyze["parameters"]] == [("Idempotency-Key", "header")]
+    assert "may speak for that device" in analyze["description"]
+
+
 def test_patterns_are_those_of_json_schema(contract):
     serial = contract["components"]["schemas"]["NewDevice"]["properties"]["serial"]
     assert serial["pattern"] == "^[A-Za-z0-9._:-]{1,64}$"

@@ -7,61 +7,9 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from actors.runtime import Runtime
-from tests.support.ports import free_port
 from tests.support.wait import eventually
-from tests.web.fakes import make_face, view
-from web.server import HttpActor, HttpSettings
-
-NOW = int(time.time() * 1e6)
-
-
-class Site:
-    def __init__(self, runtime):
-        self.runtime = runtime
-        self.face = make_face(
-            view("pi-1", hostname="raspberrypi", ip_address="10.0.0.4", since_us=NOW, last_seen_us=NOW),
-            view("gw-7", "offline", kind="gateway", label="Gateway 7", site="harbour", reason="timeout"),
-            clock=runtime.clock,
-        )
-        # Not 0: a port that the kernel chose could not be bound again while the browser's connections linger.
-        self.port = free_port()
-        self.serve()
-
-    def serve(self):
-        bound = []
-        settings = HttpSettings(port=self.port)
-        self.ref = self.runtime.launch(HttpActor(self.face, settings, lambda _, port: bound.append(port)))
-        eventually(lambda: bound, what="the port")
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def tell(self, serial, presence, **fields):
-        """The device changes and the ring says so, as the server does it."""
-        old = self.face.fleet.get(serial)
-        self.face.fleet.put(view(serial, presence, hostname=old.snapshot.hostname if old else "", **fields))
-        kind = "presence" if old else "device"
-        self.face.ring.publish(kind, serial, {"serial": serial, "presence": presence, "reason": "timeout"})
-
-
-@pytest.fixture
-def site():
-    runtime = Runtime.system()
-    runtime.start()
-    site = Site(runtime)
-    yield site
-    site.ref.stop()
-    runtime.stop()
-
-
-@pytest.fixture
-def console(page):
-    """What the browser complained about: refused styles and scripts are only told here."""
-    said = []
-    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-    return said
+from tests.web.fakes import view
+from tests.web.page_site import NOW
 
 
 @pytest.fixture

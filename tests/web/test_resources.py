@@ -103,6 +103,21 @@ def test_a_dead_letters_bytes_are_shown_as_text_or_as_base64():
     ]
 
 
+def test_dead_letters_are_chosen_by_reason_and_serial():
+    client = Client(make_face())
+    assert client.get("/api/dead-letters?reason=not_json&serial=A").status == 200
+    assert client.face.history.asked == {"reason": "not_json", "serial": "A"}
+    assert client.get("/api/dead-letters?reasons=not_json").status == 400
+
+
+def test_one_dead_letter_is_shown_by_its_id():
+    client = Client(make_face())
+    client.face.history.rows["dead_letters"] = [{"id": 7, "payload": b"\xff"}]
+    assert client.get("/api/dead-letters/7").json == {"id": 7, "payload": "/w==", "payload_encoding": "base64"}
+    for unknown in ("8", "x", "9" * 30):
+        assert client.get(f"/api/dead-letters/{unknown}").status == 404
+
+
 def test_a_dead_letter_is_replayed_by_its_id():
     client = Client(make_face())
     answer = client.post("/api/dead-letters/7/replay")
@@ -242,5 +257,16 @@ def test_only_files_of_the_page_are_served(name):
 
 def test_the_page_loads_nothing_from_elsewhere():
     client = Client(make_face())
-    for name in ("/", "/login", "/static/app.js", "/static/style.css", "/static/dom.js", "/static/tree.js"):
+    files = (
+        "app.js",
+        "dom.js",
+        "frame.js",
+        "hardware.js",
+        "hardware.html",
+        "soil.css",
+        "soil.js",
+        "style.css",
+        "tree.js",
+    )
+    for name in ("/", "/login", *(f"/static/{file}" for file in files)):
         assert b"//" not in client.get(name).body.replace(b"// ", b"").replace(b"http://www.w3.org/2000/svg", b"")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.events import EventRing
+from actors.events import STATES, EventRing
 from tests.web.fakes import Client, make_face
-from web.routes_events import BEAT, BEAT_EVERY, Frames
+from web.routes_events import BEAT, BEAT_EVERY, EVENT_KINDS, Frames
 
 
 def frames_of(ring, start=0, kinds=(), authorised=lambda: True):
@@ -113,6 +113,20 @@ def test_an_id_of_another_process_is_answered_with_resync(seen):
     face = make_face()
     _, _, first = opening(Client(face), HTTP_LAST_EVENT_ID=seen)
     assert kinds_in(first) == ["resync"]
+
+
+@pytest.mark.parametrize("kinds", ["typo", "presence,typo", "beat"])
+def test_a_kind_that_does_not_exist_is_400_and_those_that_do_are_named(kinds):
+    client = Client(make_face(), streams=1)
+    answer = client.get(f"/api/events?kinds={kinds}")
+    assert (answer.status, answer.error["details"]) == (400, {"field": "kinds"})
+    assert all(kind in answer.error["message"] for kind in EVENT_KINDS)
+    assert client.open("GET", "/api/events")[0] == 200
+
+
+def test_every_state_of_the_ring_is_a_kind_that_can_be_asked_for():
+    assert set(EVENT_KINDS) >= STATES
+    assert Client(make_face()).open("GET", f"/api/events?kinds={','.join(EVENT_KINDS)},")[0] == 200
 
 
 def test_streams_beyond_the_cap_are_503_until_one_ends():

@@ -1,0 +1,280 @@
+"""What follows a commit: statistics, receipts, baselines, the publication of analyses, live events.
+
+Nothing here happens before the commit, and nothing of it for a reading that was known already, but for its receipt:
+that a message is stored is true each time it comes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from actors.analysis import Baseline
+from actors.analysts import Analysts
+from actors.events import EventRing
+from actors.fleet import Fleet, Record
+from actors.historian import Recall, Recalled
+from actors.link.messages import Publish
+from actors.messages import StoreDeadLetter, StoreReading
+from actors.runtime import Directory, PooledActor, Runtime
+from actors.statistics import PipelineStatistics
+from actors.timestamps import rfc3339
+from actors.topics import SENSOR_TAIL
+
+logger = logging.getLogger(__name__)
+
+TICK = 0.05
+"""Seconds over which receipts and publications gather."""
+PUBLISH_EVERY = 1.0
+"""Seconds between two analyses of one publisher."""
+MOST_PER_TICK = 50
+"""Analyses published in one tick: a thousand a second, so that a flood of readings is stored first."""
+FLOOD = 500
+"""Readings stored in one tick (ten thousand a second) from which on only `MOST_IN_FLOOD` are published in it."""
+MOST_IN_FLOOD = 5
+"""To explain an analysis costs as much as to store three readings; who publishes so fast wants them stored."""
+MOST_IDS = 500
+"""Ids in one receipt."""
+CHANNEL = "data"
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """From the registry, once for each commit."""
+
+    new: Sequence[StoreReading]
+    known: Sequence[StoreReading]
+    dead: Sequence[StoreDeadLetter]
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The answer to a reading that came over HTTP."""
+
+    reading: StoreReading
+    is_new: bool
+
+
+class Tick:
+    """To itself: publish and send what has gathered."""
+
+
+TICK_NOW = Tick()
+
+
+class _Identified(msgspec.Struct):
+    """What a receipt needs of a message that was refused."""
+
+    id: str | int | None = None
+    publisher_id: str | None = None
+    device_id: str | None = None
+    serial_number: str | None = None
+
+
+_decode_identified = msgspec.json.Decoder(_Identified).decode
+_decode_measures = msgspec.json.Decoder(dict[str, float]).decode
+
+
+@dataclass
+class Aftermath:
+    """What the effects need; it outlives the actor, and with it what is on its way."""
+
+    runtime: Runtime
+    fleet: Fleet
+    services: Directory
+    ring: EventRing
+    analysts: Analysts
+    statistics: PipelineStatistics
+    default_link: str
+    """The control link of the first broker, for what no broker has spoken for."""
+    qos: int = 1
+    retain: bool = False
+    on_committed: Callable[[], None] = lambda: None
+    """Called after each commit that stored readings: wakes who follows the table."""
+
+
+class EffectsActor(PooledActor):
+    """Takes `Committed` and `Recalled`."""
+
+    def __init__(self, aftermath: Aftermath) -> None:
+        super().__init__()
+        self._after = aftermath
+        self._receipts: dict[str, tuple[list[str], dict[str, str]]] = {}
+        """Serial to the ids stored and the ids refused, each with its reason."""
+        self._to_publish: dict[str, StoreReading] = {}
+        """Serial to its newest analysed reading, in the order in which they became due."""
+        self._published_at: dict[str, float] = {}
+        self._stored = 0
+        """Readings stored since the last tick."""
+        self._recalling: dict[str, list[StoreReading]] = {}
+        """Readings of devices whose history has been asked for."""
+        self._ticking = False
+
+    def on_receive(self, message: Any) -> None:
+        """Handle a commit, a device's history, or the time to publish."""
+        match message:
+            case Committed():
+                self._committed(message)
+            case Tick():
+                self._tick()
+            case Recalled():
+                self._recalled(message)
+
+    # A commit
+
+    def _committed(self, message: Committed) -> None:
+        statistics = self._after.statistics
+        self._stored += len(message.new)
+        for reading in message.new:
+            if reading.channel == CHANNEL:
+                statistics.processed += 1
+                statistics.last_processed_us = reading.rx_us
+            if reading.status or reading.anomalies:
+                self._analysed(reading)
+            if reading.sender_id or reading.reply_to is not None:
+                self._answer(reading, is_new=True)
+        for reading in message.known:
+            if reading.channel == CHANNEL:
+                statistics.duplicates += 1
+            self._answer(reading, is_new=False)
+        for letter in message.dead:
+            self._refused(letter)
+        if message.new:
+            self._after.on_committed()
+        if self._receipts or self._to_publish:
+            self._arm()
+
+    def _answer(self, reading: StoreReading, *, is_new: bool) -> None:
+        if reading.sender_id:
+            self._receipt(reading.serial)[0].append(reading.sender_id)
+        if reading.reply_to is not None:
+            # Without the future in it, so that the two do not hold each other.
+            reading.reply_to.set(Stored(msgspec.structs.replace(reading, reply_to=None), is_new))
+
+    def _refused(self, letter: StoreDeadLetter) -> None:
+        """Tell a sender that waits for the receipt of a message by its id that it will never be stored."""
+        try:
+            said = _decode_identified(letter.payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        serial = letter.serial or said.publisher_id or said.device_id or said.serial_number or ""
+        if said.id is not None and serial in self._after.fleet:
+            self._receipt(serial)[1][str(said.id)] = letter.reason
+
+    def _receipt(self, serial: str) -> tuple[list[str], dict[str, str]]:
+        return self._receipts.setdefault(serial, ([], {}))
+
+    def _analysed(self, reading: StoreReading) -> None:
+        self._to_publish[reading.serial] = reading
+        record = self._after.fleet.record(reading.serial)
+        if record is None:
+            return
+        if record.baseline is not None:
+            if record.baseline.is_due(reading.ts_us):
+                record.baseline.add(reading.ts_us, _decode_measures(reading.measures))
+        elif record.is_new:
+            record.baseline = Baseline()
+            record.baseline.add(reading.ts_us, _decode_measures(reading.measures))
+        elif (waiting := self._recalling.get(reading.serial)) is not None:
+            waiting.append(reading)
+        else:
+            self._recalling[reading.serial] = [reading]
+            self._after.services.tell("historian", Recall(reading.serial))
+
+    def _recalled(self, message: Recalled) -> None:
+        """Begin a baseline with what the table has of the device, and go on with what came meanwhile."""
+        waiting = self._recalling.pop(message.serial, [])
+        record = self._after.fleet.record(message.serial)
+        if record is None or message.rows is None:
+            return  # not answered: the next reading asks again
+        baseline = Baseline.from_history(message.rows)
+        known = {ts_us for ts_us, _ in message.rows}
+        for reading in waiting:
+            if reading.ts_us not in known:
+                baseline.add(reading.ts_us, _decode_measures(reading.measures))
+        record.baseline = baseline
+
+    # What gathers
+
+    def _arm(self) -> None:
+        if not self._ticking:
+            self._ticking = True
+            self._after.runtime.timers.after(TICK, self.actor_ref, TICK_NOW)
+
+    def _tick(self) -> None:
+        self._ticking = False
+        self._send_receipts()
+        self._publish_due()
+        if self._to_publish:
+            self._arm()
+
+    def _send_receipts(self) -> None:
+        receipts, self._receipts = self._receipts, {}
+        now = rfc3339(int(self._after.runtime.clock.time() * 1_000_000))
+        for serial, (stored, refused) in receipts.items():
+            for part in _parts(stored, refused):
+                payload = msgspec.json.encode({**part, "timestamp": now})
+                self._after.services.tell(self._link_of(serial), Publish(f"devices/{serial}/receipts", payload))
+
+    def _publish_due(self) -> None:
+        """Publish the analyses whose publishers have had none for a second, those that wait longest first."""
+        now = self._after.runtime.clock.monotonic()
+        most = MOST_PER_TICK if self._stored < FLOOD else MOST_IN_FLOOD
+        self._stored = 0
+        last_at = self._published_at
+        due = (serial for serial in self._to_publish if now - last_at.get(serial, -PUBLISH_EVERY) >= PUBLISH_EVERY)
+        for serial in list(islice(due, most)):
+            reading = self._to_publish.pop(serial)
+            record = self._after.fleet.record(serial)
+            if record is not None:
+                self._published_at[serial] = now
+                self._publish(reading, record)
+            else:
+                self._published_at.pop(serial, None)
+
+    def _publish(self, reading: StoreReading, record: Record) -> None:
+        """Show an analysis on the live page and, for what sensors publish, on the topic of its prefix."""
+        after = self._after
+        measures = _decode_measures(reading.measures)
+        analyser = after.analysts.of(reading.channel, record.snapshot.kind, frozenset(measures))
+        explained = after.analysts.explain(analyser, measures, record.baseline, record.snapshot.site)
+        facts = {
+            "health_index": reading.health_index,
+            "status": reading.status,
+            **explained,
+            "anomalies": msgspec.Raw(reading.anomalies.encode() or b"[]"),
+        }
+        when = rfc3339(reading.ts_us)
+        after.ring.publish(
+            "reading", reading.serial, {"serial": reading.serial, "ts": when, "measures": measures, **facts}
+        )
+        if not reading.topic.endswith(SENSOR_TAIL):
+            return
+        body = {
+            "publisher_id": reading.serial,
+            "timestamp": when,
+            **facts,
+            "sensor_readings": measures,
+            "analyser": analyser.name if analyser is not None else "",
+            "reading": {"id": reading.sender_id or None, "source": reading.source, "received": rfc3339(reading.rx_us)},
+        }
+        topic = f"{reading.topic.removesuffix(SENSOR_TAIL)}/soil-health/analysis"
+        message = Publish(topic, msgspec.json.encode(body), after.qos, after.retain)
+        after.services.tell(self._link_of(reading.serial), message)
+        after.statistics.published += 1
+
+    def _link_of(self, serial: str) -> str:
+        record = self._after.fleet.record(serial)
+        broker = record.snapshot.broker if record is not None else ""
+        return f"{broker}.control" if broker else self._after.default_link
+
+
+def _parts(stored: list[str], refused: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+    """Cut one device's receipt into messages of a bounded size."""
+    reasons = list(refused.items())
+    for start in range(0, max(len(stored), len(reasons)), MOST_IDS):
+        stop = start + MOST_IDS
+        yield {"stored": stored[start:stop], "refused": dict(reasons[start:stop])}

@@ -1,0 +1,113 @@
+"""The subscriber of sensors: what they publish, and what they post over HTTP instead, become the same message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from actors.analysis import BeyondPhysicsError
+from actors.analysts import Analysts
+from actors.device_messages import FromDevice, Measured
+from actors.messages import Delivery
+from actors.payloads import RefusedError, decode_reading, serial_of
+from actors.runtime import GuardedFuture
+from actors.sensor_payloads import sensor_measures
+from actors.statistics import PipelineStatistics
+from actors.subscriber import Intake, Said, SubscriberActor
+from actors.topics import SERIAL, Address, parse_sensor
+
+SENSOR_SERIAL = ("publisher_id", "device_id", "serial_number")
+CHANNEL = "data"
+
+
+class Ingest(msgspec.Struct, frozen=True):
+    """A reading that came over HTTP, in the form of the delivery it would have been.
+
+    The future gets a `Stored` after the commit, or the `RefusedError`.
+    """
+
+    delivery: Delivery
+    reply_to: GuardedFuture[Any]
+    idempotency_key: str = ""
+    serial: str = ""
+    """Of the device whose token it came with, which may speak only for itself; empty for an operator's."""
+
+
+class SensorSubscriber(SubscriberActor):
+    """`{prefix}/sensor/data`, and `Ingest`."""
+
+    parse = staticmethod(parse_sensor)
+    serial_names = SENSOR_SERIAL
+
+    def __init__(
+        self,
+        name: str,
+        intake: Intake,
+        *,
+        analysts: Analysts,
+        statistics: PipelineStatistics,
+        data_links: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name, intake, data_links=data_links)
+        self._analysts = analysts
+        self._statistics = statistics
+
+    def on_receive(self, message: Any) -> None:
+        """Decode a batch of a link, or one reading of a request."""
+        if isinstance(message, Ingest):
+            self._ingest(message)
+            return
+        if message.items:
+            self._statistics.receive(len(message.items), message.items[-1].rx_us)
+        super().on_receive(message)
+
+    def _ingest(self, message: Ingest) -> None:
+        self._statistics.receive(1, message.delivery.rx_us)
+        try:
+            address = parse_sensor(message.delivery.topic)
+            decoded = self._sensor(msgspec.structs.replace(address, bound_id=message.serial), message.delivery)
+        except RefusedError as refused:
+            self._statistics.fail(refused.reason)
+            message.reply_to.set_exception((RefusedError, refused, None))
+            return
+        reading = msgspec.structs.replace(
+            decoded.reading, source="http", idempotency_key=message.idempotency_key, reply_to=message.reply_to
+        )
+        self._intake.counts[CHANNEL] += 1
+        self._intake.devices.tell(decoded.serial, msgspec.structs.replace(decoded, reading=reading))
+
+    def _refuse(self, delivery: Delivery, refused: RefusedError) -> None:
+        self._statistics.fail(refused.reason)
+        super()._refuse(delivery, refused)
+
+    def _sensor(self, address: Address, delivery: Delivery) -> Measured:
+        body = decode_reading(delivery.payload, self._intake.largest_payload)
+        measures, plain = sensor_measures(body)
+        serial = self._publisher(body, address)
+        names = frozenset(measures)
+        analyser = self._analysts.of(CHANNEL, "sensor", names)
+        if analyser is not None:
+            try:
+                analyser.check(measures)
+            except BeyondPhysicsError as error:
+                raise RefusedError("beyond_physics", str(error)) from None
+        return self.identified(address, delivery, Said(serial, CHANNEL, body, measures, names, plain))
+
+    def _publisher(self, body: dict[str, Any], address: Address) -> str:
+        """Return who published: the prefix, where nothing else says it and the prefix can be a serial number."""
+        serial = body.get("publisher_id")
+        if serial.__class__ is str and serial in self._intake.devices and not address.bound_id:
+            return str(serial)  # one that was checked when it came first
+        prefix = address.site.replace("/", ".")
+        says_nothing = not address.bound_id and all(body.get(name) is None for name in SENSOR_SERIAL)
+        if says_nothing and SERIAL.fullmatch(prefix):
+            return prefix
+        return serial_of(body, bound_id=address.bound_id, names=SENSOR_SERIAL)
+
+
+_DECODERS: Mapping[str, Callable[[Any, Address, Delivery], FromDevice]] = {
+    "data": SensorSubscriber._sensor,  # noqa: SLF001 - a table of this class's own methods
+}
+SensorSubscriber.decoders = _DECODERS

@@ -1,0 +1,119 @@
+"""Posts one item over HTTP and says what became of it. Blocks, within its timeouts."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+TIMEOUT = 10.0
+"""Seconds for connecting and for each read."""
+LARGEST_ANSWER = 2**20
+
+KEEP = frozenset({401, 403, 404, 405, 407, 408, 421, 425, 426, 429})
+"""Statuses of 400 to 499 that say nothing of the item: of our token, of the address, of the moment. It is kept."""
+
+_STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+
+
+class ServerAddress(NamedTuple):
+    """Where the API is, and what opens it."""
+
+    url: str
+    """`http(s)://host:port`, perhaps with a path."""
+    token: str
+
+
+class Outcome(NamedTuple):
+    """What became of one item."""
+
+    kind: Literal["done", "refused", "later"]
+    reason: str = ""
+
+
+class Poster:
+    """One kept-alive connection; the address is asked for anew whenever a connection is made."""
+
+    def __init__(self, locate: Callable[[], ServerAddress | None], timeout: float = TIMEOUT) -> None:
+        self._locate = locate
+        self._timeout = timeout
+        self._connection: http.client.HTTPConnection | None = None
+        self._address = ServerAddress("", "")
+
+    def post(self, path: str, body: bytes, key: str) -> Outcome:
+        """Post a JSON body under an `Idempotency-Key`; the same key again is the same item."""
+        reused = self._connection is not None
+        try:
+            try:
+                return self._exchange(path, body, key)
+            except _STALE:
+                if not reused:
+                    raise
+                # The server has closed a connection that we had kept: that says nothing of the server.
+                self.close()
+                return self._exchange(path, body, key)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return Outcome("later", f"the server at {self._address.url or '?'} cannot be reached: {reason}")
+
+    def close(self) -> None:
+        """Close the connection; harmless when repeated."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def sever(self) -> None:
+        """Break an exchange that hangs; called by another thread."""
+        sock = getattr(self._connection, "sock", None)
+        if isinstance(sock, socket.socket):
+            # Not that of an SSLSocket, which would touch the TLS state under the hanging thread.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def _exchange(self, path: str, body: bytes, key: str) -> Outcome:
+        if self._connection is None and not self._open():
+            return Outcome("later", "no server is known")
+        assert self._connection is not None
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "Idempotency-Key": key}
+        if self._address.token:
+            headers["Authorization"] = f"Bearer {self._address.token}"
+        prefix = urlsplit(self._address.url).path.rstrip("/")
+        self._connection.request("POST", prefix + path, body=body, headers=headers)
+        answer = self._connection.getresponse()
+        outcome = judge(answer.status, answer.read(LARGEST_ANSWER))
+        if outcome.kind == "later":
+            self.close()  # the next attempt looks for the server anew: it may have another address or token by then
+        return outcome
+
+    def _open(self) -> bool:
+        address = self._locate()
+        if address is None:
+            return False
+        self._address = address
+        parts = urlsplit(address.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname or "", parts.port, timeout=self._timeout)
+        return True
+
+
+def judge(status: int, body: bytes) -> Outcome:
+    """Return what an answer means: 2xx done; 4xx refused unless it is one of `KEEP`; all else later."""
+    if 200 <= status < 300:
+        return Outcome("done")
+    reason = _reason(status, body)
+    return Outcome("refused" if 400 <= status < 500 and status not in KEEP else "later", reason)
+
+
+def _reason(status: int, body: bytes) -> str:
+    """Return the server's own sentence where there is one, with the field that it names."""
+    try:
+        error: Any = msgspec.json.decode(body)["error"]
+        field = (error.get("details") or {}).get("field")
+        sentence = f"{field}: {error['message']}" if field else str(error["message"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return f"status {status}"
+    return f"{sentence} (status {status})"

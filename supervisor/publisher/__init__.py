@@ -1,0 +1,1 @@
+"""The process `muster sensor-publisher`: settings, data directory, tree and report."""

@@ -1,0 +1,114 @@
+"""The data directory of one publisher: outbox, last values of its stations, state, and the lock on all of it.
+
+    {data directory}/publisher/{id}/  lock  state.json  outbox.db  stations/{id}.json
+
+The lock is the kernel's (`flock`): it ends with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from supervisor.server.instance import InstanceError
+
+_LOCK, _STATE = "lock", "state.json"
+
+
+class PublisherRunsError(InstanceError):
+    """Another process holds this directory, or it cannot be used; the message is one sentence."""
+
+
+class Home:
+    """The directory of one publisher, held exclusively until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the directory where it is missing, and take its lock.
+
+        Raises:
+            PublisherRunsError: another publisher holds it, or it cannot be used.
+
+        """
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise PublisherRunsError(f"The data directory {path} cannot be used: {error.strerror}.") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
+            self.close()
+            raise PublisherRunsError(
+                f"A publisher `{path.name}` runs already (pid {holder}) on {path}; stop it first, or give this one"
+                " another --id or --data-dir."
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    @property
+    def outbox(self) -> Path:
+        """The file of the outbox."""
+        return self.path / "outbox.db"
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Replace the state file at once: a reader sees the old state or the new.
+
+        Raises:
+            OSError: the disk is full, or gone.
+
+        """
+        temporary = self.path / f".{_STATE}.new"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(state))
+        temporary.replace(self.path / _STATE)
+
+    def close(self) -> None:
+        """Give the directory free; harmless when repeated."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_states(base: Path) -> Iterator[dict[str, Any]]:
+    """Yield the state of each publisher below `base`, by id; `running` says whether its process lives.
+
+    The files are what the publishers left: one that was killed is not running, and its state is the last it wrote.
+    """
+    for path in sorted(base.glob(f"*/{_STATE}")):
+        try:
+            state = msgspec.json.decode(path.read_bytes())
+        except (OSError, msgspec.DecodeError):
+            continue
+        if isinstance(state, dict):
+            yield {**state, "running": _is_held(path.with_name(_LOCK))}
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

@@ -1,0 +1,133 @@
+"""The sensor pipeline as the HTTP face sees it: readings that are posted, and what was stored and analysed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from actors.effects import Stored
+from actors.messages import Delivery
+from actors.runtime import GuardedFuture
+from actors.sensor_subscriber import Ingest
+from actors.storage.queries import Page
+from actors.storage.soil import FindSoilHistory, FindStations
+from actors.timestamps import rfc3339
+from actors.topics import SENSOR_TAIL
+from supervisor.server.parts import Parts
+from web.face import Item
+
+PATIENCE = 10.0
+"""Seconds that a request waits for the commit of its reading."""
+
+_decode_measures = msgspec.json.Decoder(dict[str, float]).decode
+
+
+class SoilFace:
+    """Direct ingest, the history with its analysis, the stations, the figures of the pipeline."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def analyze(self, body: bytes, *, idempotency_key: str, serial: str | None) -> Item:
+        """Store one reading as if it had come over MQTT, and return its analysis after the commit."""
+        parts = self._parts
+        clock = parts.runtime.clock
+        broker, prefix = parts.config.brokers[0].name, self._prefix()
+        delivery = Delivery(
+            link=f"{broker}.data",
+            token=0,
+            topic=f"{prefix}{SENSOR_TAIL}",
+            payload=body,
+            qos=0,
+            retain=False,
+            dup=False,
+            live=True,
+            rx_us=int(clock.time() * 1_000_000),
+            rx_at=clock.monotonic(),
+        )
+        future: GuardedFuture[Stored] = GuardedFuture()
+        parts.services.tell("subscriber.sensor", Ingest(delivery, future, idempotency_key, serial or ""))
+        return self._answer(future.get(timeout=PATIENCE))
+
+    def _prefix(self) -> str:
+        prefixes = self._parts.config.prefixes
+        return prefixes[0] if prefixes else "http"
+
+    def _answer(self, stored: Stored) -> Item:
+        reading = stored.reading
+        measures = _decode_measures(reading.measures)
+        return {
+            "id": reading.sender_id or reading.digest.hex(),
+            "stored": True,
+            "duplicate": not stored.is_new,
+            "publisher_id": reading.serial,
+            "timestamp": rfc3339(reading.ts_us),
+            "received": rfc3339(reading.rx_us),
+            "health_index": reading.health_index,
+            "status": reading.status,
+            **self._explained(reading.serial, reading.channel, measures),
+            "anomalies": msgspec.json.decode(reading.anomalies) if reading.anomalies else [],
+            "sensor_readings": measures,
+        }
+
+    def _explained(self, serial: str, channel: str, measures: Mapping[str, float]) -> dict[str, Any]:
+        nothing: dict[str, Any] = {"contributions": {}, "forecast": []}
+        record = self._parts.fleet.record(serial)
+        if record is None:
+            return nothing
+        kind, site = record.snapshot.kind, record.snapshot.site
+        analyser = self._parts.analysts.of(channel, kind, frozenset(measures))
+        return nothing | self._parts.analysts.explain(analyser, measures, record.baseline, site)
+
+    def history(
+        self, *, limit: int, cursor: str, serial: str | None, site: str | None
+    ) -> tuple[list[Item], str | None]:
+        """Return analysed readings of the whole fleet, newest first."""
+        page: Page = self._parts.readers.ask(
+            FindSoilHistory(limit=limit, after=cursor or None, serial=serial, site=site)
+        )
+        return page.items, page.cursor
+
+    def stations(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return every sensor with its newest analysed reading, and why that says what it says."""
+        page: Page = self._parts.readers.ask(FindStations(limit=limit, after=cursor or None))
+        return [self._station(item) for item in page.items], page.cursor
+
+    def _station(self, item: Item) -> Item:
+        if item["ts_us"] is None:
+            return item | {"measures": {}, "anomalies": [], "status": ""}
+        explained = self._explained(item["serial"], item["channel"], item["measures"])
+        return item | {name: explained[name] for name in ("contributions", "recommendations") if name in explained}
+
+    def statistics(self) -> Item:
+        """Return what the pipeline has done since the process started."""
+        stations = sum(record.snapshot.family == "sensor" for record in self._parts.fleet)
+        return self._parts.statistics.as_dict() | {"publishers": stations}
+
+
+class FollowersFace:
+    """What follows the table of readings, by the boards."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def status(self) -> list[Item]:
+        """Return how each follower is."""
+        followers = self._parts.followers
+        broken = [
+            {"name": f"sink.{name}", "ok": False, "cursor": 0, "lag": 0, "written": 0, "last_error": reason}
+            for name, reason in followers.broken.items()
+        ]
+        return broken + [
+            {
+                "name": status.name,
+                "ok": status.ok,
+                "cursor": status.cursor,
+                "lag": status.lag,
+                "written": status.written,
+                "last_error": status.last_error or None,
+            }
+            for status in followers.statuses()
+        ]
