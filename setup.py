@@ -26,6 +26,7 @@ POSTGRES = ["psycopg[binary]~=3.3"]
 MYSQL = ["PyMySQL~=1.2"]
 # The broker in pure Python that `muster up` falls back to where no mosquitto is installed.
 BROKER = ["amqtt==0.12.1"]
+PARQUET = ["pyarrow>=20"]
 EDGE = ["zeroconf<1"]
 SCANNER = ["evdev~=2.0"]
 DEV = [
@@ -62,6 +63,7 @@ setup(
         "postgres": POSTGRES,
         "mysql": MYSQL,
         "broker": BROKER,
+        "parquet": PARQUET,
         "edge": EDGE,
         "scanner": SCANNER,
         "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + DEV,

@@ -71,6 +71,9 @@ class CrashLog:
             return
         heap.told += 1
         last = "; more like it are counted" if heap.told == IN_FULL else ""
+        if error.reason == "normal":  # it has ended by itself, which is no fault
+            logger.info("%s has ended by itself: %s%s", path, outcome, last)
+            return
         text = f"\n{error.traceback}" if error.traceback else ""
         logger.error("%s %s (%s %s): %s%s%s", path, error.reason, error.type, error.message, outcome, last, text)
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "token": ("token", "token"),
     "tree": ("tree", "tree"),
     "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
+    "export": ("export", "export"),
     "dead-letters": ("dead_letters", "dead_letters"),
     "doctor": ("doctor", "doctor"),
 }

@@ -9,6 +9,7 @@ from functools import partial
 from pykka import Actor, ActorDeadError
 
 from actors.effects import Committed, EffectsActor
+from actors.followers.board import FollowerBoard
 from actors.historian import Historian
 from actors.link.control import ControlLink
 from actors.link.data import DataLink
@@ -111,6 +112,7 @@ def registry(parts: Parts, url: str) -> RegistryActor:
         board=parts.registry_board,
         links=parts.data_links(),
         rules=retention_rules(parts),
+        followed=[partial(_cursor_of, child.board) for child in parts.followers.children],
         on_committed=(parts.letters.put, lambda result: tell_effects(parts, result)),
     )
 
@@ -130,6 +132,10 @@ def rollups(parts: Parts) -> RollupActor:
 def followers(parts: Parts) -> list[ChildSpec]:
     """Return the audit trail and the sinks; they start behind the fleet, which tells whose readings are ours."""
     return [ChildSpec(child.name, child.start, shutdown=10.0, hang_after=300.0) for child in parts.followers.children]
+
+
+def _cursor_of(board: FollowerBoard) -> int:
+    return board.status.cursor
 
 
 def tell_effects(parts: Parts, result: CommitResult) -> None:

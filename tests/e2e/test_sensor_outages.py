@@ -15,7 +15,7 @@ from tests.support.publishing import Publisher
 from tests.support.wait import eventually
 
 STATIONS = 20
-AWAY = float(os.environ.get("MUSTER_TEST_AWAY", "5"))
+AWAY = float(os.environ.get("TEST_AWAY_SECONDS", "5"))
 """Seconds that an outage lasts."""
 PATIENCE = 90.0
 """Seconds until all is well again; attempts to connect are up to ten seconds apart."""
