@@ -34,8 +34,8 @@ PUBLISH_EVERY = 1.0
 """Seconds between two analyses of one publisher."""
 MOST_PER_TICK = 50
 """Analyses published in one tick: a thousand a second, so that a flood of readings is stored first."""
-FLOOD = 500
-"""Readings stored in one tick (ten thousand a second) from which on only `MOST_IN_FLOOD` are published in it."""
+FLOOD = 100
+"""Readings stored in one tick (two thousand a second) from which on only `MOST_IN_FLOOD` are published in it."""
 MOST_IN_FLOOD = 5
 """To explain an analysis costs as much as to store three readings; who publishes so fast wants them stored."""
 MOST_IDS = 500

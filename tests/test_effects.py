@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.effects import MOST_PER_TICK, Aftermath, Committed, EffectsActor, Stored
+from actors.effects import FLOOD, MOST_IN_FLOOD, MOST_PER_TICK, Aftermath, Committed, EffectsActor, Stored
 from actors.events import EventRing
 from actors.historian import Recall, Recalled
 from actors.link.messages import Publish
@@ -97,14 +97,23 @@ def test_a_publisher_has_at_most_one_analysis_a_second_and_it_is_the_newest(effe
     assert [a["reading"]["id"] for a in effects.sent("harit-samarth/soil-health/analysis")] == ["r9", "last"]
 
 
-def test_a_flood_of_publishers_is_published_in_portions_and_nobody_is_left_out(effects):
-    readings = [effects.publish(f"soil-{number}") for number in range(3 * MOST_PER_TICK)]
+def test_many_publishers_are_published_in_portions_and_nobody_is_left_out(effects):
+    readings = [effects.publish(f"soil-{number}") for number in range(FLOOD - 1)]
     effects.commit(*readings)
     effects.advance(0.06)
     assert len(effects.sent("harit-samarth/soil-health/analysis")) == MOST_PER_TICK
     effects.advance(1)
     published = [a["publisher_id"] for a in effects.sent("harit-samarth/soil-health/analysis")]
-    assert published == [f"soil-{number}" for number in range(3 * MOST_PER_TICK)]
+    assert published == [f"soil-{number}" for number in range(FLOOD - 1)]
+
+
+def test_while_a_flood_comes_in_few_are_published_and_the_others_after_it(effects):
+    readings = [effects.publish(f"soil-{number}") for number in range(FLOOD)]
+    effects.commit(*readings)
+    effects.advance(0.06)
+    assert len(effects.sent("harit-samarth/soil-health/analysis")) == MOST_IN_FLOOD
+    effects.advance(1)
+    assert len(effects.sent("harit-samarth/soil-health/analysis")) == FLOOD
 
 
 def test_a_message_with_an_id_gets_a_receipt_each_time_it_is_stored_or_known(effects):

@@ -1,7 +1,7 @@
 """A follower hands every stored reading to a sink, in the order of the table, and may lag behind.
 
 It reads the table from the place that the sink has reached, so what it hands on is what was committed, whatever crashed
-meanwhile. It works when it is woken, in passes at most every half second; at rest it does nothing at all.
+meanwhile. It works when it is woken, in passes at most one a second; at rest it does nothing at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from actors.storage.following import Followed, FollowedReading, FollowReadings
 logger = logging.getLogger(__name__)
 
 #: Seconds between two passes: under a flood of readings a follower must not compete with the writer.
-EVERY = 0.5
+EVERY = 1.0
 #: Rows in one question, and in one call of the sink.
 BATCH = 1_000
 #: Seconds between two attempts while the database or the sink fails, at most.

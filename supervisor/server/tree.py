@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 GIVE_UP = Intensity(restarts=20, within=60.0)
 """Restarts of the server's own actors after which the process starts anew."""
+ROLLUP_EVERY = 60.0
+"""Seconds between two runs of the roll-ups: until then a page adds up what is not in them yet."""
 QUICK = BackoffPolicy(base=0.05, cap=5.0)
 
 Start = Callable[[], Actor]
@@ -125,6 +127,7 @@ def rollups(parts: Parts) -> RollupActor:
         parts.runtime,
         is_ours=lambda serial: serial in parts.fleet,
         key=parts.rollup_key,
+        every=ROLLUP_EVERY,
         board=parts.rollup_board,
     )
 
