@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewel
 from actors.fleet import Fleet, Record
 from actors.link.messages import Publish
 from actors.live import LiveFeed
-from actors.messages import Delivery, DeviceSnapshot, Kind, Reason, StoreDevice, StorePresence, StoreSensors
+from actors.messages import DeviceSnapshot, Kind, Reason, StoreDevice, StorePresence, StoreSensors
 from actors.presence import Transition, deadline_at, note_transition, on_farewell, on_life
 from actors.runtime import Directory, PooledActor, Runtime
 from actors.topics import Address
@@ -109,6 +110,7 @@ def new_snapshot(serial: str, message: FromDevice) -> DeviceSnapshot:
     )
 
 
+@lru_cache(maxsize=64)
 def broker_of(link: str) -> str:
     """Return the broker's name from a link's: `local` of `local.control`."""
     return link.rpartition(".")[0]
@@ -202,16 +204,17 @@ class DeviceActor(PooledActor):
             changes["session"] = session
         # What a link tells again after a subscriber's crash is no new evidence.
         if delivery.live and (delivery.rx_at, delivery.rx_us) > (record.heard_at, record.heard_us):
-            self._alive(record, delivery, reason_of(message), changes, data=data)
+            self._alive(record, message, changes, data=data)
         elif changes:
             self._publish(record, changes, delivery.rx_us)
 
     def _alive(
-        self, record: Record, delivery: Delivery, reason: Reason, changes: dict[str, Any], *, data: bool
+        self, record: Record, message: Beaten | Announced | Measured, changes: dict[str, Any], *, data: bool
     ) -> None:
         """Take a live message as evidence that the device is there."""
         fleet = self._world.fleet
         snapshot = record.snapshot
+        delivery = message.delivery
         broker = broker_of(delivery.link)
         never_heard = record.heard_at < 0
         record.heard_at = max(record.heard_at, delivery.rx_at)
@@ -225,7 +228,7 @@ class DeviceActor(PooledActor):
         is_first = record.heard_epoch != sight.epoch and delivery.rx_at >= sight.sight_since_at
         if is_first:
             fleet.heard(record, sight.epoch)
-        transition = on_life(snapshot.presence, reason)
+        transition = on_life(snapshot.presence, reason_of(message)) if snapshot.presence == "offline" else None
         if transition is not None:
             self._change(record, transition, delivery.rx_us, changes)
         elif changes:

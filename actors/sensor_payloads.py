@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from actors.analysis.measures import find_measure
 from actors.payloads import (
     LARGEST_EXACT,
@@ -47,6 +49,31 @@ def sensor_measures(body: Mapping[str, Any]) -> tuple[dict[str, int | float], bo
     if not plain:
         check_tree({key: value for key, value in body.items() if key != READINGS})
     return measures, plain
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The envelope as nearly all stations send it; whatever is not of this form takes the way that tells why."""
+
+    publisher_id: str
+    sensor_readings: dict[str, int | float]
+    timestamp: str | int | float | None = None
+    id: str | int | None = None
+    clock: str | None = None
+
+
+_decode_plain = msgspec.json.Decoder(Plain).decode
+
+
+def decode_plain(payload: bytes) -> Plain | None:
+    """Decode the plain envelope in one go; None where a number has another spelling than ours, or anything is amiss."""
+    try:
+        plain = _decode_plain(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    for value in plain.sensor_readings.values():
+        if value.is_integer() if value.__class__ is float else not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+            return None
+    return plain if plain.sensor_readings else None
 
 
 def _numbers(told: dict[str, Any], prefix: str) -> dict[str, int | float]:

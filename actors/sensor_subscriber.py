@@ -13,13 +13,15 @@ from actors.device_messages import FromDevice, Measured
 from actors.messages import Delivery
 from actors.payloads import RefusedError, decode_reading, serial_of
 from actors.runtime import GuardedFuture
-from actors.sensor_payloads import sensor_measures
+from actors.sensor_payloads import decode_plain, sensor_measures
 from actors.statistics import PipelineStatistics
-from actors.subscriber import Intake, Said, SubscriberActor
+from actors.subscriber import Intake, Said, SubscriberActor, said_of
 from actors.topics import SERIAL, Address, parse_sensor
 
 SENSOR_SERIAL = ("publisher_id", "device_id", "serial_number")
 CHANNEL = "data"
+MOST_NAME_SETS = 4_096
+"""Sets of names remembered; a sender that invents names must not fill the memory."""
 
 
 class Ingest(msgspec.Struct, frozen=True):
@@ -53,6 +55,8 @@ class SensorSubscriber(SubscriberActor):
         super().__init__(name, intake, data_links=data_links)
         self._analysts = analysts
         self._statistics = statistics
+        self._known_names: set[frozenset[str]] = set()
+        """Sets of names that were checked when they came first."""
 
     def on_receive(self, message: Any) -> None:
         """Decode a batch of a link, or one reading of a request."""
@@ -83,23 +87,39 @@ class SensorSubscriber(SubscriberActor):
         super()._refuse(delivery, refused)
 
     def _sensor(self, address: Address, delivery: Delivery) -> Measured:
-        body = decode_reading(delivery.payload, self._intake.largest_payload)
-        measures, plain = sensor_measures(body)
-        serial = self._publisher(body, address)
-        names = frozenset(measures)
-        analyser = self._analysts.of(CHANNEL, "sensor", names)
+        said = self._said_again(address, delivery.payload) or self._said(address, delivery.payload)
+        analyser = self._analysts.of(CHANNEL, "sensor", said.names)
         if analyser is not None:
             try:
-                analyser.check(measures)
+                analyser.check(said.measures)
             except BeyondPhysicsError as error:
                 raise RefusedError("beyond_physics", str(error)) from None
-        return self.identified(address, delivery, Said(serial, CHANNEL, body, measures, names, plain))
+        return self.identified(address, delivery, said)
+
+    def _said_again(self, address: Address, payload: bytes) -> Said | None:
+        """Return what a known station says in the form that it has used before; None for everything else."""
+        if address.bound_id or len(payload) > self._intake.largest_payload:
+            return None
+        plain = decode_plain(payload)
+        if plain is None or plain.publisher_id not in self._intake.devices:
+            return None
+        measures = plain.sensor_readings
+        names = frozenset(measures)
+        if names not in self._known_names:
+            return None
+        return Said(plain.publisher_id, CHANNEL, plain.timestamp, plain.id, plain.clock, measures, names, None)
+
+    def _said(self, address: Address, payload: bytes) -> Said:
+        body = decode_reading(payload, self._intake.largest_payload)
+        measures, plain = sensor_measures(body)
+        serial = self._publisher(body, address)
+        said = said_of(serial, CHANNEL, body, measures, flat=plain)
+        if len(self._known_names) < MOST_NAME_SETS:
+            self._known_names.add(said.names)
+        return said
 
     def _publisher(self, body: dict[str, Any], address: Address) -> str:
         """Return who published: the prefix, where nothing else says it and the prefix can be a serial number."""
-        serial = body.get("publisher_id")
-        if serial.__class__ is str and serial in self._intake.devices and not address.bound_id:
-            return str(serial)  # one that was checked when it came first
         prefix = address.site.replace("/", ".")
         says_nothing = not address.bound_id and all(body.get(name) is None for name in SENSOR_SERIAL)
         if says_nothing and SERIAL.fullmatch(prefix):

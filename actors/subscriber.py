@@ -72,11 +72,14 @@ class Said(NamedTuple):
 
     serial: str
     channel: str
-    body: dict[str, Any]
+    timestamp: Any
+    """As it was told, like the two that follow; None where it was not."""
+    sender_id: Any
+    clock: Any
     measures: dict[str, int | float]
     names: frozenset[str]
-    flat: bool
-    """Whether the numbers are all there is in the body, apart from who and when."""
+    rest: dict[str, Any] | None
+    """The whole body, where the numbers are not all there is in it apart from who and when; else None."""
 
 
 class SubscriberActor(PooledActor):
@@ -172,8 +175,7 @@ class SubscriberActor(PooledActor):
         serial = serial_of(body, bound_id=address.bound_id, names=self.serial_names)
         measures, flat = measures_of(body, NOT_IN_BODY)
         channel = "reading" if address.verb == "readings" else address.verb
-        said = Said(serial, channel, body, measures, frozenset(measures), flat)
-        return self.identified(address, delivery, said)
+        return self.identified(address, delivery, said_of(serial, channel, body, measures, flat=flat))
 
     def identified(self, address: Address, delivery: Delivery, said: Said) -> Measured:
         """Return the reading with its identity.
@@ -182,15 +184,13 @@ class SubscriberActor(PooledActor):
             RefusedError: `wrong_type`, `too_long`, `too_deep`, `out_of_range`, `bad_timestamp`.
 
         """
-        serial, channel, body, measures, _names, flat = said
+        serial, channel, told, told_id, clock, measures, names, rest = said
         encoded = encode_canonical(measures)
-        sender_id = _sender_id(body)
+        sender_id = None if told_id is None else _sender_id(told_id)
         if sender_id is not None:
             fingerprint = digest_id(channel, sender_id)
         else:
-            fingerprint = digest_body(channel, encoded if flat else _canonical(body))
-        told = body.get("timestamp")
-        clock = body.get("clock", "")
+            fingerprint = digest_body(channel, encoded if rest is None else _canonical(rest))
         reading = StoreReading(
             serial,
             channel,
@@ -208,7 +208,7 @@ class SubscriberActor(PooledActor):
             delivery.payload,
             sender_id or "",
         )
-        return Measured(serial, address, delivery, reading, measures, said.names)
+        return Measured(serial, address, delivery, reading, measures, names)
 
     def _timestamp(self, told: Any) -> int:
         try:
@@ -277,16 +277,20 @@ def _canonical(body: dict[str, Any]) -> bytes:
         raise RefusedError("out_of_range", str(error)) from None
 
 
-def _sender_id(body: dict[str, Any]) -> str | None:
+def said_of(serial: str, channel: str, body: dict[str, Any], measures: dict[str, int | float], *, flat: bool) -> Said:
+    """Return what a decoded body says; `flat` where the numbers are all there is in it."""
+    names = frozenset(measures)
+    rest = None if flat else body
+    return Said(serial, channel, body.get("timestamp"), body.get("id"), body.get("clock"), measures, names, rest)
+
+
+def _sender_id(told: Any) -> str | None:
     """Return the sender's own id of a message.
 
     Raises:
         RefusedError: `wrong_type` or `too_long`.
 
     """
-    told = body.get("id")
-    if told is None:
-        return None
     if isinstance(told, bool) or not isinstance(told, str | int):
         raise RefusedError("wrong_type", f"`id` is neither text nor an integer but {type(told).__name__}")
     text = str(told)

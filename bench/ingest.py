@@ -44,7 +44,9 @@ def ours(**environment: str) -> tuple[float, float]:
 
 def wait_audited(server: MusterServer, count: int) -> float:
     started = time.monotonic()
-    while server.follower("audit")["written"] < count:
+    while (audit := server.follower("audit"))["written"] < count:
+        if time.monotonic() - started > 60:
+            raise TimeoutError(f"the audit trail is not complete: {audit}")
         time.sleep(0.05)
     return time.monotonic() - started
 

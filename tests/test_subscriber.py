@@ -422,6 +422,27 @@ def test_a_post_that_is_refused_is_answered_and_leaves_no_dead_letter(server):
     assert server.statistics.as_dict()["by_reason"] == {"beyond_physics": 1}
 
 
+NUMBERS = st.dictionaries(
+    st.sampled_from(["N", "P", "pH", "Temperature", "extra"]),
+    st.one_of(st.integers(0, 13), st.integers(), st.floats(0, 13, allow_nan=False), st.sampled_from([1.0, 1e3, 2.5])),
+    min_size=1,
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(numbers=NUMBERS, told=st.sampled_from([{}, {"id": "r"}, {"id": 7}, {"clock": "ntp"}, {"clock": "sundial"}]))
+def test_the_quick_way_of_a_known_station_gives_the_same_reading_as_the_careful_one(server, numbers, told):
+    body = {"publisher_id": "soil-1", "timestamp": "2026-11-21T00:00:00Z", "sensor_readings": numbers} | told
+    server.say(DATA, {"publisher_id": "soil-1", "sensor_readings": dict.fromkeys(numbers, 1)})
+    server.forget()
+    server.say(DATA, body)  # known: its names were seen before
+    post(server, body, serial="soil-1")  # bound to its serial: always careful
+    kept = [(r.ts_us, r.digest, r.measures, r.sender_id, r.clock) for r in server.readings]
+    refused = [letter.reason for letter in server.dead_letters]
+    assert len(kept) + len(refused) in (1, 2)
+    assert len(set(kept)) + len(refused) == 1
+
+
 def test_a_devices_token_speaks_for_that_device_alone(server):
     future = post(server, {"publisher_id": "soil-1", "sensor_readings": SOIL}, serial="soil-2")
     with pytest.raises(RefusedError) as refused:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from operator import ge, le
 from typing import Any
 
 from actors.analysis.anomalies import anomalies_of, beyond_physics
@@ -16,7 +17,7 @@ from actors.analysis.explanation import explained
 from actors.analysis.measures import hard_limits, resolve
 from actors.analysis.plan import Plan, Tables, make_plan
 from actors.analysis.results import Analysis
-from actors.analysis.settings import Limits, SoilSettings
+from actors.analysis.settings import SoilSettings
 
 STATUSES = ((0.0, "Critical"), (30.0, "Poor"), (50.0, "Fair"), (65.0, "Good"), (80.0, "Excellent"))
 """From which index on a status holds."""
@@ -43,7 +44,7 @@ class SoilAnalyser:
         self.settings = settings or SoilSettings()
         self._tables = Tables(self.settings)
         self._plans: dict[tuple[str, ...], Plan] = {}
-        self._hard: dict[tuple[str, ...], tuple[Limits, ...]] = {}
+        self._hard: dict[tuple[str, ...], tuple[tuple[float, ...], tuple[float, ...]]] = {}
 
     def takes(self, channel: str, kind: str, names: frozenset[str]) -> bool:
         """Whether these are readings of the soil.
@@ -67,8 +68,12 @@ class SoilAnalyser:
         """
         names = tuple(measures)
         limits = self._hard.get(names) or self._remember_limits(names)
-        for (low, high), name, value in zip(limits, names, measures.values(), strict=True):
-            if value < low or value > high:
+        lows, highs = limits
+        values = measures.values()
+        if all(map(le, lows, values)) and all(map(ge, highs, values)):  # written so for speed: all of it runs in C
+            return
+        for name, low, high, value in zip(names, lows, highs, values, strict=True):
+            if not low <= value <= high:
                 raise beyond_physics(name, value)
 
     def analyse(self, measures: Mapping[str, float], baseline: Baseline | None, site: str) -> Analysis:
@@ -111,8 +116,9 @@ class SoilAnalyser:
             found = self._plans[key] = make_plan(self._tables, site, names)
         return found
 
-    def _remember_limits(self, names: tuple[str, ...]) -> tuple[Limits, ...]:
+    def _remember_limits(self, names: tuple[str, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if len(self._hard) >= MOST_PLANS:
             self._hard.clear()
-        found = self._hard[names] = tuple(hard_limits(name) for name in names)
+        limits = [hard_limits(name) for name in names]
+        found = self._hard[names] = tuple(low for low, _ in limits), tuple(high for _, high in limits)
         return found

@@ -21,7 +21,8 @@ from actors.storage.following import Followed, FollowedReading, FollowReadings
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two passes: under a flood of readings a follower must not compete with the writer.
+#: Seconds from the first commit that is not in place to the pass that sees to it: under a flood of readings a follower
+#: must not compete with the writer.
 EVERY = 1.0
 #: Rows in one question, and in one call of the sink.
 BATCH = 1_000
@@ -104,7 +105,6 @@ class FollowerActor(ThreadedActor):
         """What the sink has refused and gets again."""
         self._failures = 0
         self._due: _Pass | None = None
-        self._ended_at = float("-inf")
         self._noted: Place | None = None
         """What the file says, once it is known."""
         self._noted_at = 0.0
@@ -117,7 +117,7 @@ class FollowerActor(ThreadedActor):
         """Set a time for the next pass, or make it."""
         if isinstance(message, Wake):
             if self._due is None:
-                self._again(self._ended_at + self._every - self._runtime.clock.monotonic())
+                self._again(self._every)  # and not at once: a flood of readings is to be stored first
         elif message is self._due:
             self._due = None
             self._pass()
@@ -157,8 +157,6 @@ class FollowerActor(ThreadedActor):
             self._close()
         elif goes_on:
             self._again(0.0)
-        else:
-            self._ended_at = self._runtime.clock.monotonic()
 
     def _open(self) -> None:
         """Open the sink and find the place to go on from."""
