@@ -1,4 +1,4 @@
-"""Where messages go that cannot be processed: counted by reason, kept for replay, bounded per sender."""
+"""Where messages go that cannot be processed: counted by reason, kept for replay, bounded per sender and in size."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ QUOTA = 200
 """Dead letters kept per sender and window; more are counted and acknowledged, not kept."""
 QUOTA_WINDOW = 3600.0
 """Seconds."""
+KEPT_BYTES = 65_536
+"""Bytes of a payload that are kept; of a longer one the beginning, with its true size in the detail."""
+LONGEST_DETAIL = 500
+"""Characters, without the note on the size."""
 MOST_SENDERS = 10_000
 """Senders counted at a time; beyond that the window starts anew for all."""
 
@@ -37,13 +41,14 @@ class DeadLetterDesk:
             if delivery.token:
                 self._directory.tell(delivery.link, Settled([delivery.token]))
             return
+        payload, detail = bounded(delivery.payload, detail[:LONGEST_DETAIL])
         self._outgoing.add(
             StoreDeadLetter(
                 reason=reason,
-                detail=detail[:500],
+                detail=detail,
                 link=delivery.link,
                 topic=delivery.topic,
-                payload=delivery.payload,
+                payload=payload,
                 rx_us=delivery.rx_us,
                 serial=serial,
                 token=delivery.token,
@@ -58,3 +63,10 @@ class DeadLetterDesk:
             self._window_from = now
         self._kept[sender] += 1
         return self._kept[sender] > self._quota
+
+
+def bounded(payload: bytes, detail: str) -> tuple[bytes, str]:
+    """Return what is kept of a payload, and the detail; where it is cut, the detail says how much there was."""
+    if len(payload) <= KEPT_BYTES:
+        return payload, detail
+    return payload[:KEPT_BYTES], f"{detail} (of {len(payload)} bytes the first {KEPT_BYTES} are kept)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.dead_letters import MOST_SENDERS, QUOTA, QUOTA_WINDOW
+from actors.dead_letters import KEPT_BYTES, LONGEST_DETAIL, MOST_SENDERS, QUOTA, QUOTA_WINDOW
 from actors.messages import Settled
 from tests.support.world import Server
 
@@ -43,7 +43,24 @@ def test_a_long_detail_is_cut(server):
     server.desk.refuse(server.delivery("devices/x", b""), "bad_topic", "x" * 10_000)
     server.run()
 
-    assert len(server.dead_letters[0].detail) == 500
+    assert len(server.dead_letters[0].detail) == LONGEST_DETAIL
+
+
+def test_a_large_payload_is_kept_cut_with_its_true_size(server):
+    server.desk.refuse(server.delivery("devices/x", b"x" * 10_000_000), "too_large", "x" * 10_000)
+    server.run()
+
+    (letter,) = server.dead_letters
+    assert letter.payload == b"x" * KEPT_BYTES
+    assert letter.detail.endswith("x (of 10000000 bytes the first 65536 are kept)")
+
+
+def test_a_payload_that_just_fits_is_kept_whole_and_nothing_is_said_of_its_size(server):
+    server.desk.refuse(server.delivery("devices/x", b"x" * KEPT_BYTES), "not_json", "no JSON")
+    server.run()
+
+    (letter,) = server.dead_letters
+    assert (len(letter.payload), letter.detail) == (KEPT_BYTES, "no JSON")
 
 
 def test_beyond_the_quota_of_a_sender_they_are_counted_and_acknowledged_and_not_kept(server):

@@ -1,20 +1,25 @@
-"""A simulated device: a connection of its own with its own last will, a rhythm, and a habit of failing."""
+"""A simulated device: a connection of its own with its own last will, a rhythm, and a habit of failing.
+
+Nothing here waits for the thread of a client: the schedule is one thread for all devices of a process. paho's
+`loop_stop` returns when the thread has woken up (a second) and all that was sent at QoS 1 is acknowledged (never, if
+the broker hangs). The thread ends by itself once its client is told to disconnect.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import random
-import secrets
 import socket
-from typing import Any, ClassVar
+import threading
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from .fleet import Family, Habit, Spec
-from .payloads import Payload, PiState, SiteState
+from .payloads import Payload
 from .schedule import Schedule
 
 KEEPALIVE = 60
@@ -31,8 +36,8 @@ _LAPSE_EVERY: dict[Habit, float] = {
 #: Seconds that a device stays away; for a silent one beyond the time after which the server calls it offline.
 _AWAY: dict[Habit, float] = {"silent": 15.0, "crashing": 15.0, "leaving": 20.0}
 #: The server's patience in seconds; the speed does not change it.
-_PATIENCE: dict[Family, float] = {"pi": 60.0, "datalogger": 30.0, "gateway": 30.0}
-_BROKEN = (b'{"device_id": "', b"\xff\xfe\x00not text", b"[1, 2", b'{"serial_number": 7}')
+_PATIENCE: dict[Family, float] = {"pi": 60.0, "datalogger": 30.0, "gateway": 30.0, "sensor": 60.0}
+BROKEN = (b'{"device_id": "', b"\xff\xfe\x00not text", b"[1, 2", b'{"serial_number": 7}')
 
 
 class Device:
@@ -50,39 +55,38 @@ class Device:
         """Connect and begin the daily round."""
         self._connect()
         self._begin()
-        if self._spec.habit != "steady":
+        if self._spec.habit in _FIRST_LAPSE:
             self._schedule.after(_FIRST_LAPSE[self._spec.habit] / self._speed, self._lapse)
 
-    def leave(self) -> None:
-        """Say goodbye and disconnect, without waiting for it."""
-        if self._client is not None:
-            self._say_goodbye(self._client)
+    def leave(self) -> threading.Event:
+        """Say goodbye and disconnect; the event is set when that is sent, at once where there is no connection."""
+        client, self._client = self._client, None
+        sent = threading.Event()
+        if client is None or not client.is_connected():
+            sent.set()
+        else:
+            client.on_disconnect = lambda *_: sent.set()
+            self._say_goodbye(client)
+        return sent
 
-    def stop(self) -> None:
-        """End the connection's thread; after `leave` it ends by itself."""
-        if self._client is not None:
-            self._client.loop_stop()
-            self._client = None
-
-    # -- what the two kinds define -----------------------------------------------------------------------------------
+    # -- what the families define -----------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Schedule what it publishes regularly."""
         raise NotImplementedError
 
-    def _will(self) -> tuple[str, bytes]:
-        """Return topic and payload of the last will."""
+    def _will(self) -> tuple[str, bytes] | None:
+        """Return topic and payload of the last will; None has none."""
         raise NotImplementedError
 
     def _greet(self, client: mqtt.Client) -> None:
         """Say that it is there; called in the connection's thread after every CONNACK."""
-        raise NotImplementedError
 
     def _farewell(self, client: mqtt.Client) -> None:
         """Say goodbye, where the device has a way to."""
 
-    def _garble_topic(self) -> str:
-        """Return where its broken messages go."""
+    def _nonsense(self) -> tuple[str, bytes]:
+        """Return topic and payload of a broken message."""
         raise NotImplementedError
 
     def _roam(self) -> None:
@@ -100,18 +104,21 @@ class Device:
             client.username_pw_set(unquote(self._broker.username), unquote(self._broker.password or "") or None)
         if self._broker.scheme == "mqtts":
             client.tls_set()
-        topic, payload = self._will()
-        client.will_set(topic, payload, qos=1)
+        if (will := self._will()) is not None:
+            client.will_set(*will, qos=1)
         client.reconnect_delay_set(1, 10)
         client.on_connect = self._on_connect
         client.on_message = self._on_message
         port = self._broker.port or (8883 if self._broker.scheme == "mqtts" else 1883)
         client.connect_async(self._broker.hostname or "", port, keepalive=KEEPALIVE)
-        client.loop_start()
         self._client = client
+        client.loop_start()
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if not reason.is_failure:
+        if client is not self._client:
+            # It was on its way when its device went away, or came back to a silent one with the broker.
+            client.disconnect()
+        elif not reason.is_failure:
             self._greet(client)
 
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
@@ -146,12 +153,9 @@ class Device:
             return
         if habit == "leaving":
             self._say_goodbye(client)
-            client.loop_stop()
-        else:
-            client.loop_stop()
-            if habit == "crashing":
-                # The broker sees the connection break and publishes the last will at once.
-                _break(client)
+        elif habit == "crashing":
+            _break(client)
+        # The connection of a silent one stays open, and nothing is said on it.
         self._schedule.after(self._away(), lambda: self._come_back(client))
 
     def _say_goodbye(self, client: mqtt.Client) -> None:
@@ -161,116 +165,20 @@ class Device:
         client.disconnect()
 
     def _come_back(self, former: mqtt.Client) -> None:
-        """Connect anew. Until now a silent device's connection was open and dead, as a pulled plug leaves it."""
+        """Connect anew, as after a new start."""
         _break(former)
         self._connect()
 
     def _garble(self) -> None:
         if self._client is not None:
-            self._client.publish(self._garble_topic(), self._drawn.choice(_BROKEN))
-
-
-class Pi(Device):
-    """A Raspberry Pi: announcement, heartbeat, status, and an answer to the server's requests."""
-
-    HEARTBEAT: ClassVar[float] = 10.0
-    STATUS: ClassVar[float] = 30.0
-
-    def __init__(self, spec: Spec, broker_url: str, schedule: Schedule, *, speed: float, seed: int) -> None:
-        super().__init__(spec, broker_url, schedule, speed=speed, seed=seed)
-        self._state = PiState(spec, self._drawn)
-        self._base = f"devices/{spec.serial}" if spec.bound else "devices"
-
-    def _begin(self) -> None:
-        self._schedule.every(
-            self.HEARTBEAT / self._speed, lambda: self._publish(f"{self._base}/heartbeat", self._state.heartbeat())
-        )
-        self._schedule.every(
-            self.STATUS / self._speed, lambda: self._publish(f"{self._base}/status", self._state.status())
-        )
-
-    def _connect(self) -> None:
-        # A new session: the last will of the former one cannot end this one in the server's eyes.
-        self._state.session = secrets.token_hex(8)
-        super()._connect()
-
-    def _will(self) -> tuple[str, bytes]:
-        # On its own topics a device may say it in plain text, as many do.
-        payload = b"offline" if self._spec.bound else json.dumps(self._state.goodbye()).encode()
-        return f"{self._base}/status", payload
-
-    def _greet(self, client: mqtt.Client) -> None:
-        client.subscribe("server/requests", qos=1)
-        client.publish(f"{self._base}/announce", json.dumps(self._state.announce()), qos=1)
-
-    def _farewell(self, client: mqtt.Client) -> None:
-        client.publish(f"{self._base}/status", json.dumps(self._state.goodbye()), qos=1)
-
-    def _garble_topic(self) -> str:
-        return f"{self._base}/heartbeat"
-
-    def _roam(self) -> None:
-        self._state.ip_address = f"192.168.{self._drawn.randrange(2, 9)}.{self._drawn.randrange(20, 220)}"
-        self._publish(f"{self._base}/announce", self._state.announce(), qos=1)
-
-    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        """Answer `{"request": "announce", "device_id"?, "spread"?}`, within `spread` seconds."""
-        try:
-            request = json.loads(message.payload)
-            spread = float(request.get("spread") or 0)
-        except (ValueError, AttributeError, TypeError):
-            return
-        if request.get("request") == "announce" and request.get("device_id") in (None, self._spec.serial):
-            self._schedule.after(
-                self._drawn.uniform(0, spread),
-                lambda: self._publish(f"{self._base}/announce", self._state.announce(), qos=1),
-            )
-
-
-class SiteDevice(Device):
-    """A datalogger or gateway: heartbeat, what it measures and what it drives, on the topics of its site."""
-
-    HEARTBEAT: ClassVar[float] = 10.0
-    INPUT: ClassVar[float] = 4.0
-    OUTPUT: ClassVar[float] = 12.0
-
-    def __init__(self, spec: Spec, broker_url: str, schedule: Schedule, *, speed: float, seed: int) -> None:
-        super().__init__(spec, broker_url, schedule, speed=speed, seed=seed)
-        self._state = SiteState(spec, self._drawn)
-        kind = f"datalogger/{spec.type}" if spec.family == "datalogger" else "gateway"
-        self._base = f"{spec.site}/{kind}/{spec.name}"
-
-    def _begin(self) -> None:
-        self._schedule.every(
-            self.HEARTBEAT / self._speed, lambda: self._publish(f"{self._base}/heartbeat", self._state.heartbeat())
-        )
-        self._schedule.every(
-            self.INPUT / self._speed, lambda: self._publish(f"{self._base}/input", self._state.input(), qos=1)
-        )
-        self._schedule.every(
-            self.OUTPUT / self._speed, lambda: self._publish(f"{self._base}/output", self._state.output(), qos=1)
-        )
-
-    def _will(self) -> tuple[str, bytes]:
-        return f"devices/{self._spec.serial}/status", b"offline"
-
-    def _greet(self, client: mqtt.Client) -> None:
-        client.publish(f"{self._base}/heartbeat", json.dumps(self._state.heartbeat()))
-
-    def _garble_topic(self) -> str:
-        return f"{self._base}/input"
-
-
-def build_device(spec: Spec, broker_url: str, schedule: Schedule, *, speed: float, seed: int) -> Device:
-    """Return the device that a spec describes, not yet started."""
-    kind = Pi if spec.family == "pi" else SiteDevice
-    return kind(spec, broker_url, schedule, speed=speed, seed=seed)
+            self._client.publish(*self._nonsense())
 
 
 def _break(client: mqtt.Client) -> None:
-    """Close the connection without a DISCONNECT."""
+    """End the connection without a DISCONNECT: the broker sees it break and publishes the last will at once."""
     connection: Any = client.socket()
     if connection is not None:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-        connection.close()
+    # Sends nothing any more; it keeps the client's thread from connecting again.
+    client.disconnect()

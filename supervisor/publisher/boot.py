@@ -6,7 +6,6 @@ import faulthandler
 import logging
 import os
 import signal
-import threading
 from types import FrameType
 from typing import cast
 
@@ -16,6 +15,7 @@ from actors.drivers import DriverError
 from actors.outbox import GetStats, OutboxStats, OutboxUnavailableError
 from actors.runtime import Exit, Runtime
 from supervisor import Root, SupervisionError
+from supervisor.process_end import ProcessEnd
 from supervisor.publisher.home import Home
 from supervisor.publisher.settings import Settings
 from supervisor.publisher.tree import Parts, check_driver, publisher_tree
@@ -38,8 +38,7 @@ class PublisherProcess:
 
     def __init__(self, settings: Settings, home: Home) -> None:
         self._settings = settings
-        self._ended = threading.Event()
-        self._code = 0
+        self._end = ProcessEnd()
         self.runtime = Runtime.system()
         self.runtime.watchdog.on_exhausted = _give_up_process
         self.parts = Parts(settings, home, self.runtime)
@@ -65,7 +64,7 @@ class PublisherProcess:
     def wait(self) -> int:
         """Block until a signal, the tree, or the last delivery ends the process; return the exit code."""
         since = self.runtime.clock.monotonic()
-        while not self._ended.wait(LOOK_EVERY):
+        while not self._end.wait(LOOK_EVERY):
             left = self._left()
             late = self._settings.once and self.runtime.clock.monotonic() - since > ONCE_WITHIN
             if left == 0:
@@ -73,12 +72,11 @@ class PublisherProcess:
             if left is not None and late:
                 logger.error("%d readings are not delivered; they are kept for the next start", left)
                 return 1
-        return self._code
+        return self._end.code
 
     def end(self, code: int = 0) -> None:
-        """Let `wait` return; only sets a flag, for signal handlers."""
-        self._code = self._code or code
-        self._ended.set()
+        """Let `wait` return; a signal handler may call it."""
+        self._end.ask(code)
 
     def stop(self) -> None:
         """Stop everything, the mirror of `start`."""

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from typing import Any
 
 from pykka import ActorDeadError, ActorRef
@@ -20,6 +19,7 @@ from actors.runtime import Exit, Runtime
 from actors.version import __version__
 from supervisor import ChildSpec, Root, SupervisionError
 from supervisor.demo import demo_process
+from supervisor.process_end import ProcessEnd
 from supervisor.server.child import ProcessActor
 from supervisor.server.config import Config
 from supervisor.server.embedded import BrokerProcess, EmbeddedBroker
@@ -66,8 +66,7 @@ class Server:
         self.config = config
         self._broker = broker
         self._demo = demo
-        self._ended = threading.Event()
-        self._code = 0
+        self._end = ProcessEnd()
         self.runtime = Runtime.system()
         self.runtime.watchdog.on_exhausted = _give_up_process
         self.parts = Parts(config, self.runtime, instance.id)
@@ -94,7 +93,8 @@ class Server:
             before = (ChildSpec("broker", lambda: EmbeddedBroker(_running(self._broker)), shutdown=10.0),)
             self.health.broker_durable = self._broker.durable
         if self._demo:
-            demo = demo_process(self.config.brokers[0].url)
+            prefixes = self.config.prefixes
+            demo = demo_process(self.config.brokers[0].url, f"--prefix={prefixes[0]}" if prefixes else "--stations=0")
             after = (ChildSpec("demo", lambda: ProcessActor(demo), shutdown=8.0),)
         tree = server_tree(self.parts, self.presence, self._http, before=before, after=after)
         self.health.root = Root(self.runtime, tree, on_exit=self._tree_ended)
@@ -104,20 +104,19 @@ class Server:
         gc.freeze()
 
     def _wait_ready(self, root: Root) -> None:
-        while not self._ended.is_set():
+        while not self._end.wait(0.0):
             with contextlib.suppress(TimeoutError):
                 root.wait_ready(0.2)
                 return
 
     def wait(self) -> int:
         """Block until a signal or the tree ends the server; return the exit code."""
-        self._ended.wait()
-        return self._code
+        self._end.wait()
+        return self._end.code
 
     def end(self, code: int = 0) -> None:
-        """Let `wait` return; only sets a flag, for signal handlers."""
-        self._code = self._code or code
-        self._ended.set()
+        """Let `wait` return; a signal handler may call it."""
+        self._end.ask(code)
 
     def stop(self) -> None:
         """Stop everything, the mirror of `start`."""

@@ -93,7 +93,9 @@ class ChildProcess:
     def wait(self) -> int:
         """Block until it has ended; return the command's exit code, 128 + number for a signal."""
         assert self._process is not None, "start() first"
-        return self._process.wait()
+        code = self._process.wait()
+        # A trampoline that had not begun yet ends by the signal itself.
+        return code if code >= 0 else 128 - code
 
     def ask_stop(self) -> None:
         """Send SIGTERM and do not wait: to stop several at a time, before `stop`."""

@@ -98,6 +98,21 @@ def test_a_command_killed_by_a_signal_is_told_apart(child):
     assert child.wait() == 128 + signal.SIGKILL
 
 
+def test_a_trampoline_killed_by_a_signal_is_told_like_its_command(child):
+    child.start()
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == 128 + signal.SIGKILL
+
+
+def test_a_child_may_have_a_grace_of_its_own(tmp_path):
+    child = ChildProcess("test", STUBBORN, log=tmp_path / "log", grace=0.1)
+    child.start()
+    eventually(lambda: (tmp_path / "log").read_text() == "deaf\n", what="the command to be deaf")
+    child.ask_stop()
+    assert child.wait() == 128 + signal.SIGKILL
+    child.stop()
+
+
 def test_a_command_that_does_not_exist_ends_at_once_with_a_sentence(tmp_path):
     child = ChildProcess("test", ["/no/such/program"], log=tmp_path / "log")
     child.start()

@@ -12,21 +12,36 @@ import sys
 import threading
 import time
 from collections import Counter
+from typing import get_args
 
 import psutil
 import pytest
 
+from actors.analysis import BeyondPhysicsError, SoilAnalyser, SoilSettings
+from actors.drivers.simulator import MEASURES
+from actors.payloads import RefusedError, decode_reading
+from actors.sensor_payloads import sensor_measures
 from supervisor.demo import demo_process
 from supervisor.demo.__main__ import main
-from supervisor.demo.fleet import SITES, plan_fleet
+from supervisor.demo.device import _break
+from supervisor.demo.families import Station, build_device
+from supervisor.demo.fleet import PREFIX, SITES, Habit, plan_fleet
 from supervisor.demo.payloads import PiState, SiteState, Walk
 from supervisor.demo.schedule import Schedule
+from supervisor.demo.station import StationState
+from supervisor.server.child import ChildProcess
 from tests.server.support import alive
 from tests.support.mqtt import Device
 from tests.support.wait import eventually
 
+SOIL = SoilAnalyser(SoilSettings())
+ONLY_PIS = ("--dataloggers=0", "--gateways=0", "--stations=0")
 PARENT = """
 import sys, time
+from actors.analysis import BeyondPhysicsError, SoilAnalyser, SoilSettings
+from actors.drivers.simulator import MEASURES
+from actors.payloads import RefusedError, decode_reading
+from actors.sensor_payloads import sensor_measures
 from supervisor.demo import demo_process
 demo = demo_process(sys.argv[1])
 demo.start()
@@ -36,7 +51,7 @@ time.sleep(60)
 
 
 def spec_of(family: str, **changes):
-    fleet = plan_fleet(2, 2, 2, seed=1)
+    fleet = plan_fleet(2, 2, 2, 4, seed=1)
     return next(spec for spec in fleet if spec.family == family)._replace(**changes)
 
 
@@ -44,18 +59,18 @@ def spec_of(family: str, **changes):
 
 
 def test_the_fleet_has_the_size_that_was_asked_for():
-    fleet = plan_fleet(6, 4, 3, seed=1)
-    assert Counter(spec.family for spec in fleet) == {"pi": 6, "datalogger": 4, "gateway": 3}
-    assert [spec.number for spec in fleet] == list(range(13))
+    fleet = plan_fleet(6, 4, 3, 4, seed=1)
+    assert Counter(spec.family for spec in fleet) == {"pi": 6, "datalogger": 4, "gateway": 3, "sensor": 4}
+    assert [spec.number for spec in fleet] == list(range(17))
 
 
 def test_a_second_run_meets_the_same_devices():
-    assert plan_fleet(6, 4, 3, seed=1) == plan_fleet(6, 4, 3, seed=1)
-    assert plan_fleet(6, 4, 3, seed=1) != plan_fleet(6, 4, 3, seed=2)
+    assert plan_fleet(6, 4, 3, 4, seed=1) == plan_fleet(6, 4, 3, 4, seed=1)
+    assert plan_fleet(6, 4, 3, 4, seed=1) != plan_fleet(6, 4, 3, 4, seed=2)
 
 
 def test_serials_and_names_are_unique_and_fit_the_rules_even_in_a_large_fleet():
-    fleet = plan_fleet(200, 200, 200, seed=3)
+    fleet = plan_fleet(200, 200, 200, 200, seed=3)
     serials = [spec.serial for spec in fleet]
     assert len(set(serials)) == len(serials)
     assert all(re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", serial) for serial in serials)
@@ -63,11 +78,24 @@ def test_serials_and_names_are_unique_and_fit_the_rules_even_in_a_large_fleet():
 
 
 def test_the_default_fleet_has_every_habit_and_both_sites():
-    fleet = plan_fleet(6, 4, 3, seed=1)
-    assert {spec.habit for spec in fleet} == {"steady", "silent", "crashing", "leaving", "garbling", "roaming"}
-    assert {spec.site for spec in fleet} == {"", *SITES}
+    fleet = plan_fleet(6, 4, 3, 4, seed=1)
+    assert {spec.habit for spec in fleet} == set(get_args(Habit))
+    assert {spec.site for spec in fleet} == {"", *SITES, PREFIX}
     assert any(spec.family == "datalogger" and spec.habit == "silent" for spec in fleet)
     assert any(spec.bound for spec in fleet)
+
+
+def test_the_stations_have_names_to_speak_of_and_a_habit_each():
+    fleet = plan_fleet(0, 0, 0, 5, seed=1, prefix="farm/1")
+    habits = {spec.serial: spec.habit for spec in fleet}
+    assert habits == {
+        "soil-north": "steady",
+        "soil-south": "drying",
+        "soil-east": "garbling",
+        "soil-west": "glitching",
+        "soil-north2": "steady",
+    }
+    assert {(spec.name == spec.serial, spec.site) for spec in fleet} == {(True, "farm/1")}
 
 
 # -- the payloads -----------------------------------------------------------------------------------------------------
@@ -123,6 +151,61 @@ def test_a_walk_stays_within_its_bounds():
     assert all(0 <= walk.next() <= 1 for _ in range(200))
 
 
+def station(habit="steady"):
+    state = StationState(next(spec for spec in plan_fleet(0, 0, 0, 4, seed=1) if spec.habit == habit))
+    return [state.reading(1_700_000_000 + 3 * number) for number in range(60)]
+
+
+def test_a_station_sends_seven_measures_in_its_envelope_and_no_two_with_one_id():
+    said = station()
+    assert all(set(reading) == {"timestamp", "publisher_id", "id", "sensor_readings"} for reading in said)
+    assert {reading["publisher_id"] for reading in said} == {"soil-north"}
+    assert all(reading["sensor_readings"].keys() == set(MEASURES) for reading in said)
+    assert len({reading["id"] for reading in said}) == len(said)
+    assert len({reading["sensor_readings"]["Temperature"] for reading in said}) > 10, "the page shows a curve"
+
+
+def test_a_second_run_has_other_ids_for_the_same_soil():
+    first, second = station(), station()
+    assert not {reading["id"] for reading in first} & {reading["id"] for reading in second}
+    assert [reading["sensor_readings"] for reading in first] == [reading["sensor_readings"] for reading in second]
+
+
+def test_a_steady_station_is_plausible_throughout():
+    assert all(anomalies_of(reading) == [] for reading in station())
+
+
+def test_a_dry_station_is_an_anomaly_within_the_first_minute_and_is_watered_then():
+    moisture = [reading["sensor_readings"]["Moisture"] for reading in station("drying")]
+    first = next(at for at, value in enumerate(moisture) if value < 5)
+    assert first * Station.READING <= 60
+    watered = next(at for at, value in enumerate(moisture) if value > 30)
+    assert moisture[:watered] == sorted(moisture[:watered], reverse=True)
+    assert min(moisture) >= 0
+
+
+def test_a_loose_contact_shows_now_and_then_what_no_soil_has():
+    strange = [reading for reading in station("glitching") if anomalies_of(reading)]
+    assert 5 <= len(strange) <= 8
+    assert all(set(anomalies_of(reading)) == {"implausible"} for reading in strange)
+
+
+def test_what_a_garbling_station_sends_is_refused_for_a_field_of_its_own():
+    state = StationState(spec_of("sensor"))
+    said = set()
+    for payload in state.broken():
+        with pytest.raises((RefusedError, BeyondPhysicsError)) as refused:
+            SOIL.check(sensor_measures(decode_reading(payload, 10_000))[0])
+        said.add(str(refused.value))
+    assert len(said) == len(state.broken())
+
+
+def anomalies_of(reading: dict) -> list[str]:
+    SOIL.check(reading["sensor_readings"])
+    found = SOIL.analyse(reading["sensor_readings"], None, "").anomalies
+    return [anomaly.kind for anomaly in found if anomaly.kind == "implausible"]
+
+
 # -- the schedule -----------------------------------------------------------------------------------------------------
 
 
@@ -159,13 +242,13 @@ def test_without_a_broker_it_says_what_is_missing(monkeypatch, capsys):
 
 
 def test_the_fleet_appears_fails_and_returns(mosquitto):
-    """At eight times the speed: all thirteen appear, one breaks off and returns, one talks nonsense."""
+    """At eight times the speed: all of them appear, one breaks off and returns, one talks nonsense."""
     with Device(mosquitto.url) as watcher:
         watcher.subscribe("#")
         demo = demo_process(mosquitto.url, "--speed=8")
         demo.start()
         try:
-            spoken = {spec.serial for spec in plan_fleet(6, 4, 3, seed=1)}
+            spoken = {spec.serial for spec in plan_fleet(6, 4, 3, 4, seed=1)}
             eventually(lambda: spoken <= serials(watcher), timeout=20, what="all devices to appear")
             will = watcher.next("devices/status", timeout=20)
             while will.json["status"] != "offline":
@@ -177,10 +260,22 @@ def test_the_fleet_appears_fails_and_returns(mosquitto):
             demo.stop()
 
 
+def test_stations_publish_where_they_are_told_to(mosquitto):
+    with Device(mosquitto.url) as server:
+        server.subscribe("farm/1/sensor/data")
+        demo = demo_process(mosquitto.url, *ONLY_PIS, "--pis=0", "--stations=2", "--prefix=farm/1", "--speed=8")
+        demo.start()
+        try:
+            eventually(lambda: serials(server) == {"soil-north", "soil-south"}, timeout=30, what="both stations")
+        finally:
+            demo.stop()
+        assert all(message.qos == 1 for message in server.received)
+
+
 def test_pis_answer_the_servers_request_and_only_those_asked(mosquitto):
     with Device(mosquitto.url) as server:
         server.subscribe("devices/#")
-        demo = demo_process(mosquitto.url, "--pis=2", "--dataloggers=0", "--gateways=0", "--processes=1")
+        demo = demo_process(mosquitto.url, "--pis=2", *ONLY_PIS, "--processes=1")
         demo.start()
         try:
             first, second = server.next("devices/announce", 20).json, server.next("devices/announce", 20).json
@@ -219,17 +314,72 @@ def test_it_ends_when_its_parent_is_killed(mosquitto):
 
 def test_nothing_of_it_is_left_when_the_broker_is_gone_too(mosquitto):
     """As after a SIGKILL of the server, which takes its own broker along."""
-    with Device(mosquitto.url) as watcher:
-        watcher.subscribe("#")
-        demo = demo_process(mosquitto.url, "--speed=20")
-        demo.start()
-        eventually(lambda: len(serials(watcher)) == 13, timeout=20, what="all devices to appear")
-    runner = psutil.Process(demo.pid)
-    family = runner.children(recursive=True)
+    demo, family = whole_demo(mosquitto)
     mosquitto.kill()
     demo.stop()
-    assert not demo.running
-    eventually(lambda: not any(map(alive, family)), timeout=10, what="the end of all its processes")
+    assert demo.wait() == 0, "nothing of it had to be killed"
+    assert not any(map(alive, family))
+
+
+def test_it_ends_by_itself_when_its_broker_hangs(mosquitto):
+    demo, family = whole_demo(mosquitto)
+    mosquitto.process.send(signal.SIGSTOP)
+    demo.stop()
+    assert demo.wait() == 0, "nothing of it had to be killed"
+    assert not any(map(alive, family))
+
+
+@pytest.mark.parametrize("habit", ["silent", "crashing", "leaving"])
+def test_a_device_that_goes_away_does_not_wait_for_a_broker_that_hangs(mosquitto, habit):
+    """All devices of a process would stand still, and not even obey the order to stop."""
+    device = build_device(spec_of("datalogger"), mosquitto.url, Schedule(), speed=1, seed=1)
+    device.start()
+    client = device._client
+    eventually(client.is_connected, what="the connection")
+    mosquitto.process.send(signal.SIGSTOP)
+    device._publish("plant-1/gateway/1/input", {"a": "reading that nobody acknowledges"}, qos=1)
+    away = threading.Thread(target=device._go_away, args=(habit,), daemon=True)
+    away.start()
+    away.join(10)
+    assert not away.is_alive()
+    _break(client)
+
+
+def test_it_can_be_stopped_before_it_has_begun(mosquitto):
+    demo = demo_process(mosquitto.url)
+    demo.start()
+    demo.stop()
+    assert demo.wait() in (0, 128 + signal.SIGTERM)
+
+
+def test_a_part_that_does_not_end_is_told_and_is_a_failure(monkeypatch, capsys):
+    """The whole demo is told to stop by the first part that starts."""
+
+    class Deaf:
+        running = True
+
+        def __init__(self, name, *_, **__):
+            self.name = name
+
+        def start(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def ask_stop(self):
+            pass
+
+        stop = ask_stop
+
+        def wait(self):
+            return 128 + signal.SIGKILL
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr("supervisor.demo.__main__.ChildProcess", Deaf)
+    try:
+        assert main(["--broker=mqtt://127.0.0.1:1", "--processes=2"]) == 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert capsys.readouterr().err == "Killed, because it did not end by itself: demo part 0, demo part 1.\n"
 
 
 def test_the_brokers_password_is_in_no_process_list(mosquitto):
@@ -241,6 +391,17 @@ def test_the_brokers_password_is_in_no_process_list(mosquitto):
         assert "s3cret" not in str([process.cmdline() for process in (runner, *family)])
     finally:
         demo.stop()
+
+
+def whole_demo(mosquitto) -> tuple[ChildProcess, list[psutil.Process]]:
+    """Start it at twenty times the speed; return it and its processes when all devices have spoken."""
+    with Device(mosquitto.url) as watcher:
+        watcher.subscribe("#")
+        demo = demo_process(mosquitto.url, "--speed=20")
+        demo.start()
+        everybody = {spec.serial for spec in plan_fleet(6, 4, 3, 4, seed=1)}
+        eventually(lambda: everybody <= serials(watcher), timeout=30, what="all devices to appear")
+    return demo, psutil.Process(demo.pid).children(recursive=True)
 
 
 def at_least(count: int, processes: list) -> list:
@@ -259,7 +420,7 @@ def serials(watcher: Device) -> set[str]:
     for message in list(watcher.received):
         if not broken(message.payload) and message.payload != b"offline":
             body = message.json
-            found.add(body.get("device_id") or body.get("serial_number"))
+            found.add(body.get("device_id") or body.get("serial_number") or body.get("publisher_id"))
     return found
 
 
