@@ -73,10 +73,12 @@ class Analysts:
         if analyser is None:
             return {}
         try:
-            return analyser.explain(measures, baseline, site)
+            explained = analyser.explain(measures, baseline, site)
+            _encode(explained)  # what a plug-in says may be no JSON
         except Exception as error:  # noqa: BLE001 - a plug-in's
             self._failed(analyser, error)
             return {}
+        return explained
 
     def _takes(self, analyser: Analyser, channel: str, kind: str, names: frozenset[str]) -> bool:
         try:
