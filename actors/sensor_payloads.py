@@ -12,12 +12,14 @@ import msgspec
 
 from actors.analysis.measures import find_measure
 from actors.payloads import (
+    LARGEST_ANNOUNCEMENT,
     LARGEST_EXACT,
     LARGEST_INTEGER,
     RefusedError,
     check_names,
     check_tree,
 )
+from actors.topics import SERIAL
 
 READINGS = "sensor_readings"
 ENVELOPE = frozenset({"timestamp", "publisher_id", "device_id", "serial_number", "id", "clock", READINGS})
@@ -74,6 +76,24 @@ def decode_plain(payload: bytes) -> Plain | None:
         if value.is_integer() if value.__class__ is float else not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
             return None
     return plain if plain.sensor_readings else None
+
+
+class _Publisher(msgspec.Struct):
+    publisher_id: str = ""
+
+
+_decode_publisher = msgspec.json.Decoder(_Publisher).decode
+
+
+def guess_publisher(payload: bytes) -> str:
+    """Return who has sent what was refused; empty where it cannot be told."""
+    if len(payload) > LARGEST_ANNOUNCEMENT:
+        return ""
+    try:
+        publisher = _decode_publisher(payload).publisher_id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return publisher if SERIAL.fullmatch(publisher) else ""
 
 
 def _numbers(told: dict[str, Any], prefix: str) -> dict[str, int | float]:

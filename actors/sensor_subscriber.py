@@ -13,7 +13,7 @@ from actors.device_messages import FromDevice, Measured
 from actors.messages import Delivery
 from actors.payloads import RefusedError, decode_reading, serial_of
 from actors.runtime import GuardedFuture
-from actors.sensor_payloads import decode_plain, sensor_measures
+from actors.sensor_payloads import decode_plain, guess_publisher, sensor_measures
 from actors.statistics import PipelineStatistics
 from actors.subscriber import Intake, Said, SubscriberActor, said_of
 from actors.topics import SERIAL, Address, parse_sensor
@@ -83,8 +83,9 @@ class SensorSubscriber(SubscriberActor):
         self._intake.devices.tell(decoded.serial, msgspec.structs.replace(decoded, reading=reading))
 
     def _refuse(self, delivery: Delivery, refused: RefusedError) -> None:
+        """File it under its publisher, if that can be read: a bad station must not use up the quota of others."""
         self._statistics.fail(refused.reason)
-        super()._refuse(delivery, refused)
+        self._intake.desk.refuse(delivery, refused.reason, refused.detail, guess_publisher(delivery.payload))
 
     def _sensor(self, address: Address, delivery: Delivery) -> Measured:
         said = self._said_again(address, delivery.payload) or self._said(address, delivery.payload)

@@ -118,8 +118,8 @@ def databases() -> Iterator[dict[str, str]]:
     """The other two databases by name, empty and running, where they are installed."""
     with contextlib.ExitStack() as stack:
         yield {
-            "PostgreSQL": stack.enter_context(Postgres()).fresh_database(),
-            "MariaDB": stack.enter_context(MariaDB()).fresh_database(),
+            "PostgreSQL": stack.enter_context(Postgres(durable=True)).fresh_database(),
+            "MariaDB": stack.enter_context(MariaDB(durable=True)).fresh_database(),
         }
 
 

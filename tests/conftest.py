@@ -54,11 +54,15 @@ def mariadb() -> Iterator[MariaDB]:
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database, once for each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/muster.db"
-    return request.getfixturevalue(request.param).fresh_database()
+        yield f"sqlite:///{tmp_path}/muster.db"
+        return
+    server = request.getfixturevalue(request.param)
+    url = server.fresh_database()
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture(scope="module")

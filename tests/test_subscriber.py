@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors import subscriber
+from actors.dead_letters import KEPT_BYTES, QUOTA
 from actors.messages import StoreDeadLetter, StoreReading
 from actors.payloads import LARGEST_ANNOUNCEMENT, LARGEST_PAYLOAD, MOST_MEASURES, REASONS, RefusedError
 from actors.runtime import GuardedFuture
@@ -95,7 +96,7 @@ def test_what_cannot_be_processed_is_a_dead_letter_with_its_reason_and_nothing_e
 
     (letter,) = server.writes
     assert isinstance(letter, StoreDeadLetter)
-    assert (letter.reason, letter.payload, letter.token) == (reason, payload, delivery.token)
+    assert (letter.reason, letter.payload, letter.token) == (reason, payload[:KEPT_BYTES], delivery.token)
     assert letter.detail
     assert len(server.fleet) == 0, "no half-written record"
     assert server.desk.by_reason == {reason: 1}
@@ -449,3 +450,10 @@ def test_a_devices_token_speaks_for_that_device_alone(server):
         future.get(timeout=1)
     assert refused.value.reason == "unbound"
     assert server.readings == []
+
+
+def test_one_bad_station_does_not_use_up_the_quota_of_the_others(server):
+    for number in range(QUOTA + 5):
+        server.say(DATA, {"publisher_id": "bad", "sensor_readings": {"pH": 15 + number}})
+    server.say(DATA, {"publisher_id": "other", "sensor_readings": {"pH": 15}})
+    assert [letter.serial for letter in server.dead_letters] == ["bad"] * QUOTA + ["other"]

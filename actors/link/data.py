@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from actors.dead_letters import bounded
 from actors.link.filters import FilterMemory
 from actors.link.ledger import LIMIT_BYTES, Ledger
 from actors.link.link import LinkActor
@@ -197,12 +198,13 @@ _DETAILS = {
 
 
 def _dead_letter(delivery: Delivery, reason: str) -> StoreDeadLetter:
+    payload, detail = bounded(delivery.payload, _DETAILS[reason])
     return StoreDeadLetter(
         reason=reason,
-        detail=_DETAILS[reason],
+        detail=detail,
         link=delivery.link,
         topic=delivery.topic,
-        payload=delivery.payload,
+        payload=payload,
         rx_us=delivery.rx_us,
         token=delivery.token,
         qos=delivery.qos,

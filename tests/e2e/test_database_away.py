@@ -119,7 +119,7 @@ def test_a_row_that_the_database_refuses_is_a_dead_letter_and_the_others_are_sto
     assert letter["topic"] == datalogger(1, "input")
     assert '"n": 77' in letter["payload"]
     assert "luck" in letter["detail"]
-    assert server.metric("muster_dead_letters_total", reason="refused_by_database") == 1
+    eventually(lambda: server.metric("muster_dead_letters_total", reason="refused_by_database") == 1)
     server.wait_settled()
     assert server.health()["status"] == "ok"
 

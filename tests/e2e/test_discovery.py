@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -42,17 +41,6 @@ def test_the_pi_view_finds_it_by_serial_and_by_hostname(site, wire):
     assert site.get("/api/pi_device/pi-view-1")["hostname"] == "packing-table"
     assert site.get("/api/pi_device/packing-table")["serial"] == "pi-view-1"
     assert "pi-view-1" in [pi["serial"] for pi in site.items("/api/pi_devices")]
-
-
-def test_announced_is_online_by_http_within_a_second(site, wire):
-    """The fastest of three: one slow answer of a busy machine is no fault of the server."""
-    delays = []
-    for number in range(3):
-        started = time.monotonic()
-        wire.publish("devices/announce", announcement(f"quick-{number}"))
-        site.wait_presence(f"quick-{number}", "online")
-        delays.append(time.monotonic() - started)
-    assert min(delays) < 1.0, delays
 
 
 def test_a_heartbeat_updates_a_pi_and_a_detailed_status_adds_to_it(site, wire):

@@ -191,12 +191,13 @@ def test_a_killed_thread_that_sleeps_is_noticed_at_its_next_step(inside, wire):
 
 def test_presences_survive_the_death_of_the_control_link(tmp_path, mosquitto, monkeypatch):
     monkeypatch.setenv("MUSTER_RUNTIME_DIR", str(tmp_path / "run"))
-    with Inside(tmp_path, mosquitto.url, MUSTER_OFFLINE_AFTER="1.5") as server, Device(mosquitto.url) as wire:
+    with Inside(tmp_path, mosquitto.url, MUSTER_OFFLINE_AFTER="5") as server, Device(mosquitto.url) as wire:
         wire.publish(gateway(1), site_beat("GW"))
         server.wait_presence("GW", "online")
         victim = server.thread("local.control")
         throw_into(victim, Killed)
         eventually(lambda: not victim.is_alive(), what="the thread is dead")
+        eventually(lambda: server.node("links/local.control")["restarts"] == 1, what="there is another")
         eventually(lambda: server.health()["broker"]["connected"], what="it is connected again")
         assert server.presence("GW") == "unknown"
         wire.publish(gateway(1), site_beat("GW"))

@@ -10,7 +10,7 @@ from tests.support.mqtt import Device, Will
 from tests.support.muster import MusterUp
 from tests.support.wait import eventually
 
-WITHIN = 8_000  # ms
+WITHIN = 20_000  # ms
 
 
 @pytest.fixture(scope="module")

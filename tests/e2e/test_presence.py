@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from datetime import datetime
 
 import pytest
@@ -31,7 +32,7 @@ def test_silence_is_offline_in_its_time_and_never_early(muster, device):
     for number, serial in enumerate(serials):
         wire.publish(gateway(number), site_beat(serial))
     for serial in serials:
-        found = server.wait_presence(serial, "offline", timeout=2 + LATE + 2)
+        found = server.wait_presence(serial, "offline")
         assert found["reason"] == "timeout"
         # By the server's own clocks, which a busy machine cannot blur: last word to verdict.
         assert 2.0 <= seconds(found["since"], found["last_seen"]) <= 2.0 + LATE
@@ -43,17 +44,21 @@ def test_silence_is_offline_in_its_time_and_never_early(muster, device):
 
 
 def test_a_device_that_goes_on_speaking_stays_online(muster, device):
-    server, wire = muster(offline_after=1), device()
-    beats = iter(range(1, 10**6))
-    wire.publish("devices/heartbeat", heartbeat("steady"), qos=0)
-    server.wait_presence("steady", "online")
+    server, wire = muster(offline_after=2), device()
+    done = threading.Event()
 
-    def beat_and_look():
-        if next(beats) % 10 == 0:
+    def beat():
+        while not done.wait(0.2):
             wire.publish("devices/heartbeat", heartbeat("steady"), qos=0)
-        return server.presence("steady") == "online"
 
-    throughout(3.0, beat_and_look, "it is online")
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        server.wait_presence("steady", "online")
+        throughout(5.0, lambda: server.presence("steady") == "online", "it is online")
+    finally:
+        done.set()
+        thread.join()
     assert transitions(server, "steady") == [("online", "heartbeat")]
 
 
@@ -126,9 +131,9 @@ def test_a_retained_will_of_the_past_does_not_make_a_known_device_offline(muster
 
 
 def test_a_killed_server_comes_back_with_every_record_and_waits_before_it_judges(muster, device):
-    server, wire = muster(offline_after=3), device()
+    server, wire = muster(offline_after=5), device()
     wire.publish(gateway(1), site_beat("GONE"))
-    server.wait_presence("GONE", "offline", timeout=6)
+    server.wait_presence("GONE", "offline")
     wire.publish("devices/announce", announcement("SILENT"))
     wire.publish("devices/announce", announcement("SPEAKS"))
     server.wait_presence("SPEAKS", "online")
@@ -149,7 +154,7 @@ def test_a_killed_server_comes_back_with_every_record_and_waits_before_it_judges
     wire.publish("devices/heartbeat", heartbeat("SPEAKS"))
     found = server.wait_presence("SPEAKS", "online")
     assert found["since"] == before["SPEAKS"]["since"], "it was never away"
-    silent = server.wait_presence("SILENT", "offline", timeout=3 + LATE + 2)
+    silent = server.wait_presence("SILENT", "offline")
     assert silent["reason"] == "timeout"
     eventually(lambda: transitions(server, "SILENT") == [("online", "announce"), ("offline", "timeout")], what="events")
     assert transitions(server, "GONE") == [("online", "heartbeat"), ("offline", "timeout")]
@@ -163,12 +168,12 @@ def test_nobody_is_offline_before_a_full_timeout_of_sight_has_passed_after_a_res
     server.kill()
     server.restart()
     back = next(link for link in server.get("/api/links")["items"] if link["name"].endswith(".control"))["since"]
-    found = server.wait_presence("GW", "offline", timeout=2 + LATE + 2)
+    found = server.wait_presence("GW", "offline")
     assert 2.0 <= seconds(found["since"], back) <= 2.0 + LATE
 
 
 def test_nobody_is_offline_because_the_broker_was_away(mosquitto, muster):
-    server = muster(offline_after=1)
+    server = muster(offline_after=3)
     with Device(mosquitto.url) as wire:
         wire.publish(gateway(1), site_beat("GW"))
         wire.publish("devices/announce", announcement("PI"))
@@ -180,23 +185,23 @@ def test_nobody_is_offline_because_the_broker_was_away(mosquitto, muster):
     health = server.wait_health(lambda health: health["status"] == "degraded")
     assert health["broker"]["connected"] is False
     assert health["devices"] == {"total": 2, "online": 0, "offline": 0, "unknown": 2}
-    throughout(2.5, lambda: server.health()["devices"]["unknown"] == 2, "both are unknown")
+    throughout(5.0, lambda: server.health()["devices"]["unknown"] == 2, "both are unknown")
     mosquitto.start()
     server.wait_connected(15)
     with Device(mosquitto.url) as wire:
         wire.publish(gateway(1), site_beat("GW"))
         server.wait_presence("GW", "online")
-        eventually(lambda: server.presence("PI") == "offline", 4, "the one that did not come back is offline")
+        eventually(lambda: server.presence("PI") == "offline", what="the one that did not come back is offline")
     assert transitions(server, "GW")[:1] == [("online", "heartbeat")]
     assert ("offline", "link_lost") not in transitions(server, "GW")
 
 
 def test_nobody_is_offline_because_the_server_was_frozen(muster, device):
-    server, wire = muster(offline_after=1.5), device()
+    server, wire = muster(offline_after=3), device()
     wire.publish(gateway(1), site_beat("GW"))
     server.wait_presence("GW", "online")
     server.process.send(signal.SIGSTOP)
-    throughout(4.0, lambda: server.process.running)
+    throughout(6.0, lambda: server.process.running)
     server.process.send(signal.SIGCONT)
     assert server.presence("GW") != "offline"
     throughout(0.8, lambda: server.presence("GW") != "offline", "it has its time to speak")

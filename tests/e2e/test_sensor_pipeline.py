@@ -125,10 +125,13 @@ def test_what_cannot_be_a_reading_is_set_aside_with_its_reason_and_harms_nobody(
     assert letter["reason"] == reason
     assert field in letter["detail"]
     assert letter["topic"] == DATA
-    statistics = server.get("/api/soil-health/statistics")
-    assert statistics["by_reason"] == {reason: 1}
-    assert (statistics["received"], statistics["processed"], statistics["failed"]) == (2, 1, 1)
-    assert server.metric("muster_dead_letters_total", reason=reason) == 1
+
+    def figures():
+        statistics = server.get("/api/soil-health/statistics")
+        return statistics["by_reason"], *(statistics[name] for name in ("received", "processed", "failed"))
+
+    eventually(lambda: figures() == ({reason: 1}, 2, 1, 1), what="the figures")
+    eventually(lambda: server.metric("muster_dead_letters_total", reason=reason) == 1)
 
 
 @pytest.mark.parametrize(

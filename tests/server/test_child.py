@@ -25,6 +25,8 @@ STUBBORN = [
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
 ]
+WITHIN = 20.0
+"""Seconds for what takes a moment on a machine that has nothing else to do; nobody waits them out."""
 SERVER = """
 import sys, time
 from supervisor.server.child import ChildProcess
@@ -44,14 +46,14 @@ def child():
 
 def started_by(process: ChildProcess) -> psutil.Process:
     """The command itself, below the trampoline."""
-    (command,) = eventually(psutil.Process(process.pid).children, what="the command to start")
+    (command,) = eventually(psutil.Process(process.pid).children, WITHIN, "the command to start")
     return command
 
 
 def server_with(command: list[str]) -> tuple[subprocess.Popen, psutil.Process]:
     server = subprocess.Popen([sys.executable, "-c", SERVER, *command], stdout=subprocess.PIPE, text=True)
     runner = psutil.Process(int(server.stdout.readline()))
-    return server, eventually(runner.children, what="the command to start")[0]
+    return server, eventually(runner.children, WITHIN, "the command to start")[0]
 
 
 def kill(server: subprocess.Popen) -> None:
@@ -66,23 +68,23 @@ def kill(server: subprocess.Popen) -> None:
 def test_a_command_ends_when_its_server_is_killed():
     server, command = server_with(SLEEP)
     kill(server)
-    eventually(lambda: not alive(command), what="the command to end")
+    eventually(lambda: not alive(command), WITHIN, "the command to end")
 
 
 def test_a_command_that_ignores_sigterm_is_killed_when_its_server_is_killed():
     server, command = server_with(STUBBORN)
     assert server.stdout.readline() == "deaf\n"
     kill(server)
-    eventually(lambda: not alive(command), timeout=trampoline.GRACE + 5, what="the command to be killed")
+    eventually(lambda: not alive(command), WITHIN, "the command to be killed")
 
 
 def test_a_command_ends_when_its_trampoline_is_killed(child):
     child.start()
     command = started_by(child)
     # Between fork and exec the death signal is not set yet; the command line shows that exec has happened.
-    eventually(lambda: command.cmdline() == SLEEP, what="exec")
+    eventually(lambda: command.cmdline() == SLEEP, WITHIN, "exec")
     os.kill(child.pid, signal.SIGKILL)
-    eventually(lambda: not alive(command), what="the command to end")
+    eventually(lambda: not alive(command), WITHIN, "the command to end")
 
 
 def test_the_exit_code_of_the_command_is_passed_on():
@@ -107,7 +109,7 @@ def test_a_trampoline_killed_by_a_signal_is_told_like_its_command(child):
 def test_a_child_may_have_a_grace_of_its_own(tmp_path):
     child = ChildProcess("test", STUBBORN, log=tmp_path / "log", grace=0.1)
     child.start()
-    eventually(lambda: (tmp_path / "log").read_text() == "deaf\n", what="the command to be deaf")
+    eventually(lambda: (tmp_path / "log").read_text() == "deaf\n", WITHIN, "the command to be deaf")
     child.ask_stop()
     assert child.wait() == 128 + signal.SIGKILL
     child.stop()
@@ -154,11 +156,11 @@ def test_stopping_ends_the_command_and_may_be_repeated(child):
 def test_killing_ends_even_a_stubborn_command_at_once(tmp_path):
     child = ChildProcess("test", STUBBORN, log=tmp_path / "log")
     child.start()
-    eventually(lambda: "deaf" in (tmp_path / "log").read_text(), what="the command to run")
+    eventually(lambda: "deaf" in (tmp_path / "log").read_text(), WITHIN, "the command to run")
     command = started_by(child)
     child.kill()
     child.wait()
-    eventually(lambda: not alive(command), timeout=1, what="the command to be killed")
+    eventually(lambda: not alive(command), WITHIN, "the command to be killed")
     child.stop()
 
 

@@ -10,38 +10,27 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from typing import get_args
 
 import psutil
 import pytest
 
-from actors.analysis import BeyondPhysicsError, SoilAnalyser, SoilSettings
-from actors.drivers.simulator import MEASURES
-from actors.payloads import RefusedError, decode_reading
-from actors.sensor_payloads import sensor_measures
 from supervisor.demo import demo_process
 from supervisor.demo.__main__ import main
 from supervisor.demo.device import _break
-from supervisor.demo.families import Station, build_device
+from supervisor.demo.families import build_device
 from supervisor.demo.fleet import PREFIX, SITES, Habit, plan_fleet
 from supervisor.demo.payloads import PiState, SiteState, Walk
 from supervisor.demo.schedule import Schedule
-from supervisor.demo.station import StationState
 from supervisor.server.child import ChildProcess
 from tests.server.support import alive
 from tests.support.mqtt import Device
 from tests.support.wait import eventually
 
-SOIL = SoilAnalyser(SoilSettings())
 ONLY_PIS = ("--dataloggers=0", "--gateways=0", "--stations=0")
 PARENT = """
 import sys, time
-from actors.analysis import BeyondPhysicsError, SoilAnalyser, SoilSettings
-from actors.drivers.simulator import MEASURES
-from actors.payloads import RefusedError, decode_reading
-from actors.sensor_payloads import sensor_measures
 from supervisor.demo import demo_process
 demo = demo_process(sys.argv[1])
 demo.start()
@@ -83,19 +72,6 @@ def test_the_default_fleet_has_every_habit_and_both_sites():
     assert {spec.site for spec in fleet} == {"", *SITES, PREFIX}
     assert any(spec.family == "datalogger" and spec.habit == "silent" for spec in fleet)
     assert any(spec.bound for spec in fleet)
-
-
-def test_the_stations_have_names_to_speak_of_and_a_habit_each():
-    fleet = plan_fleet(0, 0, 0, 5, seed=1, prefix="farm/1")
-    habits = {spec.serial: spec.habit for spec in fleet}
-    assert habits == {
-        "soil-north": "steady",
-        "soil-south": "drying",
-        "soil-east": "garbling",
-        "soil-west": "glitching",
-        "soil-north2": "steady",
-    }
-    assert {(spec.name == spec.serial, spec.site) for spec in fleet} == {(True, "farm/1")}
 
 
 # -- the payloads -----------------------------------------------------------------------------------------------------
@@ -151,61 +127,6 @@ def test_a_walk_stays_within_its_bounds():
     assert all(0 <= walk.next() <= 1 for _ in range(200))
 
 
-def station(habit="steady"):
-    state = StationState(next(spec for spec in plan_fleet(0, 0, 0, 4, seed=1) if spec.habit == habit))
-    return [state.reading(1_700_000_000 + 3 * number) for number in range(60)]
-
-
-def test_a_station_sends_seven_measures_in_its_envelope_and_no_two_with_one_id():
-    said = station()
-    assert all(set(reading) == {"timestamp", "publisher_id", "id", "sensor_readings"} for reading in said)
-    assert {reading["publisher_id"] for reading in said} == {"soil-north"}
-    assert all(reading["sensor_readings"].keys() == set(MEASURES) for reading in said)
-    assert len({reading["id"] for reading in said}) == len(said)
-    assert len({reading["sensor_readings"]["Temperature"] for reading in said}) > 10, "the page shows a curve"
-
-
-def test_a_second_run_has_other_ids_for_the_same_soil():
-    first, second = station(), station()
-    assert not {reading["id"] for reading in first} & {reading["id"] for reading in second}
-    assert [reading["sensor_readings"] for reading in first] == [reading["sensor_readings"] for reading in second]
-
-
-def test_a_steady_station_is_plausible_throughout():
-    assert all(anomalies_of(reading) == [] for reading in station())
-
-
-def test_a_dry_station_is_an_anomaly_within_the_first_minute_and_is_watered_then():
-    moisture = [reading["sensor_readings"]["Moisture"] for reading in station("drying")]
-    first = next(at for at, value in enumerate(moisture) if value < 5)
-    assert first * Station.READING <= 60
-    watered = next(at for at, value in enumerate(moisture) if value > 30)
-    assert moisture[:watered] == sorted(moisture[:watered], reverse=True)
-    assert min(moisture) >= 0
-
-
-def test_a_loose_contact_shows_now_and_then_what_no_soil_has():
-    strange = [reading for reading in station("glitching") if anomalies_of(reading)]
-    assert 5 <= len(strange) <= 8
-    assert all(set(anomalies_of(reading)) == {"implausible"} for reading in strange)
-
-
-def test_what_a_garbling_station_sends_is_refused_for_a_field_of_its_own():
-    state = StationState(spec_of("sensor"))
-    said = set()
-    for payload in state.broken():
-        with pytest.raises((RefusedError, BeyondPhysicsError)) as refused:
-            SOIL.check(sensor_measures(decode_reading(payload, 10_000))[0])
-        said.add(str(refused.value))
-    assert len(said) == len(state.broken())
-
-
-def anomalies_of(reading: dict) -> list[str]:
-    SOIL.check(reading["sensor_readings"])
-    found = SOIL.analyse(reading["sensor_readings"], None, "").anomalies
-    return [anomaly.kind for anomaly in found if anomaly.kind == "implausible"]
-
-
 # -- the schedule -----------------------------------------------------------------------------------------------------
 
 
@@ -227,9 +148,7 @@ def test_actions_run_in_the_order_of_their_times_and_a_repeated_one_repeats():
 def test_an_action_from_another_thread_wakes_the_schedule():
     schedule = Schedule()
     threading.Timer(0.02, lambda: schedule.after(0, schedule.stop)).start()
-    began = time.monotonic()
     schedule.run()
-    assert time.monotonic() - began < 5
 
 
 # -- the whole thing --------------------------------------------------------------------------------------------------
@@ -280,10 +199,10 @@ def test_pis_answer_the_servers_request_and_only_those_asked(mosquitto):
         try:
             first, second = server.next("devices/announce", 20).json, server.next("devices/announce", 20).json
             server.publish("server/requests", {"request": "announce", "device_id": first["device_id"], "spread": 0})
-            assert server.next("devices/announce").json["device_id"] == first["device_id"]
+            assert server.next("devices/announce", 20).json["device_id"] == first["device_id"]
             server.publish("server/requests", b"nonsense")
             server.publish("server/requests", {"request": "announce", "spread": 0.1})
-            answers = {server.next("devices/announce").json["device_id"] for _ in range(2)}
+            answers = {server.next("devices/announce", 20).json["device_id"] for _ in range(2)}
             assert answers == {first["device_id"], second["device_id"]}
         finally:
             demo.stop()
@@ -297,7 +216,7 @@ def test_it_says_goodbye_and_leaves_nothing_running_on_sigterm(mosquitto):
         watcher.next("devices/announce", timeout=20)
         family = psutil.Process(demo.pid).children(recursive=True)
         demo.stop()
-        assert watcher.next("devices/status").json["status"] == "offline"
+        assert watcher.next("devices/status", 20).json["status"] == "offline"
         assert not any(map(alive, family))
 
 

@@ -26,7 +26,9 @@ class Postgres(Server):
     ready_within = 30.0
     stop_signal = signal.SIGINT  # the fast shutdown; SIGTERM would wait for every client to leave
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable` waits for the disk, as in the field; a SIGKILL, which is all that tests do, needs none of it."""
+        self._durable = durable
         self._initdb, self._binary = need("initdb"), need("postgres")
         if os.geteuid() == 0:
             try:
@@ -45,7 +47,7 @@ class Postgres(Server):
             "listen_addresses": self.host,
             "port": str(self.port),
             "unix_socket_directories": str(self.directory),
-            "fsync": "on",
+            "fsync": "on" if self._durable else "off",
             "shared_buffers": "32MB",
         }
         flags = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
@@ -64,6 +66,11 @@ class Postgres(Server):
         self._execute(f'CREATE DATABASE "{name}"')
         return self.url.removesuffix("/postgres") + f"/{name}"
 
+    def drop(self, url: str) -> None:
+        """Remove a database of `fresh_database`, if the server runs: some thousand files, each."""
+        if self.running:
+            self._execute(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
+
     def _execute(self, sql: str) -> None:
         # Closed explicitly: psycopg's own context manager would open a transaction, where CREATE DATABASE is refused.
         with contextlib.closing(psycopg.connect(self.url, autocommit=True, connect_timeout=2)) as connection:
@@ -71,11 +78,13 @@ class Postgres(Server):
 
 
 class MariaDB(Server):
-    """MariaDB, with the character set that Debian configures, and every commit flushed to disk."""
+    """MariaDB, with the character set that Debian configures."""
 
     ready_within = 30.0
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable` waits for the disk, see `Postgres`."""
+        self._durable = durable
         self._install, self._binary = need("mariadb-install-db"), need("mariadbd")
         super().__init__()
         self.url = f"mysql://muster:muster@{self.host}:{self.port}/mysql"
@@ -99,7 +108,8 @@ class MariaDB(Server):
             "port": str(self.port),
             "character-set-server": "utf8mb4",
             "innodb-buffer-pool-size": "32M",
-            "innodb-flush-log-at-trx-commit": "1",
+            "innodb-flush-log-at-trx-commit": "1" if self._durable else "2",
+            "innodb-flush-method": "fsync" if self._durable else "nosync",
         }
         flags = [f"--{key}={value}" for key, value in settings.items()]
         return [self._binary, "--no-defaults", *self._as_root, "--skip-name-resolve", *flags]
@@ -116,6 +126,11 @@ class MariaDB(Server):
         name = _new_name()
         self._execute(f"CREATE DATABASE `{name}`")
         return self.url.removesuffix("/mysql") + f"/{name}"
+
+    def drop(self, url: str) -> None:
+        """Remove a database of `fresh_database`, if the server runs."""
+        if self.running:
+            self._execute(f"DROP DATABASE IF EXISTS `{url.rpartition('/')[2]}`")
 
     def _execute(self, sql: str) -> None:
         address = {"host": self.host, "port": self.port, "user": "muster", "password": "muster"}

@@ -123,7 +123,7 @@ class Device:
         assert not code.is_failure, f"{topic_filter} refused: {code}"
         return code
 
-    def next(self, topic_filter: str = "#", timeout: float = 5.0) -> Message:
+    def next(self, topic_filter: str = "#", timeout: float = 20.0) -> Message:
         """The oldest message matching the filter that `next` has not returned yet; waits up to `timeout` seconds."""
 
         def oldest() -> Message | None:

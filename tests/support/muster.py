@@ -94,7 +94,7 @@ class Api:
         device = self.device(serial)
         return device and device["presence"]
 
-    def wait_presence(self, serial: str, presence: str, timeout: float = 5.0) -> dict[str, Any]:
+    def wait_presence(self, serial: str, presence: str, timeout: float = 20.0) -> dict[str, Any]:
         """The Device JSON once it has this presence."""
 
         def seen() -> dict[str, Any] | None:
@@ -127,7 +127,7 @@ class Api:
 
         eventually(settled, timeout, "nothing is unresolved")
 
-    def wait_recorded(self, serial: str, presence: str, timeout: float = 10.0) -> None:
+    def wait_recorded(self, serial: str, presence: str, timeout: float = 20.0) -> None:
         """Wait until the database says so too: a device is shown before its record is committed."""
         sql = f"SELECT presence FROM device WHERE serial = '{serial}'"
         eventually(lambda: query(self.database_url, sql) == [(presence,)], timeout, f"{serial} is stored as {presence}")
@@ -210,7 +210,7 @@ class _Running(Api):
         """Its health, once it hears."""
         return self.wait_health(lambda health: health["broker"]["connected"], timeout, "is connected")
 
-    def wait_health(self, good: Any, timeout: float = 10.0, what: str = "is as it should be") -> dict[str, Any]:
+    def wait_health(self, good: Any, timeout: float = 20.0, what: str = "is as it should be") -> dict[str, Any]:
         """Its health, once `good(health)`; at once an AssertionError when the process ends."""
 
         def look() -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 _POLL = 0.01  # seconds
 
 
-def eventually(predicate: Callable[[], T], timeout: float = 5.0, what: str = "the condition") -> T:
+def eventually(predicate: Callable[[], T], timeout: float = 20.0, what: str = "the condition") -> T:
     """Return the first truthy value of `predicate`.
 
     `timeout` is in seconds; when it has passed, AssertionError names `what` and the last value seen.
