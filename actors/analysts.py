@@ -9,17 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from actors.analysis.results import BeyondPhysicsError
 from actors.messages import StoreReading
 
 if TYPE_CHECKING:
-    from actors.analysis import Analyser, Baseline
+    from actors.analysis import Analyser, Analysis, Baseline
 
 logger = logging.getLogger(__name__)
 
+LONGEST_STATUS = 16
+"""Characters of a status that are kept."""
 MOST_KINDS = 4_096
 """Combinations remembered; a sender that invents names of measures would have any number."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+def analysis_of(analysis: Analysis) -> tuple[float | None, str, str]:
+    """Return an analysis as it is stored: index, status, anomalies as JSON.
+
+    Raises:
+        ValueError, TypeError: it cannot be stored.
+
+    """
+    index, status = analysis.health_index, analysis.status
+    if not (index is None or 0 <= index <= 100):
+        raise ValueError(f"an index of {index}")
+    if len(status) > LONGEST_STATUS:
+        raise ValueError(f"a status of {len(status)} characters")
+    return index, status, _encode(analysis.anomalies).decode() if analysis.anomalies else ""
 
 
 class Analysts:
@@ -57,14 +75,25 @@ class Analysts:
     ) -> StoreReading:
         """Return the reading with what the analyser says of it."""
         try:
-            analysis = analyser.analyse(measures, baseline, site)
+            index, status, anomalies = analysis_of(analyser.analyse(measures, baseline, site))
         except Exception as error:  # noqa: BLE001 - a plug-in's
             self._failed(analyser, error)
             return reading
-        anomalies = _encode(analysis.anomalies).decode() if analysis.anomalies else ""
-        return msgspec.structs.replace(
-            reading, health_index=analysis.health_index, status=analysis.status, anomalies=anomalies
-        )
+        return msgspec.structs.replace(reading, health_index=index, status=status, anomalies=anomalies)
+
+    def check(self, analyser: Analyser, measures: Mapping[str, float]) -> None:
+        """Refuse what physics excludes.
+
+        Raises:
+            BeyondPhysicsError: naming the field.
+
+        """
+        try:
+            analyser.check(measures)
+        except BeyondPhysicsError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a plug-in's
+            self._failed(analyser, error)
 
     def explain(
         self, analyser: Analyser | None, measures: Mapping[str, float], baseline: Baseline | None, site: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from actors.messages import Delivery, Settled, StoreDeadLetter
 from actors.runtime import Clock, Directory
@@ -29,6 +30,8 @@ class DeadLetterDesk:
         self._outgoing = outgoing
         self._directory = directory
         self._kept: Counter[str] = Counter()
+        self.on_unkept: Callable[[StoreDeadLetter], None] | None = None
+        """Told of each letter that is over the quota; its sender may wait for an answer all the same."""
         self._window_from = clock.monotonic()
         self.by_reason: Counter[str] = Counter()
         """Messages refused so far, by reason; `quota` counts those that were not kept."""
@@ -36,25 +39,26 @@ class DeadLetterDesk:
     def refuse(self, delivery: Delivery, reason: str, detail: str, serial: str = "") -> None:
         """End a delivery as a dead letter: it is acknowledged when its row is committed."""
         self.by_reason[reason] += 1
-        if self._over_quota(serial or delivery.topic):
-            self.by_reason["quota"] += 1
-            if delivery.token:
-                self._directory.tell(delivery.link, Settled([delivery.token]))
-            return
         payload, detail = bounded(delivery.payload, detail[:LONGEST_DETAIL])
-        self._outgoing.add(
-            StoreDeadLetter(
-                reason=reason,
-                detail=detail,
-                link=delivery.link,
-                topic=delivery.topic,
-                payload=payload,
-                rx_us=delivery.rx_us,
-                serial=serial,
-                token=delivery.token,
-                qos=delivery.qos,
-            )
+        letter = StoreDeadLetter(
+            reason=reason,
+            detail=detail,
+            link=delivery.link,
+            topic=delivery.topic,
+            payload=payload,
+            rx_us=delivery.rx_us,
+            serial=serial,
+            token=delivery.token,
+            qos=delivery.qos,
         )
+        if not self._over_quota(serial or delivery.topic):
+            self._outgoing.add(letter)
+            return
+        self.by_reason["quota"] += 1
+        if delivery.token:
+            self._directory.tell(delivery.link, Settled([delivery.token]))
+        if self.on_unkept is not None:
+            self.on_unkept(letter)
 
     def _over_quota(self, sender: str) -> bool:
         now = self._clock.monotonic()

@@ -33,7 +33,7 @@ VERDICT_GRACE = 0.25
 SECOND_LOOK = 0.1
 """Seconds until the next look, at least, when something received before the deadline is still on its way."""
 LONGEST_LOOK = 2.0
-"""Seconds until the next look at most: a fleet that waits for a subscriber must not keep the dispatcher busy."""
+"""Seconds until the next look at most: a waiting fleet must not keep the dispatcher busy."""
 MOST_SENSORS = 1_000
 """Names of numbers kept of one device; a sender that invents names must not fill memory and database."""
 NOT_DUE = math.inf
@@ -47,6 +47,8 @@ SUBSCRIBERS_OF: Mapping[str, tuple[str, str]] = {
 }
 """Whose watermarks decide whether everything a device sent has been handled, by family: on control, on data."""
 
+MOVING = ("datalogger", "gateway")
+"""Families whose topics tell where a device is now; a sensor's prefix does so once."""
 KIND_OF_FAMILY: Mapping[str, Kind] = {
     "pi": "raspberry_pi",
     "datalogger": "datalogger",
@@ -194,7 +196,7 @@ class DeviceActor(PooledActor):
         address = message.address
         if not snapshot.first_seen_us:
             changes.update(_first_words(address, snapshot, delivery.rx_us))
-        elif address.site and (
+        elif address.family in MOVING and (
             address.site != snapshot.site
             or (address.device_id or snapshot.device_id) != snapshot.device_id
             or (address.type or snapshot.type) != snapshot.type

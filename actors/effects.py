@@ -18,13 +18,14 @@ from actors.analysis import Baseline
 from actors.analysts import Analysts
 from actors.events import EventRing
 from actors.fleet import Fleet, Record
-from actors.historian import Recall, Recalled
+from actors.historian import WINDOW, Recall, Recalled
 from actors.link.messages import Publish
 from actors.messages import StoreDeadLetter, StoreReading
+from actors.payloads import RefusedError
 from actors.runtime import Directory, PooledActor, Runtime
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
-from actors.topics import SENSOR_TAIL
+from actors.topics import SENSOR_TAIL, SERIAL
 
 logger = logging.getLogger(__name__)
 
@@ -155,13 +156,16 @@ class EffectsActor(PooledActor):
             reading.reply_to.set(Stored(msgspec.structs.replace(reading, reply_to=None), is_new))
 
     def _refused(self, letter: StoreDeadLetter) -> None:
-        """Tell a sender that waits for the receipt of a message by its id that it will never be stored."""
+        """Tell a sender that waits for an answer, or for the receipt of its message, that it will never be stored."""
+        if letter.reply_to is not None:
+            refused = RefusedError(letter.reason, letter.detail)
+            letter.reply_to.set_exception((RefusedError, refused, None))
         try:
             said = _decode_identified(letter.payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         serial = letter.serial or said.publisher_id or said.device_id or said.serial_number or ""
-        if said.id is not None and serial in self._after.fleet:
+        if said.id is not None and SERIAL.fullmatch(serial):
             self._receipt(serial)[1][str(said.id)] = letter.reason
 
     def _receipt(self, serial: str) -> tuple[list[str], dict[str, str]]:
@@ -179,7 +183,8 @@ class EffectsActor(PooledActor):
             record.baseline = Baseline()
             record.baseline.add(reading.ts_us, _decode_measures(reading.measures))
         elif (waiting := self._recalling.get(reading.serial)) is not None:
-            waiting.append(reading)
+            if len(waiting) < WINDOW:
+                waiting.append(reading)
         else:
             self._recalling[reading.serial] = [reading]
             self._after.services.tell("historian", Recall(reading.serial))

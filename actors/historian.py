@@ -48,4 +48,6 @@ class Historian(ThreadedActor):
             rows = self._readers.ask(RecentReadings(serial=message.serial, limit=WINDOW))
         except StoreUnavailable as error:
             logger.debug("no history of %s now: %s", message.serial, error)
+        except Exception:  # who asks waits for an answer, whatever it is
+            logger.exception("the history of %s cannot be read", message.serial)
         self._services.tell("effects", Recalled(message.serial, rows))

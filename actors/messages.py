@@ -174,6 +174,8 @@ class StoreDeadLetter(msgspec.Struct, frozen=True, gc=False):
     serial: str = ""
     token: int = 0
     qos: int = 0
+    reply_to: Any = None
+    """HTTP only: a future that gets the refusal."""
 
 
 class StoreEvent(msgspec.Struct, frozen=True, gc=False):

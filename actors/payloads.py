@@ -168,16 +168,19 @@ def decode_reading(payload: bytes, largest: int = LARGEST_PAYLOAD) -> dict[str, 
     try:
         body: dict[str, Any] = _decode_object(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        field = find_not_finite(payload)
-        if field is not None:
+        refusal = _refusal(error)
+        field = find_not_finite(payload) if refusal.reason in ("not_json", "out_of_range") else None
+        if field is not None and refusal.reason == "not_json":
             raise RefusedError("not_finite", f"`{field[:80]}` is not a finite number") from None
-        raise _refusal(error) from None
+        if field is not None:
+            raise RefusedError("out_of_range", f"`{field[:80]}` is larger than any number can be") from None
+        raise refusal from None
     return body
 
 
 def find_not_finite(payload: bytes) -> str | None:
     """Return the path of the first NaN or infinity in what is JSON but for such numbers; None for anything else."""
-    if len(payload) > LARGEST_ANNOUNCEMENT or not (b"NaN" in payload or b"Infinity" in payload):
+    if len(payload) > LARGEST_ANNOUNCEMENT:
         return None
     try:
         body = json.loads(payload)

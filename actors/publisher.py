@@ -122,6 +122,8 @@ class PublisherActor(ThreadedActor):
         self._outbox, self._directory, self._runtime, self._board = outbox, directory, runtime, board
         self._driver: Driver | None = None
         self._is_open = False
+        self._saves_again = False
+        """True while a `SaveAgain` is on its way."""
 
     def on_start(self) -> None:
         """Make the driver and set the first deadline.
@@ -144,6 +146,7 @@ class PublisherActor(ThreadedActor):
                 if message.due_at == self._board.next_at:
                     self._tick()
             case SaveAgain():
+                self._saves_again = False
                 self._save()
             case _:
                 logger.warning("%s: unexpected message %.200r", self._station.publisher_id, message)
@@ -223,7 +226,9 @@ class PublisherActor(ThreadedActor):
             future.get(timeout=PUT_TIMEOUT)
         except (OutboxUnavailableError, pykka.Timeout) as error:
             self._board.last_error = str(error) or "the outbox did not answer in time"
-            self._runtime.timers.after(SAVE_AGAIN, self.actor_ref, SaveAgain())
+            if not self._saves_again:
+                self._saves_again = True
+                self._runtime.timers.after(SAVE_AGAIN, self.actor_ref, SaveAgain())
             return
         for _ in waiting:
             self._board.unsaved.popleft()

@@ -92,7 +92,7 @@ class SensorSubscriber(SubscriberActor):
         analyser = self._analysts.of(CHANNEL, "sensor", said.names)
         if analyser is not None:
             try:
-                analyser.check(said.measures)
+                self._analysts.check(analyser, said.measures)
             except BeyondPhysicsError as error:
                 raise RefusedError("beyond_physics", str(error)) from None
         return self.identified(address, delivery, said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.analysis import Analysis
+from actors.analysis import Analysis, BeyondPhysicsError
 from actors.analysts import MOST_KINDS, Analysts
 from actors.messages import StoreReading
 
@@ -15,16 +15,16 @@ NAMES = frozenset({"a"})
 class Plugin:
     name = "plugin"
 
-    def __init__(self, *, takes=True, analysis=None, explained=None):
+    def __init__(self, *, takes=True, checked=None, analysis=None, explained=None):
         self.asked = 0
-        self._takes, self._analysis, self._explained = takes, analysis, explained
+        self._takes, self._checked, self._analysis, self._explained = takes, checked, analysis, explained
 
     def takes(self, channel, kind, names):
         self.asked += 1
         return self._or_raise(self._takes)
 
     def check(self, measures):
-        pass
+        self._or_raise(self._checked)
 
     def analyse(self, measures, baseline, site):
         return self._or_raise(self._analysis)
@@ -75,4 +75,28 @@ def test_one_that_raises_when_it_is_asked_takes_nothing():
 def test_an_explanation_that_is_no_json_is_left_out(explained):
     analysts = Analysts()
     assert analysts.explain(Plugin(explained=explained), {"a": 1}, None, "") == {}
+    assert analysts.failures["plugin"] == 1
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        Analysis(50.0, "Good", (object(),)),
+        Analysis(float("nan"), "Good"),
+        Analysis(101.0, "Good"),
+        Analysis(50.0, "x" * 17),
+        None,
+    ],
+)
+def test_an_analysis_that_cannot_be_stored_costs_no_reading(analysis):
+    analysts = Analysts()
+    assert analysts.analyse(Plugin(analysis=analysis), READING, {"a": 1}, None, "") is READING
+    assert analysts.failures["plugin"] == 1
+
+
+def test_a_check_refuses_by_physics_alone():
+    analysts = Analysts()
+    with pytest.raises(BeyondPhysicsError):
+        analysts.check(Plugin(checked=BeyondPhysicsError("a", "`a` is too large")), {"a": 1})
+    analysts.check(Plugin(checked=KeyError("a")), {"a": 1})
     assert analysts.failures["plugin"] == 1

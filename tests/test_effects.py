@@ -10,6 +10,7 @@ from actors.events import EventRing
 from actors.historian import Recall, Recalled
 from actors.link.messages import Publish
 from actors.messages import StoreDeadLetter, StoreReading
+from actors.payloads import RefusedError
 from actors.runtime import GuardedFuture
 from tests.support.world import Server
 
@@ -225,3 +226,18 @@ def test_a_dataloggers_readings_have_no_analysis_and_no_publication(effects):
     assert reading.health_index is None
     assert isinstance(reading, StoreReading)
     assert not [m for m in effects.server.told["local.control"] if isinstance(m, Publish) and "analysis" in m.topic]
+
+
+def test_a_publisher_that_was_never_accepted_learns_why_too(effects):
+    payload = b'{"publisher_id":"never-seen","id":"r1","sensor_readings":{"pH":15}}'
+    effects.commit(dead=[StoreDeadLetter("beyond_physics", "`pH`", "local.data", TOPIC, payload, 1)])
+    effects.advance(0.1)
+    assert [receipt["refused"] for receipt in effects.sent("devices/never-seen/receipts")] == [{"r1": "beyond_physics"}]
+
+
+def test_who_posted_a_reading_that_the_database_refuses_learns_it(effects):
+    future = GuardedFuture()
+    effects.commit(dead=[StoreDeadLetter("refused_by_database", "why", "", TOPIC, b"{}", 1, reply_to=future)])
+    with pytest.raises(RefusedError) as refused:
+        future.get(timeout=1)
+    assert refused.value.reason == "refused_by_database"

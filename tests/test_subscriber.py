@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from actors import subscriber
 from actors.dead_letters import KEPT_BYTES, QUOTA
+from actors.device_messages import Changed
 from actors.messages import StoreDeadLetter, StoreReading
 from actors.payloads import LARGEST_ANNOUNCEMENT, LARGEST_PAYLOAD, MOST_MEASURES, REASONS, RefusedError
 from actors.runtime import GuardedFuture
@@ -457,3 +458,23 @@ def test_one_bad_station_does_not_use_up_the_quota_of_the_others(server):
         server.say(DATA, {"publisher_id": "bad", "sensor_readings": {"pH": 15 + number}})
     server.say(DATA, {"publisher_id": "other", "sensor_readings": {"pH": 15}})
     assert [letter.serial for letter in server.dead_letters] == ["bad"] * QUOTA + ["other"]
+
+
+def test_a_letter_over_the_quota_is_told_of_so_that_its_sender_has_an_answer(server):
+    unkept = []
+    server.desk.on_unkept = unkept.append
+    for number in range(QUOTA + 1):
+        server.say(DATA, {"publisher_id": "bad", "id": str(number), "sensor_readings": {"pH": 15}})
+    assert [(letter.serial, letter.reason) for letter in unkept] == [("bad", "beyond_physics")]
+
+
+def test_a_number_that_is_too_large_is_named(server):
+    server.say(DATA, b'{"publisher_id":"A","sensor_readings":{"N":1e999}}')
+    assert "`sensor_readings.N`" in server.dead_letters[0].detail
+
+
+def test_a_site_that_an_operator_gave_a_sensor_stays(server):
+    server.say(DATA, {"publisher_id": "soil-1", "sensor_readings": SOIL})
+    server.devices.tell("soil-1", Changed({"site": "field 7"}))
+    server.say(DATA, {"publisher_id": "soil-1", "sensor_readings": SOIL})
+    assert server.record("soil-1").snapshot.site == "field 7"

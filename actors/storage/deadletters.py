@@ -42,7 +42,15 @@ def from_reading(reading: StoreReading, reason: str, detail: str) -> StoreDeadLe
     """Return the dead letter of a reading; it inherits the token, so that its delivery is settled."""
     payload = reading.payload or reading.measures.encode("utf-8", "replace")
     return StoreDeadLetter(
-        reason, detail, reading.link, reading.topic, payload, reading.rx_us, reading.serial, token=reading.token
+        reason,
+        detail,
+        reading.link,
+        reading.topic,
+        payload,
+        reading.rx_us,
+        reading.serial,
+        token=reading.token,
+        reply_to=reading.reply_to,
     )
 
 

@@ -26,6 +26,7 @@ def export() -> None:
 @click.option("--until", metavar="TIME", help="Only readings before this time.")
 @click.option("--metric", "metrics", metavar="NAME", multiple=True, help="Only this measure; may be given repeatedly.")
 @click.option("--output", metavar="FILE", default="-", help="Where to write; `-` is the standard output.  [-]")
+@click.option("--data-dir", metavar="DIR", help="Data directory of the server, where its SQLite file is.")
 @click.option("--config", metavar="FILE", help="TOML file; else ./muster.toml, else /etc/muster/muster.toml.")
 def readings(
     *,
@@ -35,6 +36,7 @@ def readings(
     until: str | None,
     metrics: Sequence[str],
     output: str,
+    data_dir: str | None,
     config: str | None,
 ) -> None:
     """Write readings, device by device, the oldest first.
@@ -44,7 +46,7 @@ def readings(
     """
     from .readings_file import write_readings  # not before it is asked for: it loads the tables
 
-    loaded = load_config({"config": config}, os.environ, cwd=Path.cwd())
+    loaded = load_config({"config": config, "data_dir": data_dir}, os.environ, cwd=Path.cwd())
     count = write_readings(loaded, form=form, devices=devices, since=since, until=until, metrics=metrics, output=output)
     if output != "-":
         click.echo(f"{count} readings are in {output}.", err=True)

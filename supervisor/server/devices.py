@@ -15,6 +15,7 @@ from actors.dead_letters import DeadLetterDesk
 from actors.device import DeviceActor, World, new_snapshot, request_announcement
 from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured
 from actors.messages import DeleteDevice, DeviceSnapshot, StoreDevice, StoreEvent, StorePresence
+from actors.payloads import RefusedError
 from actors.runtime import Directory, Undelivered
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
 
@@ -26,6 +27,11 @@ QUARANTINE = Intensity(restarts=5, within=60.0)
 """A device that crashes more often than this is parked."""
 MOST_DEVICES = 250_000
 """Serials beyond this are refused: a broken sender that invents serials must not fill the memory."""
+
+
+def answer_refused(reply_to: Future[Any], reason: str, detail: str) -> None:
+    """Tell who has posted a reading that it is refused."""
+    reply_to.set_exception((RefusedError, RefusedError(reason, detail), None))
 
 
 class StartSlice:
@@ -145,6 +151,8 @@ class DeviceSupervisor(DynamicSupervisor):
         if reason in ("crashed_twice", "breaker") and isinstance(message, Beaten | Announced | Farewell | Measured):
             detail = f"handling it ended the device's actor {attempts} times: {error!r}"
             self._dead_letters.refuse(message.delivery, "crashed", detail, child_id)
+            if isinstance(message, Measured) and message.reading.reply_to is not None:
+                answer_refused(message.reading.reply_to, "crashed", detail)
         elif isinstance(message, Measured):
             self._world.outgoing.add(message.reading)
         elif isinstance(message, Beaten | Announced | Farewell):

@@ -15,7 +15,7 @@ from actors.analysis import SoilAnalyser, load_analysers
 from actors.analysts import Analysts
 from actors.dead_letters import DeadLetterDesk
 from actors.device import World
-from actors.effects import Aftermath
+from actors.effects import Aftermath, Committed
 from actors.events import EventRing
 from actors.fleet import DeviceView, Fleet
 from actors.followers.plan import Followers
@@ -110,6 +110,7 @@ class Parts:
             find_end=lambda: int(self.ask_registry(Execute(newest_reading_id))),
         )
         self.aftermath.on_committed = self._wake_followers
+        self.desk.on_unkept = lambda letter: self.services.tell("effects", Committed([], [], [letter]))
         self.tokens = TokenBook(lambda digest: self.readers.ask(FindToken(digest)), runtime.clock.monotonic)
         self.page_key = secrets.token_urlsafe(24)
         self.admin_token = config.api_token or secrets.token_urlsafe(32)
@@ -171,8 +172,10 @@ class Parts:
 
     def is_ours(self, device: DeviceSnapshot) -> bool:
         """Return whether this server looks after a device: several may share a database, each with its sites."""
-        if device.family == "sensor":
-            return device.site in self.config.prefixes
+        if self.serves_all:
+            return True
+        if device.family == "sensor" and device.site in self.config.prefixes:
+            return True
         if not device.site:
             return self.config.primary
         return self.config.sites == "all" or device.site in self.config.sites

@@ -11,6 +11,7 @@ from actors.effects import Stored
 from actors.messages import Delivery
 from actors.runtime import GuardedFuture
 from actors.sensor_subscriber import Ingest
+from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import Page
 from actors.storage.soil import FindSoilHistory, FindStations
 from actors.timestamps import rfc3339
@@ -18,6 +19,8 @@ from actors.topics import SENSOR_TAIL
 from supervisor.server.parts import Parts
 from web.face import Item
 
+TOO_SLOW = 2.0
+"""Seconds that the oldest write may wait."""
 PATIENCE = 10.0
 """Seconds that a request waits for the commit of its reading."""
 
@@ -34,6 +37,9 @@ class SoilFace:
         """Store one reading as if it had come over MQTT, and return its analysis after the commit."""
         parts = self._parts
         clock = parts.runtime.clock
+        database = parts.registry_board.status
+        if not database.ok or database.oldest_age_s(clock.monotonic()) > TOO_SLOW:
+            raise StoreUnavailable("the database does not take readings now")  # and no thread of the API waits for it
         broker, prefix = parts.config.brokers[0].name, self._prefix()
         delivery = Delivery(
             link=f"{broker}.data",

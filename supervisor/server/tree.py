@@ -22,13 +22,13 @@ from actors.registry import RegistryActor
 from actors.resolver import LocalSteps, ResolverActor
 from actors.rollups import RollupActor
 from actors.runtime import Undelivered
-from actors.sensor_subscriber import SensorSubscriber
+from actors.sensor_subscriber import Ingest, SensorSubscriber
 from actors.storage.retention import RetentionRules
 from actors.storage.store import CommitResult
 from actors.subscriber import PiSubscriber, SiteSubscriber
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
-from supervisor.server.devices import DeviceSupervisor
+from supervisor.server.devices import DeviceSupervisor, answer_refused
 from supervisor.server.loader import LoaderActor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
@@ -307,6 +307,8 @@ def bury(parts: Parts, mail: DeadMail) -> None:
     if isinstance(mail.message, Deliveries) and mail.reason == "crashed_twice":
         for delivery in mail.message.items:
             parts.desk.refuse(delivery, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
+    elif isinstance(mail.message, Ingest):
+        answer_refused(mail.message.reply_to, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
     else:
         # A subscriber whose mail is lost has to ask for a replay.
         parts.intake.inherited.discard(mail.child_path.rpartition("/")[2])

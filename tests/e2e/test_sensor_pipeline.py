@@ -210,3 +210,20 @@ def test_averages_by_the_hour_come_from_the_database(site, wire):
         "2026-10-17T10:00:00.000Z": (6, 6.417, 6, 6.833),
         "2026-10-17T11:00:00.000Z": (6, 7.417, 7, 7.833),
     }
+
+
+def test_a_station_that_an_operator_moved_is_there_after_a_restart(mosquitto, muster):
+    server = muster()
+    with Device(mosquitto.url) as wire:
+        wire.publish(DATA, envelope("moved"))
+        eventually(lambda: rows(server, "moved"), what="its reading")
+        answer = server.call("PATCH", "/api/devices/moved", {"site": "plant-9", "label": "North"})
+        assert answer.status == 200
+        before = server.device("moved")
+        server.restart()
+        wire.publish(DATA, envelope("moved", sensor_readings=SOIL | {"N": 42}))
+        eventually(lambda: len(rows(server, "moved")) == 2, what="the next reading")
+    after = server.device("moved")
+    assert {name: after[name] for name in ("site", "label", "first_seen")} == {
+        name: before[name] for name in ("site", "label", "first_seen")
+    }
