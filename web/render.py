@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from actors import timestamps
 from actors.fleet import DeviceView
 from web.face import Item
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EMPTY = b"{}"
 
 
 def rfc3339(us: int) -> str | None:
     """Return microseconds since 1970 as an RFC 3339 time in UTC with milliseconds; 0, which is never, as None."""
-    if not us:
-        return None
-    moment = _EPOCH + timedelta(microseconds=us)
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return timestamps.rfc3339(us) if us else None
 
 
 def device_json(device: DeviceView) -> Item:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, cast, get_args
+
+from actors.timestamps import rfc3339
 
 Method = Literal["roll_call", "last_known", "mdns", "scan"]
 PresenceView = Literal["online", "offline", "unknown"]
@@ -44,7 +46,7 @@ class Resolution:
             "method": self.method,
             "port": self.port,
             "presence": self.presence,
-            "last_seen": _rfc3339(self.last_seen_us) if self.last_seen_us else None,
+            "last_seen": rfc3339(self.last_seen_us) if self.last_seen_us else None,
         }
 
     @classmethod
@@ -72,11 +74,6 @@ class Resolution:
             last_seen_us=_microseconds(body.get("last_seen")),
             checked_at=checked_at,
         )
-
-
-def _rfc3339(us: int) -> str:
-    moment = datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _microseconds(value: object) -> int:
