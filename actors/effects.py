@@ -39,6 +39,8 @@ FLOOD = 100
 """Readings stored in one tick (two thousand a second) from which on only `MOST_IN_FLOOD` are published in it."""
 MOST_IN_FLOOD = 5
 """To explain an analysis costs as much as to store three readings; who publishes so fast wants them stored."""
+SHOWN = ("contributions", "recommendations")
+"""What the live page is told of an explanation: ten thousand events are kept in memory."""
 MOST_IDS = 500
 """Ids in one receipt."""
 CHANNEL = "data"
@@ -246,22 +248,22 @@ class EffectsActor(PooledActor):
         measures = _decode_measures(reading.measures)
         analyser = after.analysts.of(reading.channel, record.snapshot.kind, frozenset(measures))
         explained = after.analysts.explain(analyser, measures, record.baseline, record.snapshot.site)
-        facts = {
+        verdict = {
             "health_index": reading.health_index,
             "status": reading.status,
-            **explained,
             "anomalies": msgspec.Raw(reading.anomalies.encode() or b"[]"),
         }
         when = rfc3339(reading.ts_us)
-        after.ring.publish(
-            "reading", reading.serial, {"serial": reading.serial, "ts": when, "measures": measures, **facts}
-        )
+        shown = {name: explained[name] for name in SHOWN if name in explained}
+        event = {"serial": reading.serial, "ts": when, "measures": measures, **verdict, **shown}
+        after.ring.publish("reading", reading.serial, event)
         if not reading.topic.endswith(SENSOR_TAIL):
             return
         body = {
             "publisher_id": reading.serial,
             "timestamp": when,
-            **facts,
+            **explained,
+            **verdict,
             "sensor_readings": measures,
             "analyser": analyser.name if analyser is not None else "",
             "reading": {"id": reading.sender_id or None, "source": reading.source, "received": rfc3339(reading.rx_us)},
