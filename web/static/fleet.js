@@ -35,12 +35,18 @@ const devices = new Map(); // serial -> Device JSON of the page shown
 let cursors = [""]; // of the pages up to the one shown
 let next = null;
 
-export const fleet = new Refresher(async () => {
+/** What is to be shown, as a question to the server. */
+function question() {
   const query = new URLSearchParams({ limit: PAGE });
   for (const name of ["presence", "q", "kind"]) if (filter[name]) query.set(name, filter[name]);
   if (cursors.at(-1)) query.set("cursor", cursors.at(-1));
-  const asked = query.toString();
+  return query.toString();
+}
+
+export const fleet = new Refresher(async () => {
+  const asked = question();
   const page = await get(`/api/devices?${asked}`);
+  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
   if (page.items.length === 0 && cursors.length > 1) {
     cursors.pop();
     fleet.request();
@@ -105,7 +111,9 @@ export function start() {
     fleet.request();
   });
   element("next").addEventListener("click", () => {
+    if (!next) return; // the page is still on its way
     cursors.push(next);
+    next = null;
     fleet.request();
   });
   mark();

@@ -19,8 +19,10 @@ let next = null;
 
 export const stations = new Refresher(async () => {
   const query = new URLSearchParams({ limit: PAGE });
-  if (cursors.at(-1)) query.set("cursor", cursors.at(-1));
+  const from = cursors.at(-1);
+  if (from) query.set("cursor", from);
   const page = await get(`/api/soil-health/stations?${query}`);
+  if (from !== cursors.at(-1)) return; // somebody has turned the page meanwhile, and asked for that one
   if (page.items.length === 0 && cursors.length > 1) {
     cursors.pop();
     stations.request();
@@ -88,7 +90,9 @@ export function start() {
     stations.request();
   });
   element("next").addEventListener("click", () => {
+    if (!next) return; // the page is still on its way
     cursors.push(next);
+    next = null;
     stations.request();
   });
 }
