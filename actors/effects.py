@@ -21,11 +21,11 @@ from actors.fleet import Fleet, Record
 from actors.historian import WINDOW, Recall, Recalled
 from actors.link.messages import Publish
 from actors.messages import StoreDeadLetter, StoreReading
-from actors.payloads import RefusedError
+from actors.payloads import answer_refused
 from actors.runtime import Directory, PooledActor, Runtime
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
-from actors.topics import SENSOR_TAIL, SERIAL
+from actors.topics import SENSOR_CHANNEL, SENSOR_TAIL, SERIAL
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ SHOWN = ("contributions", "recommendations")
 """What the live page is told of an explanation: ten thousand events are kept in memory."""
 MOST_IDS = 500
 """Ids in one receipt."""
-CHANNEL = "data"
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -132,7 +131,7 @@ class EffectsActor(PooledActor):
         statistics = self._after.statistics
         self._stored += len(message.new)
         for reading in message.new:
-            if reading.channel == CHANNEL:
+            if reading.channel == SENSOR_CHANNEL:
                 statistics.processed += 1
                 statistics.last_processed_us = reading.rx_us
             if reading.status or reading.anomalies:
@@ -140,7 +139,7 @@ class EffectsActor(PooledActor):
             if reading.sender_id or reading.reply_to is not None:
                 self._answer(reading, is_new=True)
         for reading in message.known:
-            if reading.channel == CHANNEL:
+            if reading.channel == SENSOR_CHANNEL:
                 statistics.duplicates += 1
             self._answer(reading, is_new=False)
         for letter in message.dead:
@@ -160,8 +159,7 @@ class EffectsActor(PooledActor):
     def _refused(self, letter: StoreDeadLetter) -> None:
         """Tell a sender that waits for an answer, or for the receipt of its message, that it will never be stored."""
         if letter.reply_to is not None:
-            refused = RefusedError(letter.reason, letter.detail)
-            letter.reply_to.set_exception((RefusedError, refused, None))
+            answer_refused(letter.reply_to, letter.reason, letter.detail)
         try:
             said = _decode_identified(letter.payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -69,6 +69,11 @@ class RefusedError(Exception):
         self.detail = detail
 
 
+def answer_refused(reply_to: Any, reason: str, detail: str) -> None:
+    """Let the future of whoever has posted a message raise `RefusedError`."""
+    reply_to.set_exception((RefusedError, RefusedError(reason, detail), None))
+
+
 Text = Annotated[str, Meta(max_length=256)]
 Timestamp = str | int | float
 

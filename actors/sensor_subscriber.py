@@ -11,15 +11,14 @@ from actors.analysis import BeyondPhysicsError
 from actors.analysts import Analysts
 from actors.device_messages import FromDevice, Measured
 from actors.messages import Delivery
-from actors.payloads import RefusedError, decode_reading, serial_of
+from actors.payloads import RefusedError, answer_refused, decode_reading, serial_of
 from actors.runtime import GuardedFuture
 from actors.sensor_payloads import decode_plain, guess_publisher, sensor_measures
 from actors.statistics import PipelineStatistics
 from actors.subscriber import Intake, Said, SubscriberActor, said_of
-from actors.topics import SERIAL, Address, parse_sensor
+from actors.topics import SENSOR_CHANNEL, SERIAL, Address, parse_sensor
 
 SENSOR_SERIAL = ("publisher_id", "device_id", "serial_number")
-CHANNEL = "data"
 MOST_NAME_SETS = 4_096
 """Sets of names remembered; a sender that invents names must not fill the memory."""
 
@@ -74,12 +73,12 @@ class SensorSubscriber(SubscriberActor):
             decoded = self._sensor(msgspec.structs.replace(address, bound_id=message.serial), message.delivery)
         except RefusedError as refused:
             self._statistics.fail(refused.reason)
-            message.reply_to.set_exception((RefusedError, refused, None))
+            answer_refused(message.reply_to, refused.reason, refused.detail)
             return
         reading = msgspec.structs.replace(
             decoded.reading, source="http", idempotency_key=message.idempotency_key, reply_to=message.reply_to
         )
-        self._intake.counts[CHANNEL] += 1
+        self._intake.counts[SENSOR_CHANNEL] += 1
         self._intake.devices.tell(decoded.serial, msgspec.structs.replace(decoded, reading=reading))
 
     def _refuse(self, delivery: Delivery, refused: RefusedError) -> None:
@@ -89,7 +88,7 @@ class SensorSubscriber(SubscriberActor):
 
     def _sensor(self, address: Address, delivery: Delivery) -> Measured:
         said = self._said_again(address, delivery.payload) or self._said(address, delivery.payload)
-        analyser = self._analysts.of(CHANNEL, "sensor", said.names)
+        analyser = self._analysts.of(SENSOR_CHANNEL, "sensor", said.names)
         if analyser is not None:
             try:
                 self._analysts.check(analyser, said.measures)
@@ -108,13 +107,13 @@ class SensorSubscriber(SubscriberActor):
         names = frozenset(measures)
         if names not in self._known_names:
             return None
-        return Said(plain.publisher_id, CHANNEL, plain.timestamp, plain.id, plain.clock, measures, names, None)
+        return Said(plain.publisher_id, SENSOR_CHANNEL, plain.timestamp, plain.id, plain.clock, measures, names, None)
 
     def _said(self, address: Address, payload: bytes) -> Said:
         body = decode_reading(payload, self._intake.largest_payload)
         measures, plain = sensor_measures(body)
         serial = self._publisher(body, address)
-        said = said_of(serial, CHANNEL, body, measures, flat=plain)
+        said = said_of(serial, SENSOR_CHANNEL, body, measures, flat=plain)
         if len(self._known_names) < MOST_NAME_SETS:
             self._known_names.add(said.names)
         return said

@@ -27,6 +27,8 @@ SITE_VERBS = frozenset({"heartbeat", "input", "output"})
 LONGEST_NAME = 128
 """Characters of a site, type or id; longer ones are refused."""
 SENSOR_TAIL = "/sensor/data"
+SENSOR_CHANNEL = "data"
+"""The channel of the readings that come there."""
 
 SHARED_CONTROL = tuple(f"devices/{verb}" for verb in sorted(SHARED_VERBS))
 BOUND_CONTROL = tuple(f"devices/+/{verb}" for verb in sorted(SHARED_VERBS))

@@ -15,7 +15,7 @@ from actors.dead_letters import DeadLetterDesk
 from actors.device import DeviceActor, World, new_snapshot, request_announcement
 from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured
 from actors.messages import DeleteDevice, DeviceSnapshot, StoreDevice, StoreEvent, StorePresence
-from actors.payloads import RefusedError
+from actors.payloads import answer_refused
 from actors.runtime import Directory, Undelivered
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
 
@@ -27,11 +27,6 @@ QUARANTINE = Intensity(restarts=5, within=60.0)
 """A device that crashes more often than this is parked."""
 MOST_DEVICES = 250_000
 """Serials beyond this are refused: a broken sender that invents serials must not fill the memory."""
-
-
-def answer_refused(reply_to: Future[Any], reason: str, detail: str) -> None:
-    """Tell who has posted a reading that it is refused."""
-    reply_to.set_exception((RefusedError, RefusedError(reason, detail), None))
 
 
 class StartSlice:

@@ -15,6 +15,7 @@ from actors.link.control import ControlLink
 from actors.link.data import DataLink
 from actors.messages import Deliveries
 from actors.notary import Notary
+from actors.payloads import answer_refused
 from actors.pipeline import PipelineActor
 from actors.presence import DerivedPresence
 from actors.reader import ReaderActor
@@ -28,7 +29,7 @@ from actors.storage.store import CommitResult
 from actors.subscriber import PiSubscriber, SiteSubscriber
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
-from supervisor.server.devices import DeviceSupervisor, answer_refused
+from supervisor.server.devices import DeviceSupervisor
 from supervisor.server.loader import LoaderActor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
