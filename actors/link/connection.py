@@ -48,6 +48,9 @@ RESUBSCRIBE_AFTER = 30.0
 #: Seconds that the broker keeps the data link's session without us (MQTT 5, 3.1.2.11.2).
 SESSION_EXPIRY = 7 * 24 * 3600
 
+#: Seconds between the end of a connection that can be resumed and its will.
+WILL_DELAY = 1
+
 _TAKEN_OVER = 0x8E
 _SERVER_TROUBLE = ("Server unavailable", "Server busy", "Quota exceeded", "Connection rate exceeded")
 _UNSUPPORTED = "Unsupported protocol version"
@@ -80,7 +83,8 @@ class Connection:
         filters: Sequence[str],
         optional_filters: Sequence[str] = (),
         persistent: bool,
-        will: Announcement | None,
+        resume_within: int = 0,
+        will: Callable[[], Announcement | None],
         memory: FilterMemory | None,
         listener: Listener,
         board: LinkBoard,
@@ -98,7 +102,8 @@ class Connection:
         self._filters = tuple(filters)
         self._optional_filters = tuple(optional_filters)
         self._persistent = persistent
-        self._will = will
+        self._resume_within = resume_within
+        self._make_will = will
         self._memory = memory
         self._listener = listener
         self._board = board
@@ -122,13 +127,18 @@ class Connection:
         """True with an open MQTT connection."""
         return self.state in UP
 
-    def start(self) -> None:
-        """Make the first attempt at the next tick; also the operator's way to connect anew, whatever the state is."""
-        if self.client is not None and self.up:
+    def start(self, *, silently: bool = False) -> None:
+        """Make the first attempt at the next tick; also the way to connect anew, whatever the state is.
+
+        Args:
+            silently: say nothing on the connection that there is: what is said would not arrive.
+
+        """
+        if self.client is not None and self.up and not silently:
             self.client.leave()
             self.process()
         if self.client is not None:
-            self.client.drop("an operator asked to reconnect")
+            self.client.drop("asked to connect anew")
             self.process()
         self._failures = 0
         self._retry_at = self._clock.monotonic()
@@ -217,20 +227,32 @@ class Connection:
             client.tls_set_context(context)
         if options.username:
             client.username_pw_set(options.username, options.password or None)
-        if self._will is not None:
-            client.will_set(*self._will)
+        will = self._make_will()
+        if will is not None:
+            client.will_set(*will, properties=self._will_properties())
         client.max_inflight_messages_set(0)  # the window is the publisher's business
         self._listen_to(client)
         keepalive = 0 if self._persistent else options.keepalive
         if self._v5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = 65535
-            properties.SessionExpiryInterval = SESSION_EXPIRY if self._persistent else 0
-            clean = not self._persistent
+            properties.SessionExpiryInterval = SESSION_EXPIRY if self._persistent else self._resume_within
+            clean = not self._persistent and not self._resume_within
             client.connect_async(options.host, options.port, keepalive, clean_start=clean, properties=properties)
         else:
             client.connect_async(options.host, options.port, keepalive)
         return client
+
+    def _will_properties(self) -> Properties | None:
+        """Delay the will where the session can be resumed: whoever takes it up in time has never been away.
+
+        MQTT 5, 3.1.3.2.2: the will is published when the delay has passed or the session ends, whichever comes first.
+        """
+        if not self._v5 or not self._resume_within:
+            return None
+        properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+        properties.WillDelayInterval = WILL_DELAY
+        return properties
 
     def _listen_to(self, client: BufferedClient) -> None:
         """Queue what paho reports: done inside paho, our own bugs would look like broken packets."""

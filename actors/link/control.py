@@ -19,7 +19,7 @@ class ControlLink(LinkActor):
     def __init__(
         self,
         *,
-        will: Announcement | None,
+        will: Callable[[], Announcement | None],
         greet: Callable[[bool], list[Announcement]],
         farewell: Callable[[], list[Announcement]],
         **settings: Any,
@@ -27,7 +27,7 @@ class ControlLink(LinkActor):
         """Assign.
 
         Args:
-            will: published by the broker when this connection dies.
+            will: asked before each connection for what the broker publishes when it dies.
             greet: returns what to publish on each connection; True on the first one of this process.
             farewell: returns what to publish before a stop.
             settings: see `LinkActor`.
@@ -45,11 +45,11 @@ class ControlLink(LinkActor):
         return (*super().optional_filters(), DROPPED_TOPIC)
 
     def will(self) -> Announcement | None:
-        """Return the server's last will."""
-        return self._will
+        """Return the last will."""
+        return self._will()
 
     def farewell(self) -> list[Announcement]:
-        """Return the server's goodbye."""
+        """Return the goodbye."""
         return self._farewell()
 
     def connection_subscribed(self) -> None:

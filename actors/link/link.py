@@ -87,6 +87,8 @@ class LinkActor(ThreadedActor):
     actor_inbox: LinkMailbox
     persistent = False
     """Persistent session and QoS 1 with manual acknowledgement, or clean session and QoS 0."""
+    resume_within = 0
+    """Seconds for which the broker keeps a session of QoS 0 without us; with it the will waits a second for us."""
 
     _poller: Poller
     _connection: Connection
@@ -131,7 +133,7 @@ class LinkActor(ThreadedActor):
         return (self._marker.topic,)
 
     def will(self) -> Announcement | None:
-        """Return what the broker publishes when this connection dies."""
+        """Return what the broker publishes when the connection dies that is about to be made."""
         return None
 
     def memory(self) -> FilterMemory | None:
@@ -186,7 +188,8 @@ class LinkActor(ThreadedActor):
             filters=[item for route in self._routes for item in route.filters],
             optional_filters=self.optional_filters(),
             persistent=self.persistent,
-            will=self.will(),
+            resume_within=self.resume_within,
+            will=self.will,
             memory=self.memory(),
             listener=self,
             board=self._board,
@@ -203,7 +206,7 @@ class LinkActor(ThreadedActor):
                 self._publisher.publish(message)
             case Reconnect():
                 self._board.claimed_ms = 0  # whoever claimed our client id: the operator knows better
-                self._connection.start()
+                self._connection.start(silently=message.path_lost)
             case _:
                 self.handle_message(message)
 

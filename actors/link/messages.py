@@ -20,7 +20,10 @@ class Publish(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reconnect(msgspec.Struct, frozen=True):
-    """From an operator: connect anew at once, even after "session taken over"."""
+    """Connect anew at once, even after "session taken over": an operator wants it, or our address has changed."""
+
+    path_lost: bool = False
+    """True when the broker cannot be reached from where we were: nothing is said to it, and no answer awaited."""
 
 
 class PauseReading(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ TICK = 1.0
 """Seconds between two looks at what time asks for."""
 POSTS = 20
 """Items taken from the outbox at once for HTTP."""
-POST_BACKOFF_BASE, POST_BACKOFF_CAP = 1.0, 30.0
+POST_BACKOFF_BASE, POST_BACKOFF_CAP = 1.0, 10.0
 """Seconds between two posts that failed."""
 ASK_TIMEOUT = 10.0
 """Seconds to wait for the outbox."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.link.control import ControlLink
 from actors.link.intake import Route
+from actors.link.messages import Announcement
 
 DISCOVERY = "server/discovery"
 
@@ -26,18 +27,30 @@ class LinkWatch:
 
 
 class UplinkLink(ControlLink):
-    """Clean session, no will: the presence of a publisher is what it publishes."""
+    """A control link that by itself has no will: the presence of a publisher is what it publishes."""
 
-    def __init__(self, *, watch: LinkWatch, has_moved: Callable[[], bool], **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        watch: LinkWatch,
+        has_moved: Callable[[], bool],
+        will: Callable[[], Announcement | None] = lambda: None,
+        greet: Callable[[bool], list[Announcement]] = lambda _first: [],
+        farewell: Callable[[], list[Announcement]] = list,
+        **settings: Any,
+    ) -> None:
         """Assign.
 
         Args:
             watch: where attempts are counted.
             has_moved: whether the broker is to be found elsewhere by now.
+            will: as of `ControlLink`.
+            greet: as of `ControlLink`.
+            farewell: as of `ControlLink`.
             settings: see `LinkActor`.
 
         """
-        super().__init__(will=None, greet=lambda _first: [], farewell=list, **settings)
+        super().__init__(will=will, greet=greet, farewell=farewell, **settings)
         self._watch = watch
         self._has_moved = has_moved
 

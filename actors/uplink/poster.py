@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -26,6 +27,8 @@ class ServerAddress(NamedTuple):
     url: str
     """`http(s)://host:port`, perhaps with a path."""
     token: str
+    ca_file: str = ""
+    """PEM with the certificates to trust; empty means those of the system."""
 
 
 class Outcome(NamedTuple):
@@ -95,9 +98,22 @@ class Poster:
             return False
         self._address = address
         parts = urlsplit(address.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname or "", parts.port, timeout=self._timeout)
+        self._connection = connect(parts, address.ca_file, self._timeout)
         return True
+
+
+def connect(parts: SplitResult, ca_file: str, timeout: float) -> http.client.HTTPConnection:
+    """Return the connection for a base URL, not yet open; certificate and host name are verified.
+
+    Raises:
+        OSError: the CA file cannot be read, or holds no certificate.
+
+    """
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=ca_file or None)
+        return http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=context)
+    return http.client.HTTPConnection(host, parts.port, timeout=timeout)
 
 
 def judge(status: int, body: bytes) -> Outcome:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from supervisor.server.rundir import find_server, runtime_directory
+from supervisor.process.rundir import find_server, runtime_directory
 
 _TIMEOUT = 15.0
 _PAGE = 1000

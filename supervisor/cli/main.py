@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import click
 
 from actors.version import __version__
+from supervisor.process.rundir import RuntimeDirectoryError
 from supervisor.server.child import ChildError
 from supervisor.server.config import ConfigError
 from supervisor.server.instance import InstanceError
-from supervisor.server.rundir import RuntimeDirectoryError
 
 from .client import ApiError, NoServerError
 

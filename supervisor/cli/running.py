@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from supervisor.server.rundir import RuntimeDirectoryError, ServerFiles, find_server, runtime_directory
+from supervisor.process.rundir import RuntimeDirectoryError, ServerFiles, find_server, runtime_directory
 
 from .client import ApiClient, ApiError, get_health
 

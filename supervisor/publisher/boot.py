@@ -15,12 +15,12 @@ from actors.drivers import DriverError
 from actors.outbox import GetStats, OutboxStats, OutboxUnavailableError
 from actors.runtime import Exit, Runtime
 from supervisor import Root, SupervisionError
-from supervisor.process_end import ProcessEnd
+from supervisor.process.end import ProcessEnd
+from supervisor.process.logs import configure_logging
 from supervisor.publisher.home import Home
 from supervisor.publisher.settings import Settings
 from supervisor.publisher.tree import Parts, check_driver, publisher_tree
 from supervisor.server.config import ConfigError
-from supervisor.server.logs import configure_logging
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,6 @@ The lock is the kernel's (`flock`): it ends with the process, however that ends.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,8 @@ from typing import Any, Self
 
 import msgspec
 
+from supervisor.process.lock import FileLock, LockHeldError, is_locked
+from supervisor.process.private_file import write_private
 from supervisor.server.instance import InstanceError
 
 _LOCK, _STATE = "lock", "state.json"
@@ -38,20 +38,14 @@ class Home:
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock = FileLock(path / _LOCK)
         except OSError as error:
             raise PublisherRunsError(f"The data directory {path} cannot be used: {error.strerror}.") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
-            self.close()
+        except LockHeldError as held:
             raise PublisherRunsError(
-                f"A publisher `{path.name}` runs already (pid {holder}) on {path}; stop it first, or give this one"
+                f"A publisher `{path.name}` runs already (pid {held.holder}) on {path}; stop it first, or give this one"
                 " another --id or --data-dir."
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     @property
     def outbox(self) -> Path:
@@ -65,17 +59,11 @@ class Home:
             OSError: the disk is full, or gone.
 
         """
-        temporary = self.path / f".{_STATE}.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(state))
-        temporary.replace(self.path / _STATE)
+        write_private(self.path / _STATE, msgspec.json.encode(state))
 
     def close(self) -> None:
         """Give the directory free; harmless when repeated."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -97,18 +85,4 @@ def read_states(base: Path) -> Iterator[dict[str, Any]]:
         except (OSError, msgspec.DecodeError):
             continue
         if isinstance(state, dict):
-            yield {**state, "running": _is_held(path.with_name(_LOCK))}
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        lock = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+            yield {**state, "running": is_locked(path.with_name(_LOCK))}

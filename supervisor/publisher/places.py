@@ -13,7 +13,7 @@ from pathlib import Path
 from actors.link.options import BrokerOptions, BrokerURLError, parse_broker_url
 from actors.uplink.mode import Configured
 from actors.uplink.poster import ServerAddress
-from supervisor.server.rundir import RuntimeDirectoryError, ServerFiles, find_server
+from supervisor.process.rundir import RuntimeDirectoryError, ServerFiles, find_server
 from supervisor.server.settings import DEFAULT_BROKER_URL, Broker
 
 

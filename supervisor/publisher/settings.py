@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from actors.publisher import Station
+from supervisor.process.rundir import runtime_directory
 from supervisor.publisher.places import Places
 from supervisor.publisher.section import LONGEST_ID, Publisher
 from supervisor.server.config import SYSTEM_FILE, Config, ConfigError, load_config
-from supervisor.server.rundir import runtime_directory
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,9 @@ from actors.runtime import Exit, Runtime
 from actors.version import __version__
 from supervisor import ChildSpec, Root, SupervisionError
 from supervisor.demo import demo_process
-from supervisor.process_end import ProcessEnd
+from supervisor.process.end import ProcessEnd
+from supervisor.process.logs import configure_logging
+from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.server.child import ProcessActor
 from supervisor.server.config import Config
 from supervisor.server.embedded import BrokerProcess, EmbeddedBroker
@@ -34,11 +36,9 @@ from supervisor.server.faces import (
 )
 from supervisor.server.health import Health
 from supervisor.server.instance import Instance
-from supervisor.server.logs import configure_logging
 from supervisor.server.metrics import make_metrics
 from supervisor.server.parts import Parts
 from supervisor.server.presence import ServerPresence
-from supervisor.server.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.server.settings import Http
 from supervisor.server.soil import FollowersFace, SoilFace
 from supervisor.server.tree import presence_of, server_tree

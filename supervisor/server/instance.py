@@ -6,13 +6,14 @@ broker for ever. The lock is the kernel's (`flock`): it ends with the process, h
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import secrets
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from supervisor.process.lock import FileLock, LockHeldError
+from supervisor.process.private_file import write_private
 
 _ID = re.compile(r"[0-9a-f]{8,32}")
 
@@ -47,9 +48,7 @@ class Instance:
 
     def close(self) -> None:
         """Give the directory free; harmless when repeated."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -60,20 +59,14 @@ class Instance:
         self.close()
 
 
-def _take_lock(data_dir: Path) -> int:
-    lock = os.open(data_dir / "instance.lock", os.O_RDWR | os.O_CREAT, 0o600)
+def _take_lock(data_dir: Path) -> FileLock:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
+        return FileLock(data_dir / "instance.lock")
+    except LockHeldError as held:
         raise InstanceError(
-            f"Another Muster server (pid {holder}) is using the data directory {data_dir}; stop it first"
+            f"Another Muster server (pid {held.holder}) is using the data directory {data_dir}; stop it first"
             " or give this one a directory of its own with --data-dir."
         ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
 
 
 def _load_or_create_id(path: Path) -> str:
@@ -90,15 +83,5 @@ def _load_or_create_id(path: Path) -> str:
 def _create_id(path: Path) -> str:
     """Write a new id so that a power cut leaves either no file or a whole one."""
     new = secrets.token_hex(4)
-    temporary = path.with_suffix(".new")
-    with temporary.open("w", encoding="ascii") as file:
-        file.write(f"{new}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    write_private(path, f"{new}\n".encode(), durable=True)
     return new

@@ -226,7 +226,7 @@ def control_link(parts: Parts, broker: Broker, presence: ServerPresence) -> Cont
     """Return the link of presence and publishing."""
     speaks = parts.config.primary
     return ControlLink(
-        will=presence.will() if speaks else None,
+        will=presence.will if speaks else lambda: None,
         greet=presence.greet if speaks else lambda _first: [],
         farewell=presence.farewell if speaks else list,
         name=f"{broker.name}.control",

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from supervisor.cli.client import ApiClient, ApiError, NoServerError
-from supervisor.server.rundir import RuntimeDirectory, ServerFiles
+from supervisor.process.rundir import RuntimeDirectory, ServerFiles
 from tests.cli.conftest import TOKEN, error
 
 

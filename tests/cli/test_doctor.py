@@ -16,8 +16,8 @@ from supervisor.cli.checks import (
     check_embedded_broker,
 )
 from supervisor.cli.running import check_running
+from supervisor.process.rundir import RuntimeDirectory, ServerFiles
 from supervisor.server.config import Broker
-from supervisor.server.rundir import RuntimeDirectory, ServerFiles
 from tests.cli.conftest import TOKEN
 from tests.support.mqtt import Device
 

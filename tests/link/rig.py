@@ -70,6 +70,7 @@ class Rig:
         self.board = LinkBoard.of(self.name)
         self.greetings = []
         self.kind = kind
+        self.control_class = ControlLink
         self.client_id = f"muster-{instance}-{kind}"
         self.options = replace(parse_broker_url(url), keepalive=15)
         self.filters_file = directory / f"{instance}-{kind}.json"
@@ -91,8 +92,11 @@ class Rig:
         }
         if self.kind == "data":
             return DataLink(filters_file=self.filters_file, **common, **self.settings)
-        return ControlLink(
-            will=("server/discovery", b"offline", 1, True), greet=self.greet, farewell=self.say_goodbye, **common
+        return self.control_class(
+            will=lambda: ("server/discovery", b"offline", 1, True),
+            greet=self.greet,
+            farewell=self.say_goodbye,
+            **common,
         )
 
     def greet(self, first):

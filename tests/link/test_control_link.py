@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from actors.link.control import DROPPED_TOPIC
+from actors.link.control import DROPPED_TOPIC, ControlLink
 from actors.link.link import LinkMailbox, MailboxEmptyError
 from actors.link.messages import PauseReading, Publish, Reconnect
 from actors.runtime import Exit, ExitReason
@@ -58,6 +58,49 @@ def test_a_killed_link_is_announced_by_its_will(rig, device):
     assert device.next().payload == b"online"
     rig.runtime.kill(rig.ref)
     assert device.next().payload == b"offline"
+
+
+class ResumingLink(ControlLink):
+    """As the edge's: the broker keeps its session for a minute."""
+
+    resume_within = 60
+
+
+@pytest.fixture
+def resuming(mosquitto, tmp_path):
+    rig = Rig(mosquitto.url, tmp_path, kind="control")
+    rig.control_class = ResumingLink
+    with running(rig):
+        yield rig.until("subscribed")
+
+
+def test_a_link_that_comes_back_in_time_has_never_been_away(resuming, device):
+    device.subscribe("server/discovery")
+    assert device.next().payload == b"online"
+    eventually(lambda: resuming.actor._publisher.idle, what="the greeting's answer")
+    resuming.actor.sever()
+    eventually(lambda: resuming.counters.connections == 2, what="the second connection")
+    assert device.next().payload == b"online"
+    device.publish("t/1", b"after")
+    resuming.wait_items(1)
+    resuming.ref.tell(Publish("server/discovery", b"last", qos=1))
+    assert device.next().payload == b"last"
+
+
+def test_a_resuming_link_that_does_not_come_back_is_announced_by_its_will(resuming, device):
+    device.subscribe("server/discovery")
+    assert device.next().payload == b"online"
+    resuming.runtime.kill(resuming.ref)
+    assert device.next().payload == b"offline"
+
+
+def test_a_link_whose_path_is_lost_connects_anew_without_a_word(resuming, device):
+    device.subscribe("server/discovery")
+    assert device.next().payload == b"online"
+    eventually(lambda: resuming.actor._publisher.idle, what="the greeting's answer")
+    resuming.ref.tell(Reconnect(path_lost=True))
+    assert device.next().payload == b"online"
+    assert resuming.counters.connections == 2
 
 
 def test_a_dead_broker_is_noticed_and_presence_is_published_again(mosquitto, rig):

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import pytest
 
-from supervisor.server.rundir import RuntimeDirectory, ServerFiles
+from supervisor.process.rundir import RuntimeDirectory, ServerFiles
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 from tests.support.publishing import DEADLINE, Publisher

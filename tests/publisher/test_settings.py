@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from supervisor.process.rundir import RuntimeDirectory, ServerFiles
 from supervisor.publisher.home import Home, PublisherRunsError, read_states
 from supervisor.publisher.settings import default_id, load_settings
 from supervisor.server.config import ConfigError
-from supervisor.server.rundir import RuntimeDirectory, ServerFiles
 
 HERE = ServerFiles(
     url="http://127.0.0.1:5000", token="left-here", enrolment_key="k", broker_url="mqtt://u:pw@127.0.0.1:1999", pid=1
@@ -81,7 +81,7 @@ def test_nonsense_is_refused_with_its_source(load, flags, said):
 def test_broker_and_server_are_those_of_the_server_of_this_user(load, running):
     places = load().places
     assert (places.broker().address, places.broker().username) == ("127.0.0.1:1999", "u")
-    assert places.server() == (running.url, running.token)
+    assert places.server()[:2] == (running.url, running.token)
 
 
 def test_without_any_server_the_usual_broker_is_tried(load):
@@ -103,7 +103,7 @@ def test_the_servers_own_broker_goes_with_it_however_it_is_named(load, running):
 def test_a_server_elsewhere_does_not_go_with_the_broker_next_door(load, running):
     places = load({"MUSTER_SERVER_URL": "https://farm:5000/", "MUSTER_API_TOKEN": "mine"}).places
     assert places.broker() is None
-    assert places.server() == ("https://farm:5000", "mine")
+    assert places.server()[:2] == ("https://farm:5000", "mine")
 
 
 def test_the_flag_wins_over_the_environment(load):

@@ -11,7 +11,7 @@ import pytest
 
 from actors.resolver import DeviceNotFoundError, ServerRefusedError, ServerUnreachableError, find
 from actors.resolver.client import MAX_ANSWER
-from supervisor.server.rundir import RuntimeDirectory, ServerFiles
+from supervisor.process.rundir import RuntimeDirectory, ServerFiles
 from tests.resolver.support import silent
 from tests.support.ports import free_port
 

@@ -11,14 +11,15 @@ was killed, and nobody reads them.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+
+from supervisor.process.lock import FileLock, LockHeldError, is_locked
+from supervisor.process.private_file import write_private
 
 #: Field of `ServerFiles` -> name of its file.
 _FILES = {
@@ -70,7 +71,7 @@ class RuntimeDirectory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = -1
+        self._lock: FileLock | None = None
 
     def publish(self, files: ServerFiles) -> None:
         """Write the files and keep them alive until `withdraw`.
@@ -81,21 +82,30 @@ class RuntimeDirectory:
         """
         _make_private(self._path)
         try:
-            if self._lock < 0:
-                self._lock = _hold(self._path / "lock")
+            if self._lock is None:
+                self._lock = self._hold()
             for field, name in _FILES.items():
-                _write_private(self._path / name, str(getattr(files, field)))
+                write_private(self._path / name, str(getattr(files, field)).encode())
         except OSError as error:
             raise RuntimeDirectoryError(f"The directory {self._path} cannot be used: {error.strerror}.") from None
 
     def withdraw(self) -> None:
         """Remove the files; harmless when repeated or when nothing was published."""
-        if self._lock < 0:
+        if self._lock is None:
             return
         for name in _FILES.values():
             (self._path / name).unlink(missing_ok=True)
-        os.close(self._lock)
-        self._lock = -1
+        self._lock.close()
+        self._lock = None
+
+    def _hold(self) -> FileLock:
+        try:
+            return FileLock(self._path / "lock", patience=_PATIENCE)
+        except LockHeldError:
+            raise RuntimeDirectoryError(
+                f"Another Muster server of this user already uses {self._path};"
+                " set MUSTER_RUNTIME_DIR to give this one a directory of its own."
+            ) from None
 
 
 def find_server(path: Path) -> ServerFiles | None:
@@ -108,7 +118,7 @@ def find_server(path: Path) -> ServerFiles | None:
     if not path.is_dir():
         return None
     _refuse_foreign(path)
-    if not _is_held(path / "lock"):
+    if not is_locked(path / "lock"):
         return None
     try:
         values = {field: (path / name).read_text(encoding="utf-8") for field, name in _FILES.items()}
@@ -141,45 +151,3 @@ def _is_owned(path: Path, uid: int) -> bool:
         return path.is_dir() and path.stat().st_uid == uid
     except OSError:
         return False
-
-
-def _hold(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(lock)
-                raise RuntimeDirectoryError(
-                    f"Another Muster server of this user already uses {path.parent};"
-                    " set MUSTER_RUNTIME_DIR to give this one a directory of its own."
-                ) from None
-            time.sleep(0.02)
-        else:
-            return lock
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace the file at once: a reader sees the old text or the new, and never with another mode than 0600."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(text)
-    temporary.replace(path)

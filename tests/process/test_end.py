@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from supervisor.process_end import ProcessEnd
+from supervisor.process.end import ProcessEnd
 
 
 @pytest.fixture

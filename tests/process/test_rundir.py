@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.server.rundir import (
+from supervisor.process.rundir import (
     RuntimeDirectory,
     RuntimeDirectoryError,
     ServerFiles,
@@ -24,7 +24,7 @@ FILES = ServerFiles(
 HOLDER = """
 import sys, time
 from pathlib import Path
-from supervisor.server.rundir import RuntimeDirectory, ServerFiles
+from supervisor.process.rundir import RuntimeDirectory, ServerFiles
 RuntimeDirectory(Path(sys.argv[1])).publish(ServerFiles("http://h:1", "t", "k", "mqtt://h", 1))
 print("up", flush=True)
 time.sleep(60)
