@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 
 from actors.analysts import Analysts
-from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewell, FromDevice, Measured
+from actors.device_facts import KIND_OF_FAMILY, MOVING, announced_facts, first_words, moved
+from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewell, FromDevice, Measured, Scanned
 from actors.fleet import Fleet, Record
 from actors.link.messages import Publish
 from actors.live import LiveFeed
-from actors.messages import DeviceSnapshot, Kind, Reason, StoreDevice, StorePresence, StoreSensors
+from actors.messages import DeviceSnapshot, Reason, StoreDevice, StorePresence, StoreSensors
 from actors.presence import Transition, deadline_at, note_transition, on_farewell, on_life
 from actors.runtime import Directory, PooledActor, Runtime
-from actors.topics import Address
 from actors.writes import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -47,26 +47,6 @@ SUBSCRIBERS_OF: Mapping[str, tuple[str, str]] = {
 }
 """Whose watermarks decide whether everything a device sent has been handled, by family: on control, on data."""
 
-MOVING = ("datalogger", "gateway")
-"""Families whose topics tell where a device is now; a sensor's prefix does so once."""
-KIND_OF_FAMILY: Mapping[str, Kind] = {
-    "pi": "raspberry_pi",
-    "datalogger": "datalogger",
-    "gateway": "gateway",
-    "sensor": "sensor",
-}
-KIND_OF_TYPE: Mapping[str, Kind] = {
-    "raspberry_pi": "raspberry_pi",
-    "raspberrypi": "raspberry_pi",
-    "datalogger": "datalogger",
-    "gateway": "gateway",
-    "sensor": "sensor",
-    "iot_sensor": "sensor",
-    "controller": "controller",
-    "industrial_controller": "controller",
-}
-"""Kinds by the announced `device_type`; any other type is `other`."""
-
 
 @dataclass
 class World:
@@ -85,7 +65,7 @@ class World:
 
 def reason_of(message: FromDevice) -> Reason:
     """Return why a device's presence changes, if it does by this message."""
-    if isinstance(message, Measured):
+    if isinstance(message, Measured | Scanned):
         return "data"
     if isinstance(message, Farewell):
         return "goodbye" if message.goodbye else "will"
@@ -154,7 +134,9 @@ class DeviceActor(PooledActor):
 
     def _announced(self, message: Announced, record: Record) -> None:
         said = message.announcement
-        self._told(message, record, said.session, _facts(said, record.snapshot))
+        if said.supervision is not None and not message.delivery.retain:
+            self._supervised(msgspec.json.encode(said.supervision), record)
+        self._told(message, record, said.session, announced_facts(said, record.snapshot))
 
     def _measured(self, message: Measured, record: Record) -> None:
         self._told(message, record, None, {}, data=True)
@@ -169,6 +151,10 @@ class DeviceActor(PooledActor):
             reading = self._world.analysts.analyse(analyser, reading, message.measures, record.baseline, site)
         self._world.outgoing.add(reading)
 
+    def _scanned(self, message: Scanned, record: Record) -> None:
+        self._told(message, record, None, {}, data=True)
+        self._world.outgoing.add(message.scan)
+
     def _farewell(self, message: Farewell, record: Record) -> None:
         if message.delivery.retain:
             return  # old news: whoever published it may have come back since
@@ -181,7 +167,7 @@ class DeviceActor(PooledActor):
 
     def _told(
         self,
-        message: Beaten | Announced | Measured,
+        message: Beaten | Announced | Measured | Scanned,
         record: Record,
         session: str | None,
         changes: dict[str, Any],
@@ -195,13 +181,13 @@ class DeviceActor(PooledActor):
         snapshot = record.snapshot
         address = message.address
         if not snapshot.first_seen_us:
-            changes.update(_first_words(address, snapshot, delivery.rx_us))
+            changes.update(first_words(address, snapshot, delivery.rx_us))
         elif address.family in MOVING and (
             address.site != snapshot.site
             or (address.device_id or snapshot.device_id) != snapshot.device_id
             or (address.type or snapshot.type) != snapshot.type
         ):
-            changes.update(_moved(address, snapshot))
+            changes.update(moved(address, snapshot))
         if session and session != snapshot.session:
             changes["session"] = session
         # What a link tells again after a subscriber's crash is no new evidence.
@@ -211,7 +197,7 @@ class DeviceActor(PooledActor):
             self._publish(record, changes, delivery.rx_us)
 
     def _alive(
-        self, record: Record, message: Beaten | Announced | Measured, changes: dict[str, Any], *, data: bool
+        self, record: Record, message: Beaten | Announced | Measured | Scanned, changes: dict[str, Any], *, data: bool
     ) -> None:
         """Take a live message as evidence that the device is there."""
         fleet = self._world.fleet
@@ -333,6 +319,12 @@ class DeviceActor(PooledActor):
         if new:
             self._world.outgoing.add(StoreSensors(self._serial, sorted(new), message.delivery.rx_us))
 
+    def _supervised(self, tree: bytes, record: Record) -> None:
+        """Keep what an edge tells of its own actors."""
+        if tree != record.supervision:
+            record.supervision = tree
+            self._show(record, facts=True)
+
     def _show(self, record: Record, *, facts: bool) -> None:
         self._world.live.changed(record.snapshot.serial, facts=facts)
         self._world.outgoing.ask()
@@ -344,56 +336,11 @@ def request_announcement(directory: Directory, broker: str, serial: str) -> None
     directory.tell(f"{broker}.control", Publish("server/requests", payload))
 
 
-def _first_words(address: Address, snapshot: DeviceSnapshot, rx_us: int) -> dict[str, Any]:
-    """Return the changes of a device that an operator declared before it spoke: what it speaks fixes its kind."""
-    changes: dict[str, Any] = {"first_seen_us": rx_us, "device_id": address.device_id or snapshot.serial}
-    if address.site:
-        changes |= {"site": address.site, "type": address.type or snapshot.type}
-    if address.family != snapshot.family:
-        changes |= {"family": address.family, "kind": KIND_OF_FAMILY[address.family]}
-    if address.label and not snapshot.label:
-        changes["label"] = address.label
-    return changes
-
-
-def _moved(address: Address, snapshot: DeviceSnapshot) -> dict[str, Any]:
-    """Return the changes of a device that speaks from another id, type or site of its own family."""
-    if address.family != snapshot.family:
-        return {}  # the first family that a serial speaks fixes its kind
-    old = Address(snapshot.family, "", device_id=snapshot.device_id, type=snapshot.type, site=snapshot.site)
-    changes = {
-        "device_id": address.device_id or snapshot.device_id,
-        "site": address.site,
-        "type": address.type or snapshot.type,
-    }
-    if snapshot.label == old.label:  # an operator's label stays
-        changes["label"] = address.label
-    return changes
-
-
-def _facts(said: Any, snapshot: DeviceSnapshot) -> dict[str, Any]:
-    """Return what an announcement changes."""
-    changes: dict[str, Any] = {
-        name: value
-        for name in ("ip_address", "hostname", "mac_address")
-        if (value := getattr(said, name)) and value != getattr(snapshot, name)
-    }
-    for name in ("services", "system_info"):
-        value = getattr(said, name)
-        if value is not None and (encoded := msgspec.json.encode(value)) != getattr(snapshot, name):
-            changes[name] = encoded
-    if said.device_type and said.device_type != snapshot.type and snapshot.family == "pi":
-        changes["type"] = said.device_type
-        changes["kind"] = KIND_OF_TYPE.get(said.device_type.lower().replace("-", "_"), "other")
-    if "hostname" in changes and snapshot.label in ("", snapshot.hostname):
-        changes["label"] = changes["hostname"]
-    return changes
-
-
 _HANDLERS: Mapping[type, Any] = {
     Beaten: DeviceActor._beaten,  # noqa: SLF001 - a table of this class's own methods
     Announced: DeviceActor._announced,  # noqa: SLF001
     Measured: DeviceActor._measured,  # noqa: SLF001
+    Scanned: DeviceActor._scanned,  # noqa: SLF001
     Farewell: DeviceActor._farewell,  # noqa: SLF001
     Changed: DeviceActor._changed,  # noqa: SLF001
     Due: DeviceActor._due,  # noqa: SLF001

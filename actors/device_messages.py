@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.messages import Delivery, StoreReading
+from actors.messages import Delivery, StoreReading, StoreScan
 from actors.payloads import Announcement, Beat
 from actors.topics import Address
 
@@ -52,7 +52,16 @@ class Measured(msgspec.Struct, frozen=True, gc=False):
     """Of the measures."""
 
 
-FromDevice = Beaten | Announced | Farewell | Measured
+class Scanned(msgspec.Struct, frozen=True, gc=False):
+    """A code that a scanner has read."""
+
+    serial: str
+    address: Address
+    delivery: Delivery
+    scan: StoreScan
+
+
+FromDevice = Beaten | Announced | Farewell | Measured | Scanned
 
 
 class Changed(msgspec.Struct, frozen=True):

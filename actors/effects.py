@@ -20,12 +20,12 @@ from actors.events import EventRing
 from actors.fleet import Fleet, Record
 from actors.historian import WINDOW, Recall, Recalled
 from actors.link.messages import Publish
-from actors.messages import StoreDeadLetter, StoreReading
+from actors.messages import StoreDeadLetter, StoreReading, StoreScan
 from actors.payloads import answer_refused
 from actors.runtime import Directory, PooledActor, Runtime
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
-from actors.topics import SENSOR_CHANNEL, SENSOR_TAIL, SERIAL
+from actors.topics import SCANS_TAIL, SENSOR_CHANNEL, SENSOR_TAIL, SERIAL
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ MOST_IN_FLOOD = 5
 """To explain an analysis costs as much as to store three readings; who publishes so fast wants them stored."""
 SHOWN = ("contributions", "recommendations")
 """What the live page is told of an explanation: ten thousand events are kept in memory."""
+MOST_SCANS_SHOWN = 100
+"""Scans of one commit that the live page is told of: the newest of what a device had kept through an outage."""
 MOST_IDS = 500
 """Ids in one receipt."""
 
@@ -51,12 +53,22 @@ class Committed(msgspec.Struct, frozen=True):
     new: Sequence[StoreReading]
     known: Sequence[StoreReading]
     dead: Sequence[StoreDeadLetter]
+    scans: Sequence[StoreScan] = ()
+    """Those that were new."""
+    known_scans: Sequence[StoreScan] = ()
 
 
 class Stored(msgspec.Struct, frozen=True):
     """The answer to a reading that came over HTTP."""
 
     reading: StoreReading
+    is_new: bool
+
+
+class StoredScan(msgspec.Struct, frozen=True):
+    """The answer to a scan that came over HTTP."""
+
+    scan: StoreScan
     is_new: bool
 
 
@@ -71,6 +83,7 @@ class _Identified(msgspec.Struct):
     """What a receipt needs of a message that was refused."""
 
     id: str | int | None = None
+    scan_id: str | int | None = None
     publisher_id: str | None = None
     device_id: str | None = None
     serial_number: str | None = None
@@ -142,6 +155,7 @@ class EffectsActor(PooledActor):
             if reading.channel == SENSOR_CHANNEL:
                 statistics.duplicates += 1
             self._answer(reading, is_new=False)
+        self._scanned(message)
         for letter in message.dead:
             self._refused(letter)
         if message.new:
@@ -156,6 +170,16 @@ class EffectsActor(PooledActor):
             # Without the future in it, so that the two do not hold each other.
             reading.reply_to.set(Stored(msgspec.structs.replace(reading, reply_to=None), is_new))
 
+    def _scanned(self, message: Committed) -> None:
+        for scan in message.scans[-MOST_SCANS_SHOWN:]:
+            self._after.ring.publish("scan", scan.serial, scan_event(scan))
+        for scans, is_new in ((message.scans, True), (message.known_scans, False)):
+            for scan in scans:
+                if scan.named:
+                    self._receipt(scan.serial)[0].append(scan.scan_id)
+                if scan.reply_to is not None:
+                    scan.reply_to.set(StoredScan(msgspec.structs.replace(scan, reply_to=None), is_new))
+
     def _refused(self, letter: StoreDeadLetter) -> None:
         """Tell a sender that waits for an answer, or for the receipt of its message, that it will never be stored."""
         if letter.reply_to is not None:
@@ -165,8 +189,9 @@ class EffectsActor(PooledActor):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         serial = letter.serial or said.publisher_id or said.device_id or said.serial_number or ""
-        if said.id is not None and SERIAL.fullmatch(serial):
-            self._receipt(serial)[1][str(said.id)] = letter.reason
+        told_id = said.scan_id if letter.topic.endswith(SCANS_TAIL) else said.id
+        if told_id is not None and SERIAL.fullmatch(serial):
+            self._receipt(serial)[1][str(told_id)] = letter.reason
 
     def _receipt(self, serial: str) -> tuple[list[str], dict[str, str]]:
         return self._receipts.setdefault(serial, ([], {}))
@@ -275,6 +300,21 @@ class EffectsActor(PooledActor):
         record = self._after.fleet.record(serial)
         broker = record.snapshot.broker if record is not None else ""
         return f"{broker}.control" if broker else self._after.default_link
+
+
+def scan_event(scan: StoreScan) -> dict[str, Any]:
+    """Return what the live page is told of a scan: what `GET /api/scans` tells of it, but for the row's number."""
+    return {
+        "scan_id": scan.scan_id,
+        "device_id": scan.serial,
+        "code": scan.code,
+        "symbology": scan.symbology,
+        "valid": scan.valid,
+        "scanner": scan.scanner,
+        "clock": scan.clock,
+        "timestamp": rfc3339(scan.ts_us),
+        "received": rfc3339(scan.rx_us),
+    }
 
 
 def _parts(stored: list[str], refused: Mapping[str, str]) -> Iterable[dict[str, Any]]:

@@ -10,7 +10,9 @@ Kinds that the page knows, with their key (states of one kind and key supersede 
 | `device` | serial | Device JSON, or the changed part of it with `serial`: a record was made or changed |
 | `presence` | serial | `serial`, `presence`, `reason`, `since` |
 | `reading` | serial | `serial`, `ts`, `health_index`, `status`, `anomalies`, `measures`: at most one a second |
+| `scan` | serial | a scan as `GET /api/scans` tells it, but for its `id`: of many at once only the newest |
 | `removed` | serial | `serial` |
+| `enrolment` | serial | `serial`: who has enrolled, or waits to, has changed |
 | `sight` | link | `link`, `sees` (bool): presences are, or are no longer, `unknown` |
 | `link` | link | `name`, `state` |
 | `supervision` | path | `path`, `state`, `restarts`, `error`: a child was restarted, quarantined, resumed |

@@ -37,6 +37,7 @@ class Record:
         "snapshot",
         "stored_info_us",
         "stored_seen_us",
+        "supervision",
         "transitions_at",
     )
 
@@ -53,6 +54,8 @@ class Record:
         """True while it has been heard only on the data link, which then decides about it."""
         self.stored_seen_us = snapshot.last_seen_us
         self.stored_info_us = 0
+        self.supervision = b""
+        """The supervision tree that an edge has reported last, JSON, or empty; kept in memory only."""
         self.transitions_at: tuple[float, ...] = ()
         self.sensors: frozenset[str] | None = None
         """Names of the numbers it has sent; None until it sends the first in this process."""
@@ -70,6 +73,8 @@ class DeviceView(NamedTuple):
     last_seen_us: int
     offline_after: float
     flapping: bool
+    supervision: bytes = b""
+    """The device's own supervision tree as it reported it last: JSON, or empty."""
 
 
 class _Counts:
@@ -232,6 +237,7 @@ class Fleet:
             record.heard_us,
             self.offline_after(snapshot),
             is_flapping(record.transitions_at, self.clock.monotonic()),
+            record.supervision,
         )
 
     def get(self, serial: str) -> DeviceView | None:

@@ -160,6 +160,41 @@ class StoreReading(msgspec.Struct, frozen=True, gc=False):
     """HTTP only: a future that gets True once the row is committed, False if it was known already."""
 
 
+class StoreScan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One code that a scanner has read; identity is (serial, scan_id)."""
+
+    serial: str
+    scan_id: str
+    """The sender's own, or one that `actors.scan_payloads` has derived; printable ASCII."""
+    code: str
+    """1 to 4096 characters, any but NUL."""
+    ts_us: int
+    rx_us: int
+    source: Source
+    clock: str = ""
+    """As in `StoreReading`."""
+    symbology: str = ""
+    """`EAN-13`, `GS1`, ..., see `actors.barcodes`; empty for an unknown one."""
+    valid: bool | None = None
+    """Whether the check digit is right; None where no check digit tells."""
+    scanner: str = ""
+    """The name of the device that has read it, where told."""
+    named: bool = False
+    """True when `scan_id` is the sender's own: it is told on `devices/{serial}/receipts` that this is stored."""
+    digest: bytes = b""
+    """16 bytes over the code; with the packet id it recognises a redelivery of what has neither id nor timestamp."""
+    stamped: bool = False
+    """True when the payload had neither id nor timestamp: then both were made at its receipt."""
+    link: str = ""
+    token: int = 0
+    dup: bool = False
+    topic: str = ""
+    payload: bytes = b""
+    """As received, for the dead letter should the database refuse the row."""
+    reply_to: Any = None
+    """HTTP only: a future that gets `actors.effects.StoredScan` once the row is committed."""
+
+
 class StoreDeadLetter(msgspec.Struct, frozen=True, gc=False):
     """A message that could not be processed, with all that is needed to replay it."""
 
@@ -201,6 +236,7 @@ Write = (
     | StoreLastSeen
     | StoreSensors
     | StoreReading
+    | StoreScan
     | StoreDeadLetter
     | StoreEvent
     | DeleteDevice

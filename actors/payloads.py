@@ -43,6 +43,7 @@ REASONS = {
     "out_of_range": "a number or a time is out of range",
     "nul": "a text contains the NUL character",
     "bad_serial": "the serial number is not one",
+    "bad_id": "an id has characters that no id may have",
     "bad_topic": "the topic is not one of ours",
     "bad_timestamp": "the timestamp cannot be read",
     "not_finite": "a number is NaN or infinite, which JSON does not know",
@@ -98,6 +99,12 @@ class Announcement(Beat):
     device_type: Annotated[str, Meta(max_length=64)] | None = None
     services: dict[str, Any] | None = None
     system_info: dict[str, Any] | None = None
+    boot_id: Annotated[str, Meta(max_length=64)] | None = None
+    clock: Annotated[str, Meta(max_length=16)] | None = None
+    """`ntp`, `rtc` or `unsynced`."""
+    version: Annotated[str, Meta(max_length=64)] | None = None
+    supervision: dict[str, Any] | None = None
+    """The device's own supervision tree, as `supervisor.describe` gives it."""
 
 
 _decode_beat = msgspec.json.Decoder(Beat).decode
@@ -114,8 +121,8 @@ _PATTERNS = (
 """What msgspec says, and our word for it; the first match decides."""
 
 
-def _refusal(error: Exception) -> RefusedError:
-    """Translate a decoder's error."""
+def to_refusal(error: Exception) -> RefusedError:
+    """Return what a decoder's error means, with a reason of `REASONS`."""
     if isinstance(error, RecursionError):
         return RefusedError("too_deep", REASONS["too_deep"])
     if isinstance(error, UnicodeDecodeError):
@@ -136,11 +143,11 @@ def decode_beat(payload: bytes) -> Beat:
         RefusedError: with a reason of `REASONS`.
 
     """
-    _check_size(payload, LARGEST_ANNOUNCEMENT)
+    check_size(payload, LARGEST_ANNOUNCEMENT)
     try:
         beat = _decode_beat(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _refusal(error) from None
+        raise to_refusal(error) from None
     if b"\\u0000" in payload:
         check_tree(msgspec.to_builtins(beat))
     return beat
@@ -153,11 +160,11 @@ def decode_announcement(payload: bytes) -> Announcement:
         RefusedError: with a reason of `REASONS`.
 
     """
-    _check_size(payload, LARGEST_ANNOUNCEMENT)
+    check_size(payload, LARGEST_ANNOUNCEMENT)
     try:
         announcement = _decode_announcement(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _refusal(error) from None
+        raise to_refusal(error) from None
     check_tree(msgspec.to_builtins(announcement))
     return announcement
 
@@ -169,11 +176,11 @@ def decode_reading(payload: bytes, largest: int = LARGEST_PAYLOAD) -> dict[str, 
         RefusedError: with a reason of `REASONS`.
 
     """
-    _check_size(payload, largest)
+    check_size(payload, largest)
     try:
         body: dict[str, Any] = _decode_object(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        refusal = _refusal(error)
+        refusal = to_refusal(error)
         field = find_not_finite(payload) if refusal.reason in ("not_json", "out_of_range") else None
         if field is not None and refusal.reason == "not_json":
             raise RefusedError("not_finite", f"`{field[:80]}` is not a finite number") from None
@@ -305,7 +312,8 @@ def _collect(path: str, value: Any, found: dict[str, int | float], depth: int) -
             raise RefusedError("too_many", f"more than {MOST_MEASURES} numbers")
 
 
-def _check_size(payload: bytes, largest: int) -> None:
+def check_size(payload: bytes, largest: int) -> None:
+    """Refuse a payload of more than `largest` bytes as `too_large`."""
     if len(payload) > largest:
         raise RefusedError("too_large", f"{len(payload)} bytes, at most {largest} are taken")
 

@@ -17,7 +17,7 @@ import msgspec
 from peewee import Database
 from pykka._envelope import Envelope
 
-from actors.messages import Settled, StoreDeadLetter, StoreReading, Write, WriteBatch
+from actors.messages import Settled, StoreDeadLetter, StoreReading, StoreScan, Write, WriteBatch
 from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
 from actors.storage import administration
 from actors.storage.database import open_database
@@ -112,6 +112,9 @@ class RegistryCounters:
     rows: int = 0
     """Readings stored."""
     duplicates: int = 0
+    scans: int = 0
+    """Scans stored."""
+    scan_duplicates: int = 0
     dead_letters: int = 0
     dead_letters_by_reason: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
@@ -128,6 +131,8 @@ class RegistryCounters:
         self.commits += 1
         self.rows += len(result.new)
         self.duplicates += result.duplicates
+        self.scans += len(result.scans)
+        self.scan_duplicates += len(result.known_scans)
         self.dead_letters += len(result.dead)
         self.dead_letters_by_reason.update(letter.reason for letter in result.dead)
         self.dropped += result.dropped
@@ -259,7 +264,8 @@ class RegistryActor(ThreadedActor):
         """Leave out the burials of deliveries that only wait here for the database: each ends exactly once."""
         if not writes or not _is_burial(writes[0]):  # a link sends them in batches of their own
             return writes
-        held = {(kept.link, kept.token) for kept in self._pending if isinstance(kept, StoreReading | StoreDeadLetter)}
+        tokens = StoreReading | StoreScan | StoreDeadLetter
+        held = {(kept.link, kept.token) for kept in self._pending if isinstance(kept, tokens)}
         return [write for write in writes if not (_is_burial(write) and (write.link, write.token) in held)]
 
     def _commit_some(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.dead_letters import DeadLetterDesk
-from actors.device_messages import Announced, Beaten, Farewell, FromDevice, Measured
+from actors.device_messages import Announced, Beaten, Farewell, FromDevice, Measured, Scanned
 from actors.identity import (
     NOT_IN_BODY,
     BadTimestampError,
@@ -27,13 +27,15 @@ from actors.messages import Deliveries, Delivery, StoreReading
 from actors.payloads import (
     LARGEST_PAYLOAD,
     RefusedError,
+    answer_refused,
     decode_announcement,
     decode_beat,
     decode_reading,
     measures_of,
     serial_of,
 )
-from actors.runtime import Directory, PooledActor
+from actors.runtime import Directory, GuardedFuture, PooledActor
+from actors.scan_payloads import decode_scan
 from actors.sight import Sight
 from actors.topics import Address, BadTopicError, parse_pi, parse_site
 
@@ -221,11 +223,53 @@ class SubscriberActor(PooledActor):
             raise RefusedError("unbound", "the shared topics are switched off; a device speaks on devices/{id}/...")
 
 
+class ScanIngest(msgspec.Struct, frozen=True):
+    """A scan that came over HTTP, in the form of the delivery it would have been; its topic is not known yet.
+
+    The future gets an `actors.effects.StoredScan` after the commit, or the `RefusedError`.
+    """
+
+    delivery: Delivery
+    reply_to: GuardedFuture[Any]
+    idempotency_key: str = ""
+    serial: str = ""
+    """Of the device whose token it came with, which may speak only for itself; empty for an operator's."""
+
+
 class PiSubscriber(SubscriberActor):
-    """`devices/...`."""
+    """`devices/...`, and `ScanIngest`."""
 
     parse = staticmethod(parse_pi)
     serial_names = PI_SERIAL
+
+    def on_receive(self, message: Any) -> None:
+        """Decode a batch of a link, or one scan of a request."""
+        if isinstance(message, ScanIngest):
+            self._ingest(message)
+        else:
+            super().on_receive(message)
+
+    def _scan(self, address: Address, delivery: Delivery) -> FromDevice:
+        scan = decode_scan(delivery, bound_id=address.bound_id, zone=self._intake.zone)
+        return Scanned(scan.serial, address, delivery, scan)
+
+    def _ingest(self, message: ScanIngest) -> None:
+        try:
+            scan = decode_scan(
+                message.delivery,
+                bound_id=message.serial,
+                zone=self._intake.zone,
+                source="http",
+                idempotency_key=message.idempotency_key,
+            )
+        except RefusedError as refused:
+            answer_refused(message.reply_to, refused.reason, refused.detail)
+            return
+        address = parse_pi(f"devices/{scan.serial}/scans")
+        delivery = msgspec.structs.replace(message.delivery, topic=f"devices/{scan.serial}/scans")
+        scan = msgspec.structs.replace(scan, topic=delivery.topic, reply_to=message.reply_to)
+        self._intake.counts[address.verb] += 1
+        self._intake.devices.tell(scan.serial, Scanned(scan.serial, address, delivery, scan))
 
 
 class SiteSubscriber(SubscriberActor):
@@ -260,6 +304,7 @@ _DECODERS: Mapping[str, Callable[[Any, Address, Delivery], FromDevice]] = {
     "output": SubscriberActor._reading,  # noqa: SLF001
 }
 SubscriberActor.decoders = _DECODERS
+PiSubscriber.decoders = {**_DECODERS, "scans": PiSubscriber._scan}  # noqa: SLF001 - as above
 
 
 def _canonical(body: dict[str, Any]) -> bytes:

@@ -4,7 +4,7 @@
 |---|---|---|
 | `devices/announce`, `devices/heartbeat`, `devices/status` | pi, shared | control |
 | `devices/{id}/announce`, `/heartbeat`, `/status` | pi, bound | control |
-| `devices/{id}/readings` | pi, bound | data |
+| `devices/{id}/readings`, `/scans` | pi, bound | data |
 | `{site}/datalogger/{type}/{id}/heartbeat` | datalogger | control |
 | `{site}/datalogger/{type}/{id}/input`, `/output` | datalogger | data |
 | `{site}/gateway/{id}/heartbeat` | gateway | control |
@@ -22,17 +22,18 @@ import msgspec
 
 SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SHARED_VERBS = frozenset({"announce", "heartbeat", "status"})
-BOUND_VERBS = SHARED_VERBS | {"readings"}
+BOUND_VERBS = SHARED_VERBS | {"readings", "scans"}
 SITE_VERBS = frozenset({"heartbeat", "input", "output"})
 LONGEST_NAME = 128
 """Characters of a site, type or id; longer ones are refused."""
+SCANS_TAIL = "/scans"
 SENSOR_TAIL = "/sensor/data"
 SENSOR_CHANNEL = "data"
 """The channel of the readings that come there."""
 
 SHARED_CONTROL = tuple(f"devices/{verb}" for verb in sorted(SHARED_VERBS))
 BOUND_CONTROL = tuple(f"devices/+/{verb}" for verb in sorted(SHARED_VERBS))
-BOUND_DATA = ("devices/+/readings",)
+BOUND_DATA = ("devices/+/readings", "devices/+/scans")
 
 
 class BadTopicError(ValueError):

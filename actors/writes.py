@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from actors.messages import StoreLastSeen, StoreReading, Write, WriteBatch
+from actors.messages import StoreLastSeen, StoreReading, StoreScan, Write, WriteBatch
 from actors.runtime import PooledActor, Timers
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ LAST_SEEN_SLICE = 500
 """Rows of `last_seen` in one write, so that no commit is long."""
 REGISTRY = "registry"
 MOST_HELD = 100_000
-"""Writes held for a registry that is away, beyond which readings are left to the links' ledgers."""
+"""Writes held for a registry that is away, beyond which readings and scans are left to the links' ledgers."""
 AGAIN_AFTER = 0.1
 """Seconds until the registry is looked for again."""
 
@@ -77,7 +77,8 @@ class Outgoing:
     def _bound(self) -> None:
         """Let go of readings that their link will tell again, when too much is held for a registry that is away."""
         if len(self._writes) > MOST_HELD:
-            self._writes = [write for write in self._writes if not (isinstance(write, StoreReading) and write.token)]
+            data = StoreReading | StoreScan
+            self._writes = [write for write in self._writes if not (isinstance(write, data) and write.token)]
 
     def _end_round(self) -> None:
         try:

@@ -1,14 +1,27 @@
-"""`muster-edge`: the command on a device. This release starts the tree of an edge and shows it, no more."""
+"""`muster-edge`: the command on a device. Each subcommand is loaded when it is called."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import importlib
 import sys
 from collections.abc import Sequence
 
 from actors.installation import InstallationError, check_installation
 from actors.version import __version__
+
+#: Name -> (module, what it does). Each module has `main(arguments)`, which returns the exit code.
+COMMANDS = {
+    "run": ("edge.commands.run", "run the edge until it is stopped"),
+    "status": ("edge.commands.status", "show how the edge of this machine is"),
+    "announce": ("edge.commands.announce", "have the running edge announce itself now"),
+    "scan": ("edge.commands.scan", "queue a scan by hand or from a script"),
+    "scan-test": ("edge.scanner.test", "show what the scanners read, and send nothing"),
+    "install": ("edge.install", "install the edge on this machine as a service"),
+    "uninstall": ("edge.install", "remove what install has made"),
+}
+_NAMED = ("install", "uninstall")
+"""Commands that share a module: their name is the first argument."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,27 +31,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InstallationError as error:
         sys.stderr.write(f"muster-edge: {error}\n")
         return 1
-    parser = argparse.ArgumentParser(prog="muster-edge", description="The runtime of Muster on a device.")
-    parser.add_argument("--version", action="version", version=f"muster-edge {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("tree", help="start the edge's tree, print it as JSON and stop it")
-    parser.parse_args(arguments)
-    return _print_tree()
-
-
-def _print_tree() -> int:
+    given = _parser().parse_args(arguments)
     # Only now: the check comes before anything is taken from the four packages.
-    from actors.runtime import Runtime
-    from edge.tree import edge_tree
-    from supervisor import Root, describe
-
-    runtime = Runtime.system()
-    runtime.start()
+    module = importlib.import_module(COMMANDS[given.command][0])
+    own = [given.command] if given.command in _NAMED else []
     try:
-        root = Root(runtime, edge_tree(runtime))
-        root.wait_ready(timeout=5.0)
-        sys.stdout.write(json.dumps(describe(root.ref), indent=2) + "\n")
-        root.stop(timeout=5.0)
-    finally:
-        runtime.stop()
-    return 0
+        return int(module.main([*own, *given.arguments]))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read our output has closed it
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="muster-edge",
+        description="The runtime of Muster on a device.",
+        epilog=f"commands:\n{listed}\n\n`muster-edge COMMAND --help` tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"muster-edge {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what the command takes")
+    return parser

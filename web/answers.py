@@ -55,6 +55,8 @@ class Device(msgspec.Struct):
     system_info: dict[str, Any]
     device_token: str | None
     metadata: dict[str, Any]
+    supervised: bool
+    """It has told its own supervision tree."""
 
 
 class Event(msgspec.Struct):

@@ -10,15 +10,18 @@ import bottle
 import msgspec
 import pykka
 
+from actors.enrolment.messages import Application
 from actors.storage.errors import StoreUnavailable
 from web import (
     routes_dead_letters,
     routes_devices,
+    routes_enrolment,
     routes_events,
     routes_history,
     routes_links,
     routes_page,
     routes_pis,
+    routes_scans,
     routes_session,
     routes_soil_health,
     routes_supervision,
@@ -44,6 +47,7 @@ from web.answers import (
     Session,
     Tokens,
 )
+from web.answers_enrolment import EnrolledDevice, Enrolment, Enrolments, Introduction
 from web.answers_readings import (
     Buckets,
     Followers,
@@ -53,11 +57,14 @@ from web.answers_readings import (
     SoilStatistics,
     Stations,
 )
+from web.answers_scans import Scans, StoredScan
 from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Reply, check_length, parse_query
-from web.errors import ApiError, bad_field, error_body
+from web.errors import ApiError, bad_field, error_body, too_many
 from web.face import ConflictError, Item
+from web.ingest import IDEMPOTENCY_KEY
 from web.openapi import describe
+from web.pages import PAGES
 from web.route import PAGED, Route
 from web.site import Site
 
@@ -108,6 +115,7 @@ ROUTES = (
     ),
     Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, Events, own=True, query=PAGED),
     Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, Sensors, own=True),
+    Route("GET", "/api/devices/<serial>/supervision", "read", routes_devices.supervision, Node, own=True),
     Route(
         "POST",
         "/api/soil-health/analyze",
@@ -115,7 +123,7 @@ ROUTES = (
         routes_soil_health.analyze,
         SoilAnalysis,
         speaks=True,
-        headers=(routes_soil_health.IDEMPOTENCY_KEY,),
+        headers=(IDEMPOTENCY_KEY,),
         body=routes_soil_health.SensorReading,
         status=201,
         known_status=200,
@@ -130,6 +138,42 @@ ROUTES = (
     ),
     Route("GET", "/api/soil-health/stations", "read", routes_soil_health.stations, Stations, query=PAGED),
     Route("GET", "/api/soil-health/statistics", "read", routes_soil_health.statistics, SoilStatistics),
+    Route(
+        "POST",
+        "/api/scans",
+        "operate",
+        routes_scans.store,
+        StoredScan,
+        speaks=True,
+        headers=(IDEMPOTENCY_KEY,),
+        body=routes_scans.NewScan,
+        status=201,
+        known_status=200,
+    ),
+    Route("GET", "/api/scans", "read", routes_scans.index, Scans, query=routes_scans.SCANS),
+    Route(
+        "GET",
+        "/api/register_device",
+        "open",
+        routes_enrolment.inspect,
+        Introduction,
+        judges_token=True,
+        query=routes_enrolment.INSPECT,
+    ),
+    Route(
+        "POST",
+        "/api/register_device",
+        "open",
+        routes_enrolment.register,
+        EnrolledDevice,
+        judges_token=True,
+        body=Application,
+        status=201,
+    ),
+    Route("GET", "/api/enrolments", "operate", routes_enrolment.index, Enrolments, query=PAGED),
+    Route("POST", "/api/enrolments/<serial>/approve", "admin", routes_enrolment.approve, Enrolment),
+    Route("POST", "/api/enrolments/<serial>/deny", "admin", routes_enrolment.deny, Enrolment),
+    Route("DELETE", "/api/enrolments/<serial>", "admin", routes_enrolment.revoke, status=204),
     Route("GET", "/api/followers", "read", routes_system.followers, Followers),
     Route("GET", "/api/pi_devices", "read", routes_pis.index, Devices, query=PAGED),
     Route("GET", "/api/pi_device/<name>", "read", routes_pis.show, Device),
@@ -156,8 +200,7 @@ ROUTES = (
     Route("POST", "/api/login", "open", routes_session.login, LoggedIn, body=routes_session.Login),
     Route("POST", "/api/logout", "open", routes_session.logout, status=204),
     # The page itself sends those without a session to the login; its data comes from the routes above.
-    Route("GET", "/", "open", routes_page.index, media="text/html"),
-    Route("GET", "/hardware", "open", routes_page.hardware, media="text/html"),
+    *(Route("GET", page.path, "open", routes_page.show(page), media="text/html") for page in PAGES),
     Route("GET", "/login", "open", routes_page.login, query=("key",), media="text/html"),
     Route("GET", "/favicon.ico", "open", routes_page.icon, media="image/svg+xml"),
     Route("GET", "/static/icon.svg", "open", routes_page.icon, media="image/svg+xml"),
@@ -218,7 +261,7 @@ def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | N
     client = environ.get("REMOTE_ADDR", "")
     now = site.face.clock.monotonic()
     try:
-        who = authenticate(site.face, environ)
+        who = None if route.judges_token else authenticate(site.face, environ)
     except ApiError:
         _pay(site.limits.refused.take(client, now))
         raise
@@ -236,7 +279,7 @@ def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | N
 
 def _pay(wait: float) -> None:
     if wait:
-        raise ApiError(429, "too many requests", headers={"Retry-After": str(int(wait) + 1)})
+        raise too_many(wait)
 
 
 def _respond(reply: Reply) -> Any:

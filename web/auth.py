@@ -30,6 +30,13 @@ class Principal:
     by_cookie: bool
     bucket: str
     """Names the token or session to the rate limiter, without telling it."""
+    name: str = ""
+    """What the token is called; empty for the token given from outside and for page keys."""
+
+    @property
+    def title(self) -> str:
+        """Who it is, as the record of what was decided names him: `admin grafana`."""
+        return f"{self.role} {self.name}".strip()
 
     def may(self, access: Access, *, own: bool) -> bool:
         """Tell whether a route with this access is for the caller; `own`: it speaks of the caller's serial alone."""
@@ -42,13 +49,14 @@ class Principal:
 
 def authenticate(face: Face, environ: Mapping[str, Any]) -> Principal | None:
     """Return the caller, None for one who shows nothing. Raises a 401 for a token that is none of ours."""
-    header = environ.get("HTTP_AUTHORIZATION")
-    if header is not None:
-        scheme, _, plain = header.partition(" ")
-        credential = _verify(face, "token", plain.strip()) if scheme.lower() == "bearer" else None
+    if environ.get("HTTP_AUTHORIZATION") is not None:
+        plain = bearer_token(environ)
+        credential = _verify(face, "token", plain)
         if credential is None:
             raise unauthenticated("this token is not known")
-        return Principal(credential.role, credential.serial, by_cookie=False, bucket=_name(plain))
+        return Principal(
+            credential.role, credential.serial, by_cookie=False, bucket=_digest(plain), name=credential.name
+        )
     cookie = session_cookie(environ)
     if not cookie:
         return None
@@ -56,7 +64,13 @@ def authenticate(face: Face, environ: Mapping[str, Any]) -> Principal | None:
     credential = _verify(face, session.source, session.secret) if session else None
     if credential is None:
         return None
-    return Principal(credential.role, credential.serial, by_cookie=True, bucket=_name(cookie))
+    return Principal(credential.role, credential.serial, by_cookie=True, bucket=_digest(cookie), name=credential.name)
+
+
+def bearer_token(environ: Mapping[str, Any]) -> str:
+    """Return the bearer token that is shown, empty for none and for what cannot be one."""
+    scheme, _, plain = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return plain.strip() if scheme.lower() == "bearer" and _is_plausible(plain.strip()) else ""
 
 
 def check_origin(environ: Mapping[str, Any]) -> None:
@@ -104,10 +118,14 @@ def unauthenticated(message: str) -> ApiError:
 
 
 def _verify(face: Face, source: Literal["token", "key"], secret: str) -> Credential | None:
-    if not secret or len(secret) > MAX_SECRET or not secret.isascii():
+    if not _is_plausible(secret):
         return None
     return face.tokens.verify(secret) if source == "token" else face.page_keys.redeem(secret)
 
 
-def _name(secret: str) -> str:
+def _is_plausible(secret: str) -> bool:
+    return 0 < len(secret) <= MAX_SECRET and secret.isascii()
+
+
+def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from web.errors import ApiError, bad_field
+from web.errors import ApiError, bad_field, too_many
+from web.limits import RateLimiter
 
 if TYPE_CHECKING:
     from web.auth import Principal
@@ -63,11 +64,23 @@ class Call:
         """What the server gave us."""
         return self.site.face
 
-    def text(self, name: str) -> str | None:
+    @property
+    def client(self) -> str:
+        """The address that the request came from."""
+        address: str = self.environ.get("REMOTE_ADDR", "")
+        return address
+
+    def pay(self, limiter: RateLimiter, message: str) -> None:
+        """Count this request against its client's limit. Raises a 429 when there were too many."""
+        wait = limiter.take(self.client, self.face.clock.monotonic())
+        if wait:
+            raise too_many(wait, message)
+
+    def text(self, name: str, longest: int = MAX_TEXT) -> str | None:
         """Return a query parameter; empty counts as absent. Raises a 400 for one that is too long."""
         value = self.query.get(name)
-        if value is not None and (len(value) > MAX_TEXT or "\x00" in value):
-            raise bad_field(name, f"must have at most {MAX_TEXT} characters")
+        if value is not None and (len(value) > longest or "\x00" in value):
+            raise bad_field(name, f"must have at most {longest} characters")
         return value or None
 
     def choice(self, name: str, allowed: Sequence[S]) -> S | None:
@@ -103,6 +116,13 @@ class Call:
         delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
         return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
+    def time_range_us(self) -> tuple[int | None, int | None]:
+        """Return `since` and `until`, of which the second must be the later one."""
+        since, until = self.time_us("since"), self.time_us("until")
+        if since is not None and until is not None and since >= until:
+            raise bad_field("until", "must be later than since")
+        return since, until
+
     def span_us(self, name: str) -> int | None:
         """Return a length of time in microseconds: seconds as a number, or such as `30s`, `5m`, `1h`, `1d`."""
         value = self.text(name)
@@ -114,9 +134,9 @@ class Call:
             raise bad_field(name, "must be a number of seconds, or such as 30s, 5m, 1h, 1d; from 0.001s to 366d")
         return span_us
 
-    def decode(self, decoder: msgspec.json.Decoder[T]) -> T:
-        """Return the body, validated. Raises a 400 that names the field, 411 and 413."""
-        raw = read_body(self.environ)
+    def decode(self, decoder: msgspec.json.Decoder[T], limit: int = BODY_LIMIT) -> T:
+        """Return the body of at most `limit` bytes, validated. Raises a 400 that names the field, 411 and 413."""
+        raw = read_body(self.environ, limit)
         try:
             return decoder.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -48,26 +48,34 @@ class ApiError(Exception):
         status: int,
         message: str,
         *,
+        code: str = "",
         details: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Assign; without a `code` it is the usual one of the status."""
         super().__init__(message)
         self.status = status
+        self.code = code
         self.message = message
         self.details = dict(details or {})
         self.headers = dict(headers or {})
 
     def body(self) -> ErrorBody:
         """Return the JSON body of this error."""
-        return error_body(self.status, self.message, self.details)
+        return error_body(self.status, self.message, self.details, self.code)
 
 
-def error_body(status: int, message: str, details: Mapping[str, Any] | None = None) -> ErrorBody:
+def error_body(status: int, message: str, details: Mapping[str, Any] | None = None, code: str = "") -> ErrorBody:
     """Return `{"error": {"code", "message", "details"}}`."""
-    code = CODES.get(status, "bad_request" if status < 500 else "internal")
-    return ErrorBody(Problem(code, message, dict(details or {})))
+    usual = CODES.get(status, "bad_request" if status < 500 else "internal")
+    return ErrorBody(Problem(code or usual, message, dict(details or {})))
 
 
 def bad_field(field: str, message: str) -> ApiError:
     """Return the 400 that names a wrong query parameter or body field."""
     return ApiError(400, f"{field}: {message}", details={"field": field})
+
+
+def too_many(wait: float, message: str = "too many requests") -> ApiError:
+    """Return the 429 for one who may ask again in `wait` seconds."""
+    return ApiError(429, message, headers={"Retry-After": str(int(wait) + 1)})

@@ -17,6 +17,7 @@ from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot
 from actors.presence import DerivedPresence
 from actors.runtime import Clock
+from web.enrolments import Enrolments
 from web.sessions import Credential, Role, SessionStore
 
 Item = dict[str, Any]
@@ -186,6 +187,47 @@ class SoilHealth(Protocol):
         ...
 
 
+class Scans(Protocol):
+    """What barcode scanners read. Cursors as in `History`."""
+
+    def store(self, body: bytes, *, idempotency_key: str, serial: str | None) -> Item:
+        """Take a scan as if it had come by MQTT; return it after the commit.
+
+        Args:
+            body: the JSON as it was sent.
+            idempotency_key: for a scan that names neither itself nor its time, a second request with this key is the
+                same scan; empty without one.
+            serial: the only device that the caller may speak for, and of a body that names none; None for any.
+
+        Returns:
+            `scan_id`, `stored` (True), `duplicate` (True for a scan that was known already), `device_id`, `code`,
+            `symbology` (empty for an unknown one), `valid` (None where no check digit tells), `scanner`, `clock`,
+            `ts_us` and `rx_us`.
+
+        Raises:
+            actors.payloads.RefusedError: with `unbound` for a device that is not `serial`, `too_large`, or any other
+                reason; the field at fault stands in backticks in its detail.
+
+        """
+        ...
+
+    def find(
+        self,
+        *,
+        limit: int,
+        cursor: str,
+        serial: str | None,
+        code: str | None,
+        since_us: int | None,
+        until_us: int | None,
+    ) -> tuple[list[Item], str | None]:
+        """Return scans of the whole fleet, newest first, `since_us <= ts < until_us`; None does not restrict.
+
+        `code` is compared exactly. An item has the fields of `store` without `stored` and `duplicate`, and `id`.
+        """
+        ...
+
+
 class Followers(Protocol):
     """What follows the table of readings: the audit trail, sinks, roll-ups."""
 
@@ -285,6 +327,8 @@ class Face:
     fleet: Fleet
     history: History
     soil_health: SoilHealth
+    scans: Scans
+    enrolments: Enrolments
     followers: Followers
     links: Links
     supervision: Supervision

@@ -51,6 +51,10 @@ class Rates:
     """Per client address: attempts to log in."""
     refused: Rate = Rate(1, 30)
     """Per client address: tokens that were none of ours."""
+    inspect: Rate = Rate(20, 200)
+    """Per client address: questions for the server's proofs. A whole fleet may ask from behind one router."""
+    enrol: Rate = Rate(1, 30)
+    """Per client address: attempts to enrol, each of which may be a guess at the fleet's key."""
 
 
 class Limits:
@@ -61,3 +65,5 @@ class Limits:
         self.client = RateLimiter(rates.client)
         self.login = RateLimiter(rates.login)
         self.refused = RateLimiter(rates.refused)
+        self.inspect = RateLimiter(rates.inspect)
+        self.enrol = RateLimiter(rates.enrol)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from actors.scan_payloads import LONGEST_CODE
 from web.call import MAX_LIMIT, MAX_TEXT
 from web.errors import ErrorBody
 from web.face import Item
@@ -27,6 +28,8 @@ PARAMETERS: dict[str, Item] = {
         "maxLength": MAX_TEXT,
         "description": "length of an interval: seconds, or such as 30s, 5m, 1h, 1d; needs metric",
     },
+    "code": {"type": "string", "maxLength": LONGEST_CODE, "description": "compared exactly"},
+    "nonce": {"type": "string", "pattern": "^[0-9a-f]{16,64}$"},
     "kinds": {
         "type": "string",
         "maxLength": MAX_TEXT,
@@ -35,7 +38,7 @@ PARAMETERS: dict[str, Item] = {
     "Idempotency-Key": {
         "type": "string",
         "pattern": "^[\\x21-\\x7e]{1,128}$",
-        "description": "a second request with this key is the same reading",
+        "description": "a second request with this key is the same message",
     },
 }
 """Parameters that are not just short texts."""

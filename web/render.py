@@ -47,6 +47,7 @@ def device_json(device: DeviceView) -> Item:
         "system_info": msgspec.Raw(known.system_info or _EMPTY),
         "device_token": known.device_token or None,
         "metadata": msgspec.Raw(known.metadata or _EMPTY),
+        "supervised": bool(device.supervision),
     }
 
 
@@ -69,6 +70,37 @@ def station_json(device: DeviceView, row: Item) -> Item:
         "recommendations": row.get("recommendations", []),
         "anomalies": row["anomalies"],
         "measures": row["measures"],
+    }
+
+
+def scan_json(row: Item) -> Item:
+    """Return a scan as it was stored."""
+    return {
+        "scan_id": row["scan_id"],
+        "device_id": row["device_id"],
+        "code": row["code"],
+        "symbology": row["symbology"],
+        "valid": row["valid"],
+        "timestamp": rfc3339(row["ts_us"]),
+        "received": rfc3339(row["rx_us"]),
+        "scanner": row["scanner"],
+        "clock": row["clock"],
+    }
+
+
+def enrolment_json(row: Item) -> Item:
+    """Return an enrolment; what is not known is null."""
+    return {
+        "serial": row["serial"],
+        "state": row["state"],
+        "hostname": row["hostname"] or None,
+        "mac_address": row["mac_address"] or None,
+        "device_type": row["device_type"] or None,
+        "address": row["address"] or None,
+        "requested": rfc3339(row["requested_us"] or 0),
+        "enrolled": rfc3339(row["enrolled_us"] or 0),
+        "approved_until": rfc3339(row["approved_until_us"] or 0),
+        "changed_by": row["changed_by"] or None,
     }
 
 

@@ -33,6 +33,8 @@ class Route:
     """A device's own token may call it too, for its own `serial`."""
     speaks: bool = False
     """A device's own token may call it too: the body says for whom, and the handler lets it speak only for itself."""
+    judges_token: bool = False
+    """The handler judges the token that is shown: one that is none of ours is no reason to refuse the request."""
     headers: tuple[str, ...] = ()
     """Request headers of the route's own that the handler reads."""
     query: tuple[str, ...] = ()

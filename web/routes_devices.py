@@ -12,6 +12,7 @@ from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot, Kind
 from actors.presence import DerivedPresence
 from web.call import Call, Reply
+from web.edge_tree import read_tree
 from web.errors import ApiError, bad_field
 from web.face import Filter, Item
 from web.render import device_json, listing
@@ -84,6 +85,18 @@ def index(call: Call) -> Item:
 def show(call: Call, serial: str) -> Item:
     """Return one device."""
     return device_json(known(call, serial))
+
+
+def supervision(call: Call, serial: str) -> Item:
+    """Return the supervision tree that a device has told of itself last."""
+    raw = known(call, serial).supervision
+    if not raw:
+        raise ApiError(404, "this device has not told its supervision", details={"serial": serial})
+    try:
+        return read_tree(raw)
+    except ValueError as error:
+        message = f"what this device tells of its supervision cannot be read: {error}"
+        raise ApiError(404, message, details={"serial": serial}) from None
 
 
 def create(call: Call) -> Reply:

@@ -17,7 +17,18 @@ BEAT = b": beat\nevent: beat\ndata: {}\n\n"
 """The comment keeps proxies open; the event lets the page tell a quiet fleet from a dead connection."""
 BATCH = 2000
 """Events read from the ring at one look."""
-EVENT_KINDS = ("device", "presence", "reading", "removed", "sight", "link", "supervision", "dead_letter")
+EVENT_KINDS = (
+    "device",
+    "presence",
+    "reading",
+    "scan",
+    "enrolment",
+    "removed",
+    "sight",
+    "link",
+    "supervision",
+    "dead_letter",
+)
 """What a stream can be restricted to; `actors.events` tells what is in them."""
 
 

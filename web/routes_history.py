@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from web.call import Call
 from web.errors import bad_field
@@ -21,9 +22,7 @@ def readings(call: Call, serial: str) -> Item:
     With `bucket` the numbers of one `metric` by intervals: how many, their average, the smallest and the largest.
     """
     known(call, serial)
-    since, until = call.time_us("since"), call.time_us("until")
-    if since is not None and until is not None and since >= until:
-        raise bad_field("until", "must be later than since")
+    since, until = call.time_range_us()
     metric, bucket = call.text("metric"), call.span_us("bucket")
     wanted: Item = {"since_us": since, "until_us": until, "limit": call.limit(), "cursor": cursor_of(call)}
     history = call.face.history
@@ -47,13 +46,13 @@ def sensors(call: Call, serial: str) -> Item:
     return listing(plain(call.face.history.sensors(serial)))
 
 
-def page_of(ask: Callable[[], tuple[list[Item], str | None]]) -> Item:
-    """Return the body of a list of rows. Raises a 400 for a cursor that was made up."""
+def page_of(ask: Callable[[], tuple[list[Item], str | None]], form: Callable[[Item], Any] = plain) -> Item:
+    """Return the body of a list of rows, each in this form. Raises a 400 for a cursor that was made up."""
     try:
         items, cursor = ask()
     except ValueError:
         raise not_ours() from None
-    return listing(plain(items), cursor)
+    return listing([form(item) for item in items], cursor)
 
 
 def cursor_of(call: Call) -> str:

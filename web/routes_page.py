@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from web.auth import log_in, set_cookie
 from web.call import Call, Reply
 from web.errors import ApiError
+from web.pages import Page
 from web.routes_session import attempt
 
 HTML = "text/html; charset=utf-8"
 
 
-def index(call: Call) -> Reply:
-    """Return the page of the fleet, to those without a session the way to the login."""
-    return _page(call, "index.html")
+def show(page: Page) -> Callable[[Call], Reply]:
+    """Return the handler of a page."""
 
+    def handle(call: Call) -> Reply:
+        if call.who is None or call.who.role == "device":
+            return Reply(b"", 303, {"Location": "/login"}, HTML)
+        return call.site.assets.page(page, call.environ)
 
-def hardware(call: Call) -> Reply:
-    """Return the page of the soil stations, to those without a session the way to the login."""
-    return _page(call, "hardware.html")
+    handle.__doc__ = f"Return the page `{page.title}`, to those without a session the way to the login."
+    return handle
 
 
 def login(call: Call) -> Reply:
@@ -52,9 +57,3 @@ def login_script(call: Call) -> Reply:
 def style(call: Call) -> Reply:
     """Return the style, which the login page shares."""
     return asset(call, "style.css")
-
-
-def _page(call: Call, name: str) -> Reply:
-    if call.who is None or call.who.role == "device":
-        return Reply(b"", 303, {"Location": "/login"}, HTML)
-    return call.site.assets.reply(name, call.environ)

@@ -8,7 +8,6 @@ import msgspec
 
 from web.auth import check_origin, log_in, session_cookie, set_cookie, unauthenticated
 from web.call import Call, Reply
-from web.errors import ApiError
 from web.face import Item
 
 
@@ -50,6 +49,4 @@ def logout(call: Call) -> Reply:
 
 def attempt(call: Call) -> None:
     """Count an attempt to log in. Raises a 429 when this client made too many."""
-    wait = call.site.limits.login.take(call.environ.get("REMOTE_ADDR", ""), call.face.clock.monotonic())
-    if wait:
-        raise ApiError(429, "too many attempts to log in", headers={"Retry-After": str(int(wait) + 1)})
+    call.pay(call.site.limits.login, "too many attempts to log in")

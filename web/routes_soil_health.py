@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
-from actors.payloads import LARGEST_PAYLOAD, RefusedError
-from web.call import Call, Reply, read_body
-from web.errors import ApiError, bad_field
+from web.call import Call, Reply
 from web.face import Item
+from web.ingest import hand_in
 from web.render import listing, plain, station_json
 from web.routes_history import cursor_of, not_ours, page_of
 
 HISTORY = ("limit", "cursor", "device", "site")
 """Query parameters of the history."""
-IDEMPOTENCY_KEY = "Idempotency-Key"
-_KEY = re.compile(r"[\x21-\x7e]{1,128}\Z")
-_STATUS_OF = {"too_large": 413, "unbound": 403}
-"""Refusals that are not a plain 400."""
-_QUOTED = re.compile(r"(?P<type>Expected |got )?`(?:\$\.?)?(?P<name>[^`]*)`")
-"""Fields stand in backticks, and types, too: "Expected `str`, got `int` - at `$.id`"."""
 
 
 class SensorReading(msgspec.Struct):
@@ -39,13 +31,7 @@ class SensorReading(msgspec.Struct):
 
 def analyze(call: Call) -> Reply:
     """Take a reading as if it had come by MQTT and answer with its analysis, once it is stored: 200 if it was known."""
-    key = _idempotency_key(call)
-    body = read_body(call.environ, LARGEST_PAYLOAD)
-    serial = call.who.serial if call.who is not None else None
-    try:
-        answer = call.face.soil_health.analyze(body, idempotency_key=key, serial=serial)
-    except RefusedError as error:
-        raise _refusal(error) from None
+    answer = hand_in(call, call.face.soil_health.analyze)
     return Reply(plain(answer), 200 if answer["duplicate"] else 201)
 
 
@@ -72,18 +58,3 @@ def statistics(call: Call) -> Item:
     """Count what came in since the server started: received, processed, known already, failed and why."""
     counted: Item = plain(call.face.soil_health.statistics())
     return counted
-
-
-def _idempotency_key(call: Call) -> str:
-    key: str | None = call.environ.get("HTTP_IDEMPOTENCY_KEY")
-    if key is not None and not _KEY.match(key):
-        raise bad_field(IDEMPOTENCY_KEY, "must have 1 to 128 visible ASCII characters")
-    return key or ""
-
-
-def _refusal(error: RefusedError) -> ApiError:
-    """Return a refusal as the client is told of it: the reason of the dead letter, and the field where one is named."""
-    quoted = _QUOTED.finditer(error.detail)
-    field = next((found["name"] for found in quoted if found["name"] and not found["type"]), None)
-    details = {"reason": error.reason} | ({"field": field} if field else {})
-    return ApiError(_STATUS_OF.get(error.reason, 400), error.detail, details=details)

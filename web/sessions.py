@@ -29,6 +29,8 @@ class Credential(NamedTuple):
     role: Role
     serial: str | None = None
     """Set for role `device`, which reaches nothing but this serial."""
+    name: str = ""
+    """What the token is called, for the record of what somebody decides; empty where it has no name."""
 
 
 @dataclass(slots=True)

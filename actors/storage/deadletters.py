@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from actors.messages import DeleteDevice, StoreDeadLetter, StoreDevice, StoreReading, StoreSensors, Write
+from actors.messages import DeleteDevice, StoreDeadLetter, StoreDevice, StoreReading, StoreScan, StoreSensors, Write
 from actors.storage.connection import Connection
 from actors.storage.models import DeadLetter
 from actors.storage.sql import Dialect
@@ -30,7 +30,9 @@ MOST_COUNTS: Final = 10_000
 def from_refused(write: Write, detail: str, now_us: int) -> StoreDeadLetter:
     """Return the dead letter of a write that the database refused."""
     if isinstance(write, StoreReading):
-        return from_reading(write, REFUSED, f"ts_us {write.ts_us}, {write.channel}: {detail}")
+        return from_row(write, REFUSED, f"ts_us {write.ts_us}, {write.channel}: {detail}")
+    if isinstance(write, StoreScan):
+        return from_row(write, REFUSED, f"scan_id {write.scan_id}: {detail}")
     if isinstance(write, StoreDevice):
         serial = write.snapshot.serial
     else:
@@ -38,19 +40,19 @@ def from_refused(write: Write, detail: str, now_us: int) -> StoreDeadLetter:
     return StoreDeadLetter(REFUSED, f"{type(write).__name__}: {detail}", "", "", _encode(write), now_us, serial)
 
 
-def from_reading(reading: StoreReading, reason: str, detail: str) -> StoreDeadLetter:
-    """Return the dead letter of a reading; it inherits the token, so that its delivery is settled."""
-    payload = reading.payload or reading.measures.encode("utf-8", "replace")
+def from_row(row: StoreReading | StoreScan, reason: str, detail: str) -> StoreDeadLetter:
+    """Return the dead letter of a reading or a scan; it inherits the token, so that its delivery is settled."""
+    text = row.measures if isinstance(row, StoreReading) else row.code
     return StoreDeadLetter(
         reason,
         detail,
-        reading.link,
-        reading.topic,
-        payload,
-        reading.rx_us,
-        reading.serial,
-        token=reading.token,
-        reply_to=reading.reply_to,
+        row.link,
+        row.topic,
+        row.payload or text.encode("utf-8", "replace"),
+        row.rx_us,
+        row.serial,
+        token=row.token,
+        reply_to=row.reply_to,
     )
 
 

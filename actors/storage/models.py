@@ -140,6 +140,32 @@ class RollupDay(Rollup):
     """Days of UTC."""
 
 
+class Scan(Table):
+    """One row for each code that a scanner has read; its identity is unique within its device."""
+
+    id = BigAutoField()
+    device_id = IntegerField()
+    scan_id = CharField(max_length=128)
+    ts_us = BigIntegerField()
+    rx_us = BigIntegerField()
+    clock = CharField(max_length=16)
+    source = CharField(max_length=16)
+    code = TextField()
+    code_key = CharField(max_length=64)
+    """The beginning of the code: an index takes no text of any length."""
+    symbology = CharField(max_length=64)
+    valid = BooleanField(null=True)
+    scanner = CharField()
+
+    class Meta:  # noqa: D106  # peewee's place for options
+        indexes = (
+            (("device_id", "scan_id"), True),
+            (("device_id", "ts_us", "id"), False),
+            (("code_key", "ts_us", "id"), False),
+            (("ts_us", "id"), False),
+        )
+
+
 class Receipt(Table):
     """What recognises a reading that its identity cannot, see `actors.storage.receipts`."""
 
@@ -199,6 +225,26 @@ class ApiToken(Table):
     revoked_us = BigIntegerField(null=True)
 
 
+class Enrolment(Table):
+    """How far a device is on the way to credentials of its own, see `actors.enrolment`."""
+
+    serial = CharField(max_length=64, primary_key=True)
+    state = CharField(max_length=16, index=True)
+    token_id = IntegerField(null=True)
+    """The token it was given last; None when it was revoked, or none was given yet."""
+    hostname = CharField()
+    mac_address = CharField()
+    device_type = CharField()
+    address = CharField()
+    """From where it asked last."""
+    requested_us = BigIntegerField()
+    enrolled_us = BigIntegerField(null=True)
+    approved_until_us = BigIntegerField(null=True)
+    changed_by = CharField()
+    claim = CharField(max_length=64)
+    """SHA-256 of what the device chose for this request, in hexadecimal digits; empty when it chose nothing."""
+
+
 class Setting(Table):
     """A value that the server remembers between starts."""
 
@@ -219,4 +265,6 @@ MODELS: Final = (
     Analysed,
     RollupHour,
     RollupDay,
+    Scan,
+    Enrolment,
 )

@@ -18,6 +18,7 @@ from actors.messages import (
     StoreLastSeen,
     StorePresence,
     StoreReading,
+    StoreScan,
     StoreSensors,
     Write,
 )
@@ -40,6 +41,7 @@ class Plan:
     sensors: list[tuple[str, str, int]] = field(default_factory=list)
     """(serial, name, first_seen_us)"""
     readings: list[StoreReading] = field(default_factory=list)
+    scans: list[StoreScan] = field(default_factory=list)
     dead_letters: list[StoreDeadLetter] = field(default_factory=list)
     events: list[StoreEvent] = field(default_factory=list)
     deletes: list[str] = field(default_factory=list)
@@ -61,7 +63,14 @@ class Plan:
         known = {reading.serial for reading in self.readings}
         known.update(self.devices, self.presence, self.last_seen, self.deletes)
         known.update(serial for serial, _, _ in self.sensors)
+        known.update(scan.serial for scan in self.scans)
         return known
+
+    def note_first_seen(self, fresh: Iterable[DeviceSnapshot]) -> None:
+        """Let a new device's record tell when it was seen, before the first slice of `last_seen` is written."""
+        for snapshot in fresh:
+            if snapshot.last_seen_us:
+                self.last_seen.setdefault(snapshot.serial, snapshot.last_seen_us)
 
     def _add_device(self, write: StoreDevice) -> None:
         self.devices[write.snapshot.serial] = write.snapshot
@@ -84,6 +93,7 @@ _SORT: Final[dict[type[Any], Callable[[Plan, Any], None]]] = {
     StorePresence: Plan._add_presence,  # noqa: SLF001
     StoreLastSeen: Plan._add_last_seen,  # noqa: SLF001
     StoreSensors: Plan._add_sensors,  # noqa: SLF001
+    StoreScan: lambda plan, write: plan.scans.append(write),
     StoreDeadLetter: lambda plan, write: plan.dead_letters.append(write),
     StoreEvent: lambda plan, write: plan.events.append(write),
     DeleteDevice: lambda plan, write: plan.deletes.append(write.serial),
@@ -97,6 +107,15 @@ def cut_after_deletes(writes: Sequence[Write]) -> list[Sequence[Write]]:
         return [writes]
     pieces = [writes[start:end] for start, end in zip([0, *ends], [*ends, len(writes)], strict=True)]
     return [piece for piece in pieces if piece]
+
+
+def settle(writes: Iterable[Write]) -> dict[str, list[int]]:
+    """Return the tokens of the deliveries that end with these writes, by link, each once."""
+    settled: dict[str, dict[int, Any]] = {}
+    for write in writes:
+        if isinstance(write, StoreReading | StoreScan | StoreDeadLetter) and write.token:
+            settled.setdefault(write.link, {})[write.token] = None
+    return {link: list(tokens) for link, tokens in settled.items()}
 
 
 def to_row(snapshot: DeviceSnapshot) -> tuple[Any, ...]:

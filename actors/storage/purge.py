@@ -1,8 +1,8 @@
 """Deletes what belongs to a device without holding up the readings of all others.
 
 A deletion renames the device's row to a serial that no device can have. The readings behind it, which may be millions,
-go in slices between the commits, then the roll-ups, and the row goes last: until then its id cannot be given to a new
-device.
+go in slices between the commits, then the scans and the roll-ups, and the row goes last: until then its id cannot be
+given to a new device.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from actors.storage.connection import Connection
 from actors.storage.erase import Eraser
-from actors.storage.models import Device, Event, LastSeen, Reading, Receipt, RollupDay, RollupHour, Sensor, Table
+from actors.storage.models import Device, Event, LastSeen, Reading, Receipt, RollupDay, RollupHour, Scan, Sensor, Table
 from actors.storage.sql import Dialect
 
 #: Begins the serial of a deleted device; serial numbers match `[A-Za-z0-9._:-]{1,64}`.
@@ -32,6 +32,7 @@ class Purge:
         self._by_serial = dialect.delete(Event, "serial")
         self._find = dialect.select(Device, ("id",), "WHERE serial LIKE ? AND id > ? ORDER BY id LIMIT 1")
         self._readings = dialect.select(Reading, ("id",), "WHERE device_id = ? LIMIT ?")
+        self._scans = dialect.select(Scan, ("id",), "WHERE device_id = ? LIMIT ?")
         self._delete_device = dialect.delete(Device, "id")
         self._passed = 0
         """Deleted devices up to this id wait for a newer reading than their last one."""
@@ -62,6 +63,8 @@ class Purge:
         deleted = self._eraser.readings(ids)
         if deleted and len(ids) == SLICE:
             return True
+        if self._delete_scans(device_id):
+            return True
         if any(self._delete_rollups(table, device_id) for table in (RollupHour, RollupDay)):
             return True
         if deleted < len(ids):
@@ -69,6 +72,12 @@ class Purge:
         else:
             self._connection.execute(self._delete_device, (device_id,))
         return True
+
+    def _delete_scans(self, device_id: int) -> bool:
+        """Delete a slice of a device's scans; return whether some may be left."""
+        ids = [row[0] for row in self._connection.fetch(self._scans, (device_id, SLICE))]
+        self._eraser.rows(Scan, "id", ids)
+        return len(ids) == SLICE
 
     def _delete_rollups(self, table: type[Table], device_id: int) -> bool:
         """Delete the first slice of a device's roll-ups in the order of the key; return whether some are left."""

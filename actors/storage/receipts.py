@@ -1,6 +1,6 @@
 """Receipts: what recognises a reading whose identity cannot, because its time is the time of its receipt.
 
-- A redelivery over MQTT (DUP) of a reading without id and timestamp: by the link's packet id and the digest.
+- A redelivery over MQTT (DUP) of a reading or a scan without id and timestamp: by the link's packet id and the digest.
 - A message with the sender's own `id` and no timestamp: by that id, however often and whenever it comes.
 - A request with an `Idempotency-Key`: by that key, whatever timestamp the sender has made for it meanwhile.
 
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
-from actors.messages import StoreReading
+from actors.messages import StoreReading, StoreScan
 from actors.storage.connection import Connection
 from actors.storage.models import Receipt
 from actors.storage.sql import Dialect, get_columns, slices
@@ -24,14 +24,17 @@ PACKET_ID = 0xFFFF
 #: In place of a packet id, which MQTT counts from 1: the link's name is a key.
 BY_KEY = 0
 
+Row = TypeVar("Row", bound=StoreReading | StoreScan)
 Key = tuple[str, int]
 """(link, packet id), or (key, `BY_KEY`)."""
 Known = tuple[int, bytes]
 """(device id, digest)"""
 
 
-def needs_receipt(reading: StoreReading) -> bool:
+def needs_receipt(reading: StoreReading | StoreScan) -> bool:
     """Return whether the identity alone may not recognise this reading when it comes again."""
+    if isinstance(reading, StoreScan):
+        return bool(reading.stamped and reading.token)
     return bool(reading.idempotency_key or (reading.stamped and (reading.token or reading.sender_id)))
 
 
@@ -45,13 +48,11 @@ class Receipts:
         self._write = dialect.upsert(Receipt, get_columns(Receipt), ("link", "mid"))
         self._find_packet = dialect.select(Receipt, self._columns, "WHERE link = ? AND mid = ?")
 
-    def sift(
-        self, readings: Sequence[StoreReading], get_id: Callable[[str], int], known: list[StoreReading]
-    ) -> list[StoreReading]:
-        """Return the readings that no receipt knows, and note theirs; those that are known are added to `known`."""
+    def sift(self, readings: Sequence[Row], get_id: Callable[[str], int], known: list[Row]) -> list[Row]:
+        """Return the rows that no receipt knows, and note theirs; those that are known are added to `known`."""
         keys = [_key_of(reading) if needs_receipt(reading) else None for reading in readings]
         found = self._find(readings, keys)
-        kept: list[StoreReading] = []
+        kept: list[Row] = []
         fresh: dict[Key, tuple[int, int, bytes]] = {}
         for reading, key in zip(readings, keys, strict=True):
             if key is not None:
@@ -66,7 +67,7 @@ class Receipts:
         self._connection.execute_many(self._write, [(*key, *value) for key, value in fresh.items()])
         return kept
 
-    def _find(self, readings: Iterable[StoreReading], keys: Iterable[Key | None]) -> dict[Key, Known]:
+    def _find(self, readings: Iterable[StoreReading | StoreScan], keys: Iterable[Key | None]) -> dict[Key, Known]:
         """Return the receipts that are there already: all keys at once, packet ids only of redeliveries."""
         packets: dict[Key, None] = {}
         names: dict[str, None] = {}
@@ -85,7 +86,9 @@ class Receipts:
         return {(link, mid): (device_id, bytes(digest)) for link, mid, device_id, digest in rows}
 
 
-def _key_of(reading: StoreReading) -> Key:
+def _key_of(reading: StoreReading | StoreScan) -> Key:
+    if isinstance(reading, StoreScan):
+        return reading.link, reading.token & PACKET_ID
     if reading.idempotency_key:
         return f"http:{_digest(reading.serial, reading.idempotency_key)}", BY_KEY
     if reading.sender_id:  # its digest is that of the id

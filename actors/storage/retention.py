@@ -1,7 +1,7 @@
 """Retention: what is old goes, in small steps, when the writer has nothing else to do.
 
-Readings go by the time of their receipt, since the clocks of devices lie, and never before everyone who follows the
-table has come by. Roll-ups go by the hours and days they speak of, events by their time.
+Readings and scans go by the time of their receipt, since the clocks of devices lie; readings never before everyone who
+follows the table has come by. Roll-ups go by the hours and days they speak of, events by their time.
 Keys by which a message is recognised that has no time of its own are forgotten after a day.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 
 from actors.storage.connection import Connection
 from actors.storage.erase import STEP, Eraser
-from actors.storage.models import Event, Reading, Receipt, RollupDay, RollupHour, Setting, Table
+from actors.storage.models import Event, Reading, Receipt, RollupDay, RollupHour, Scan, Setting, Table
 from actors.storage.receipts import BY_KEY
 from actors.storage.rollups import CURSORS, DAY_US, Cursor, horizon_key
 from actors.storage.sql import Dialect, get_columns
@@ -33,6 +33,7 @@ class RetentionRules(msgspec.Struct, frozen=True, kw_only=True):
     """How many days what grows is kept; 0 for ever."""
 
     readings_days: float = 0
+    scans_days: float = 0
     hourly_days: float = 0
     daily_days: float = 0
     events_days: float = 0
@@ -56,15 +57,19 @@ class Retention:
         self._eraser = Eraser(connection, dialect)
         self._at = 0
         """Readings up to this id have been looked at in this pass."""
+        self._scans_at = 0
+        """The same of scans."""
         self._steps: list[tuple[str, Step]] = []
 
     def begin(self) -> None:
         """Begin a pass over everything that grows."""
         rules = self._rules
-        self._at = 0
+        self._at = self._scans_at = 0
         self._steps = [("receipt", self._receipts)]
         if rules.readings_days:
             self._steps.append(("reading", self._readings))
+        if rules.scans_days:
+            self._steps.append(("scan", self._scans))
         if rules.hourly_days:
             self._steps.append(("rollup_hour", self._of_rollup(RollupHour, rules.hourly_days)))
         if rules.daily_days:
@@ -101,6 +106,16 @@ class Retention:
         if rows:
             self._at = rows[-1][0]
         return self._eraser.readings(old), len(rows) == STEP and bool(old)
+
+    def _scans(self, now_us: int) -> tuple[int, bool]:
+        """Do the same with scans, which nobody follows."""
+        before = now_us - _to_us(self._rules.scans_days)
+        sql = self._dialect.select(Scan, ("id", "rx_us"), "WHERE id > ? ORDER BY id LIMIT ?")
+        rows = self._connection.fetch(sql, (self._scans_at, STEP))
+        old = [row_id for row_id, rx_us in rows if rx_us < before]
+        if rows:
+            self._scans_at = rows[-1][0]
+        return self._eraser.rows(Scan, "id", old), len(rows) == STEP and bool(old)
 
     def _followed(self) -> int:
         """Return the id that every follower has come by."""

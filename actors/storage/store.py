@@ -17,21 +17,30 @@ from typing import Any, TypeVar
 
 from peewee import Database
 
-from actors.messages import DeviceSnapshot, StoreDeadLetter, StoreEvent, StorePresence, StoreReading, Write
+from actors.messages import (
+    StoreDeadLetter,
+    StoreEvent,
+    StorePresence,
+    StoreReading,
+    StoreScan,
+    Write,
+)
 from actors.storage import deadletters
 from actors.storage.connection import Connection
 from actors.storage.database import migrate
 from actors.storage.errors import StorageError, StoreUnavailable, Verdict, classify, explain
 from actors.storage.models import Device
-from actors.storage.plan import Plan, cut_after_deletes, reading_rows, to_row
+from actors.storage.plan import Plan, cut_after_deletes, reading_rows, settle, to_row
 from actors.storage.purge import Purge
 from actors.storage.receipts import Receipts
 from actors.storage.retention import KEEP_ALL, Retention, RetentionRules
+from actors.storage.scans import ScanTable
 from actors.storage.sql import Dialect, Statements, slices
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Row = TypeVar("Row", StoreReading, StoreScan)
 
 
 @dataclass(slots=True)
@@ -42,6 +51,9 @@ class CommitResult:
     """Readings whose identity was new: only these have effects."""
     known: list[StoreReading] = field(default_factory=list)
     """Readings that were in the database already, or twice in the batch."""
+    scans: list[StoreScan] = field(default_factory=list)
+    """The same of scans: those that were new."""
+    known_scans: list[StoreScan] = field(default_factory=list)
     dead: list[StoreDeadLetter] = field(default_factory=list)
     """Every dead letter written, those that arrived as such included."""
     dropped: int = 0
@@ -58,6 +70,8 @@ class CommitResult:
         """Take over what a part of the batch did."""
         self.new += other.new
         self.known += other.known
+        self.scans += other.scans
+        self.known_scans += other.known_scans
         self.dead += other.dead
         self.dropped += other.dropped
 
@@ -92,6 +106,7 @@ class Store:
         self._retention = Retention(self._connection, dialect, rules, followed)
         self._purge = Purge(self._connection, dialect)
         self._receipts = Receipts(self._connection, dialect)
+        self._scans = ScanTable(self._connection, dialect)
         self._migrated = False
         self._ids: dict[str, int] = {}
         self._fresh: list[str] = []
@@ -131,7 +146,7 @@ class Store:
         """
         self.open()
         result = self._guard(lambda: self._commit(writes))
-        result.settled = _settle(writes)
+        result.settled = settle(writes)
         return result
 
     def run(self, work: Callable[[Database], T]) -> T:
@@ -281,6 +296,8 @@ class Store:
         sensors = [(ids[serial], name, ts_us) for serial, name, ts_us in plan.sensors if serial in ids]
         self._connection.execute_many(self._sql.sensor, sensors)
         self._put_readings(plan.readings, result)
+        if plan.scans:
+            self._put_scans(plan.scans, result)
         self._put_dead_letters(plan.dead_letters, result)
         self._put_events(plan.events)
         for serial in plan.deletes:
@@ -304,7 +321,7 @@ class Store:
         self._connection.execute_many(self._sql.update_device, known)
         self._connection.execute_many(self._sql.insert_device, [to_row(snapshot) for snapshot in fresh])
         self._find_ids(snapshot.serial for snapshot in fresh)
-        _note_first_seen(fresh, plan.last_seen)
+        plan.note_first_seen(fresh)
 
     def _put_presence(self, transitions: Iterable[StorePresence]) -> None:
         ids = self._ids
@@ -351,16 +368,22 @@ class Store:
             found = self._connection.fetch(self._sql.new_analysed, (newest,))
             self._connection.execute_many(self._sql.analysed, found)
 
-    def _drop_strays(self, readings: list[StoreReading], result: CommitResult) -> list[StoreReading]:
-        """Dead-letter the readings of devices that have no row: it was refused, or deleted meanwhile."""
+    def _put_scans(self, scans: list[StoreScan], result: CommitResult) -> None:
+        scans = self._drop_strays(scans, result)
+        scans = self._receipts.sift(scans, self._ids.__getitem__, result.known_scans)
+        new, known = self._scans.put(scans, self._ids)
+        result.scans += new
+        result.known_scans += known
+
+    def _drop_strays(self, rows: list[Row], result: CommitResult) -> list[Row]:
+        """Dead-letter what comes from devices that have no row: it was refused, or deleted meanwhile."""
         ids = self._ids
-        strays = [reading for reading in readings if reading.serial not in ids]
+        strays = [row for row in rows if row.serial not in ids]
         if not strays:
-            return readings
+            return rows
         detail = "this serial has no record in the database: the record was refused or deleted"
-        letters = [deadletters.from_reading(reading, deadletters.UNKNOWN, detail) for reading in strays]
-        self._put_dead_letters(letters, result)
-        return [reading for reading in readings if reading.serial in ids]
+        self._put_dead_letters([deadletters.from_row(row, deadletters.UNKNOWN, detail) for row in strays], result)
+        return [row for row in rows if row.serial in ids]
 
     def _put_dead_letters(self, letters: list[StoreDeadLetter], result: CommitResult) -> None:
         if not letters:
@@ -373,19 +396,3 @@ class Store:
     def _put_events(self, events: list[StoreEvent]) -> None:
         rows = [(event.ts_us, event.serial, event.kind, event.data) for event in events]
         self._connection.execute_many(self._sql.event, rows)
-
-
-def _note_first_seen(fresh: Iterable[DeviceSnapshot], last_seen: dict[str, int]) -> None:
-    """Let a new device's record tell when it was seen, before the first slice of `last_seen` is written."""
-    for snapshot in fresh:
-        if snapshot.last_seen_us:
-            last_seen.setdefault(snapshot.serial, snapshot.last_seen_us)
-
-
-def _settle(writes: Iterable[Write]) -> dict[str, list[int]]:
-    """Return the tokens of the deliveries that end with these writes, each once."""
-    settled: dict[str, dict[int, Any]] = {}
-    for write in writes:
-        if isinstance(write, StoreReading | StoreDeadLetter) and write.token:
-            settled.setdefault(write.link, {})[write.token] = None
-    return {link: list(tokens) for link, tokens in settled.items()}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from actors.version import __version__
+from supervisor.installer import InstallError
 from supervisor.process.rundir import RuntimeDirectoryError
 from supervisor.server.child import ChildError
 from supervisor.server.config import ConfigError
@@ -23,14 +24,17 @@ _COMMANDS = {
     "devices": ("devices", "devices"),
     "resolve": ("resolve", "resolve"),
     "token": ("token", "token"),
+    "enrolment": ("enrolment", "enrolment"),
     "tree": ("tree", "tree"),
     "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
     "export": ("export", "export"),
     "dead-letters": ("dead_letters", "dead_letters"),
     "doctor": ("doctor", "doctor"),
+    "install": ("install", "install"),
+    "uninstall": ("install", "uninstall"),
 }
 #: What may go wrong without a fault of Muster's: one sentence, no traceback.
-_EXPECTED = (ApiError, ChildError, InstanceError, NoServerError, RuntimeDirectoryError)
+_EXPECTED = (ApiError, ChildError, InstallError, InstanceError, NoServerError, RuntimeDirectoryError)
 
 
 class LazyGroup(click.Group):

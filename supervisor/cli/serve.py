@@ -40,16 +40,18 @@ def server_options(command: Callable[..., R]) -> Callable[..., R]:
 
 @click.command(short_help="Run everything on this machine.")
 @click.option("--demo", is_flag=True, help="Add a simulated fleet that speaks real MQTT.")
-@click.option("--lan", is_flag=True, help="Let other machines in; needs credentials.")
+@click.option("--lan", is_flag=True, help="Let other machines in, with credentials.")
 @click.option("--broker-port", metavar="PORT", help="Where the embedded broker listens.  [1883 if it is free]")
 @server_options
 def up(config: Config, *, demo: bool, lan: bool) -> int:
     """Run everything on this machine: broker, database, server and page. Ctrl-C stops it.
 
-    A broker of its own runs unless MUSTER_BROKER_URL or the file names one.
+    A broker of its own runs unless MUSTER_BROKER_URL or the file names one. With --lan it lets in those alone who have
+    its password, which devices get when they enrol.
     """
     config = open_to_lan(config) if lan else config
-    check_exposure(config)
+    if config.broker_given or not lan:
+        check_exposure(config, remedy="or start it with `--lan`, which makes some" if not config.broker_given else "")
     from supervisor.server.boot import run_up
 
     return run_up(config, demo=demo, lan=lan)
@@ -72,8 +74,12 @@ def open_to_lan(config: Config) -> Config:
     return config.with_http(msgspec.structs.replace(config.http, host=_EVERYWHERE))
 
 
-def check_exposure(config: Config) -> None:
+def check_exposure(config: Config, *, remedy: str = "") -> None:
     """Refuse to listen wider than loopback as long as a broker lets everybody in.
+
+    Args:
+        config: what is to be started.
+        remedy: what else would help, said at the end of the refusal.
 
     Raises:
         ConfigError: with the command that makes credentials.
@@ -86,5 +92,5 @@ def check_exposure(config: Config) -> None:
             raise ConfigError(
                 f"Listening on {config.http.host} opens Muster to other machines, but the broker `{broker.name}` has no"
                 " credentials: make some with `mosquitto_passwd -c /etc/mosquitto/passwd muster` and set"
-                " MUSTER_BROKER_URL=mqtt://muster:PASSWORD@HOST:1883."
+                " MUSTER_BROKER_URL=mqtt://muster:PASSWORD@HOST:1883" + (f", {remedy}." if remedy else ".")
             )

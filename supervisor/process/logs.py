@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+KEPT_DAYS = 7
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
@@ -42,11 +43,27 @@ class TextFormatter(logging.Formatter):
         return "\n    ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
 
 
-def configure_logging(form: str) -> None:
-    """Log to stderr from INFO on, in the given form (`text` or `json`)."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(FORMAT, datefmt="%H:%M:%S"))
+def configure_logging(form: str, file: str | None = None) -> None:
+    """Log from INFO on, in the given form (`text` or `json`).
+
+    Args:
+        form: `text` or `json`.
+        file: a file that is replaced at midnight and kept for `KEPT_DAYS` days; None logs to stderr.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    """
+    handler = logging.StreamHandler(sys.stderr) if file is None else _daily(file)
+    dates = "%H:%M:%S" if file is None else "%Y-%m-%d %H:%M:%S"
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(FORMAT, datefmt=dates))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     logging.getLogger("pykka").setLevel(logging.WARNING)
+
+
+def _daily(file: str) -> logging.Handler:
+    from logging.handlers import TimedRotatingFileHandler  # only who logs to a file pays for it
+
+    return TimedRotatingFileHandler(file, when="midnight", backupCount=KEPT_DAYS, encoding="utf-8")

@@ -12,19 +12,21 @@ import socket
 import sys
 from typing import Any
 
-from pykka import ActorDeadError, ActorRef
+from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.resolver import ResolverFront
 from actors.runtime import Exit, Runtime
 from actors.version import __version__
-from supervisor import ChildSpec, Root, SupervisionError
+from supervisor import ChildSpec, Root, SupervisionError, count_children
 from supervisor.demo import demo_process
 from supervisor.process.end import ProcessEnd
 from supervisor.process.logs import configure_logging
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
+from supervisor.process.sdnotify import Notifier
 from supervisor.server.child import ProcessActor
 from supervisor.server.config import Config
-from supervisor.server.embedded import BrokerProcess, EmbeddedBroker
+from supervisor.server.embedded import BrokerProcess, EmbeddedBroker, keep_users
+from supervisor.server.enrolment import EnrolmentFace
 from supervisor.server.faces import (
     DeadLettersFace,
     FleetFace,
@@ -39,9 +41,11 @@ from supervisor.server.instance import Instance
 from supervisor.server.metrics import make_metrics
 from supervisor.server.parts import Parts
 from supervisor.server.presence import ServerPresence
+from supervisor.server.scans import ScansFace
 from supervisor.server.settings import Http
 from supervisor.server.soil import FollowersFace, SoilFace
 from supervisor.server.tree import presence_of, server_tree
+from supervisor.server.values import broker_url
 from web.face import Face
 from web.server import HttpActor, HttpSettings
 
@@ -67,6 +71,7 @@ class Server:
         self._broker = broker
         self._demo = demo
         self._end = ProcessEnd()
+        self._notifier = Notifier(os.environ, pid=os.getpid())
         self.runtime = Runtime.system()
         self.runtime.watchdog.on_exhausted = _give_up_process
         self.parts = Parts(config, self.runtime, instance.id)
@@ -108,11 +113,27 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 root.wait_ready(0.2)
                 return
+            self._show_life(root)
 
     def wait(self) -> int:
-        """Block until a signal or the tree ends the server; return the exit code."""
-        self._end.wait()
+        """Block until a signal or the tree ends the server; return the exit code.
+
+        The service manager, where there is one, sees signs of life until then.
+        """
+        interval = self._notifier.watchdog / 3 or None
+        while not self._end.wait(interval):
+            if self.health.root is not None:
+                self._show_life(self.health.root)
+        self._notifier.stopping()
         return self._end.code
+
+    def _show_life(self, root: Root) -> None:
+        """Tell the service manager that we live, if the top of the tree answers: a silent one gets us restarted."""
+        if not self._notifier.watchdog:
+            return
+        with contextlib.suppress(Timeout, ActorDeadError, SupervisionError):
+            count_children(root.ref)
+            self._notifier.alive()
 
     def end(self, code: int = 0) -> None:
         """Let `wait` return; a signal handler may call it."""
@@ -134,17 +155,21 @@ class Server:
     def _bound(self, _host: str, port: int) -> None:
         """Learn where the page is, and tell the other programs of this user."""
         self.config = self.config.with_http(Http(host=self.config.http.host, port=port))
+        self.parts.http_port = port
         self.url = self.config.http.url
         self.presence.url = self.url
         files = ServerFiles(
             url=self.url,
             token=self.parts.admin_token,
             enrolment_key=self.parts.enrolment_key,
-            broker_url=self.config.brokers[0].url,
+            broker_url=_broker_for_devices(self.config),
             pid=os.getpid(),
         )
         self._rundir.withdraw()
         self._rundir.publish(files)
+        # Not only when the tree is up: while it waits for the database, the page is there and says so.
+        self._notifier.ready()
+        self._notifier.status(f"Listening on {self.url}")
 
     def _make_face(self) -> Face:
         """Return what every incarnation of the HTTP actor serves: sessions outlive it."""
@@ -160,6 +185,8 @@ class Server:
                 actor=lambda: parts.services.get("resolver"),
             ),
             soil_health=SoilFace(parts),
+            scans=ScansFace(parts),
+            enrolments=EnrolmentFace(parts),
             followers=FollowersFace(parts),
             dead_letters=DeadLettersFace(parts),
             tokens=TokensFace(parts),
@@ -190,11 +217,11 @@ def run_server(config: Config) -> int:
         return _run(Server(config, instance))
 
 
-def run_up(config: Config, *, demo: bool, lan: bool) -> int:  # noqa: ARG001 - `lan` is in the configuration already
+def run_up(config: Config, *, demo: bool, lan: bool) -> int:
     """Run everything on this machine; return the exit code.
 
-    A broker of its own runs unless one is configured. Where nobody chose a port for the page, the next free one is
-    taken.
+    A broker of its own runs unless one is configured; with `lan` it listens on every address and wants credentials.
+    Where nobody chose a port for the page, the next free one is taken.
     """
     configure_logging(config.log)
     # The lock comes first: a second process on this directory must not touch the first one's broker.
@@ -202,21 +229,32 @@ def run_up(config: Config, *, demo: bool, lan: bool) -> int:  # noqa: ARG001 - `
         config = config.with_http(_free_http(config.http))
         if config.broker_given:
             return _run(Server(config, instance, demo=demo))
-        broker = _start_broker(config)
+        broker, config = _start_broker(config, lan=lan)
         try:
-            return _run(Server(config.with_broker_url(broker.url), instance, broker=broker, demo=demo))
+            return _run(Server(config, instance, broker=broker, demo=demo))
         finally:
             broker.stop()
 
 
-def _start_broker(config: Config) -> BrokerProcess:
-    """Start the embedded broker before anything else, so that the links know its port."""
-    chosen = config.embedded_broker
-    broker = BrokerProcess(config.data_path / "broker", port=chosen.port, implementation=chosen.implementation)
+def _start_broker(config: Config, *, lan: bool) -> tuple[BrokerProcess, Config]:
+    """Start the embedded broker before anything else; return it and the configuration that names it."""
+    chosen, directory = config.embedded_broker, config.data_path / "broker"
+    users = keep_users(directory, config.prefixes) if lan else None
+    broker = BrokerProcess(directory, port=chosen.port, implementation=chosen.implementation, users=users)
     broker.start()
     if not broker.durable:
         logger.warning("The broker in use (amqtt, not mosquitto) keeps nothing over its restart.")
-    return broker
+    if users is not None:
+        config = config.with_device_user(users.devices.name, users.devices.password)
+    return broker, config.with_broker_url(broker.url)
+
+
+def _broker_for_devices(config: Config) -> str:
+    """Return what programs on this machine connect to: with the user of the devices, where there is one."""
+    first, devices = config.brokers[0], config.enrolment
+    if not devices.username:
+        return first.url
+    return broker_url(first.host, first.port, tls=first.uses_tls, username=devices.username, password=devices.password)
 
 
 def _run(server: Server) -> int:

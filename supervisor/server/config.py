@@ -7,7 +7,6 @@ file, the variable or the flag), the key and the reason in one sentence.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -16,13 +15,18 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from supervisor.process.data_dir import default_data_dir
+
 from .settings import (
     Broker,
     Config,
     Database,
     EmbeddedBroker,
+    Enrolment,
     Http,
+    Hub,
     Limits,
+    Mdns,
     OfflineAfterFor,
     Publishing,
     Tls,
@@ -35,8 +39,11 @@ __all__ = [
     "ConfigError",
     "Database",
     "EmbeddedBroker",
+    "Enrolment",
     "Http",
+    "Hub",
     "Limits",
+    "Mdns",
     "OfflineAfterFor",
     "Publishing",
     "Tls",
@@ -50,6 +57,7 @@ _FALSE = ("0", "false", "no", "off")
 
 Patch = dict[str, Any]
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class ConfigError(Exception):
@@ -113,6 +121,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "TIMEZONE": ("timezone", _as_is),
     "API_TOKEN": ("api_token", _as_is),
     "ENROLMENT_KEY": ("enrolment_key", _as_is),
+    "ENROLMENT_KEY_FILE": ("enrolment_key_file", _as_is),
     "LOG": ("log", _as_is),
     "BROKER_PORT": ("embedded_broker.port", _integer),
     "BROKER": ("embedded_broker.implementation", _as_is),
@@ -126,8 +135,21 @@ _MQTT_SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "MQTT_RETAIN": ("publishing.retain", _truth),
 }
 #: Understood elsewhere: by the edge, by the commands, by the runtime directory.
-_FOREIGN = ("MUSTER_SERVER_URL", "MUSTER_DEVICE_ID", "MUSTER_HEARTBEAT", "MUSTER_RUNTIME_DIR", "MUSTER_CONFIG")
+_FOREIGN = (
+    "MUSTER_SERVER_URL",
+    "MUSTER_DEVICE_ID",
+    "MUSTER_HEARTBEAT",
+    "MUSTER_RUNTIME_DIR",
+    "MUSTER_CONFIG",
+    "MUSTER_CA_FILE",
+    "MUSTER_CANDIDATES",
+    "MUSTER_HUB_CONNECTION_STRING",
+    "MUSTER_HUB_CA_FILE",
+    "MUSTER_LOG_FILE",
+)
 _BROKER_KEYS = ("client_id", "keepalive", "timeout")
+#: A variable with a secret takes the place of the file that a lower layer names, and the other way round.
+_INSTEAD_OF = {"enrolment_key": "enrolment_key_file", "enrolment_key_file": "enrolment_key"}
 
 
 def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str], *, cwd: Path) -> Config:
@@ -150,7 +172,7 @@ def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str], *, 
         _convert(layer.patch, layer.source)
         merged = _merge(merged, layer.patch)
     config = _convert(merged, "the configuration as a whole")
-    return _with_defaults(config, environ, cwd)
+    return _with_defaults(_with_secrets(config, cwd), environ, cwd)
 
 
 # -- the layers ------------------------------------------------------------------------------------------------------
@@ -242,6 +264,8 @@ def _layer(source: str, key: str, read: Callable[[str], Any], text: str) -> Laye
     patch: Patch = {}
     section, dot, leaf = key.partition(".")
     patch[section] = {leaf: value} if dot else value
+    if key in _INSTEAD_OF:
+        patch[_INSTEAD_OF[key]] = ""
     return Layer(source, patch)
 
 
@@ -287,19 +311,41 @@ def _sentence(error: str) -> str:
     return f"key {key}: {reason}" if key else reason
 
 
+def _with_secrets(config: Config, cwd: Path) -> Config:
+    """Read the files that hold a secret each."""
+    config = _read_secret(config, "", "enrolment_key", cwd)
+    return msgspec.structs.replace(
+        config,
+        enrolment=_read_secret(config.enrolment, "enrolment.", "password", cwd),
+        hub=_read_secret(config.hub, "hub.", "service_connection_string", cwd),
+    )
+
+
+def _read_secret(section: S, prefix: str, name: str, cwd: Path) -> S:
+    """Return the section with the secret of the file that its key `{name}_file` names, if it names one."""
+    given = getattr(section, f"{name}_file")
+    if not given:
+        return section
+    key = f"key {prefix}{name}_file"
+    if getattr(section, name):
+        raise ConfigError(f"{key}: {prefix}{name} is given too, leave one of them out.")
+    path = cwd / Path(given).expanduser()
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"{key}: the file {path} cannot be read: {reason}.") from None
+    if not secret:
+        raise ConfigError(f"{key}: the file {path} is empty.")
+    try:
+        return msgspec.structs.replace(section, **{name: secret})
+    except ValueError as error:
+        raise ConfigError(f"{key}: the file {path}: {error}.") from None
+
+
 def _with_defaults(config: Config, environ: Mapping[str, str], cwd: Path) -> Config:
     """Fill in the paths that depend on the user."""
     data_dir = Path(config.data_dir).expanduser() if config.data_dir else default_data_dir(environ)
     data_dir = cwd / data_dir
     database = config.database if config.database.url else Database(url=f"sqlite:///{data_dir / 'muster.db'}")
     return msgspec.structs.replace(config, data_dir=str(data_dir), database=database)
-
-
-def default_data_dir(environ: Mapping[str, str], *, root: bool | None = None) -> Path:
-    """Return `/var/lib/muster` for root, else the user's own directory by the XDG rules."""
-    if os.geteuid() == 0 if root is None else root:
-        return Path("/var/lib/muster")
-    base = environ.get("XDG_DATA_HOME", "")
-    # The XDG specification: a relative path in this variable is to be ignored.
-    home = Path(base) if base.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".local/share"
-    return home / "muster"

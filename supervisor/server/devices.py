@@ -13,8 +13,16 @@ from pykka import Future
 
 from actors.dead_letters import DeadLetterDesk
 from actors.device import DeviceActor, World, new_snapshot, request_announcement
-from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured
-from actors.messages import DeleteDevice, DeviceSnapshot, StoreDevice, StoreEvent, StorePresence
+from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured, Scanned
+from actors.messages import (
+    DeleteDevice,
+    DeviceSnapshot,
+    StoreDevice,
+    StoreEvent,
+    StorePresence,
+    StoreReading,
+    StoreScan,
+)
 from actors.payloads import answer_refused
 from actors.runtime import Directory, Undelivered
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
@@ -27,6 +35,14 @@ QUARANTINE = Intensity(restarts=5, within=60.0)
 """A device that crashes more often than this is parked."""
 MOST_DEVICES = 250_000
 """Serials beyond this are refused: a broken sender that invents serials must not fill the memory."""
+
+
+FROM_DEVICE = (Beaten, Announced, Farewell, Measured, Scanned)
+
+
+def _data_of(message: Any) -> StoreReading | StoreScan | None:
+    """Return what a message would store."""
+    return message.reading if isinstance(message, Measured) else getattr(message, "scan", None)
 
 
 class StartSlice:
@@ -101,15 +117,16 @@ class DeviceSupervisor(DynamicSupervisor):
             self.adopt(name, parked=record.snapshot.quarantined)
             self._on_undelivered(Undelivered(name, message))
             return
-        if not isinstance(message, Beaten | Announced | Farewell | Measured):
+        if not isinstance(message, FROM_DEVICE):
             self._answer_nobody(message)
             return
         if len(self.table.children) >= self.max_children:
             detail = f"the fleet has {self.max_children} devices, which is the limit"
             self._dead_letters.refuse(message.delivery, "fleet_full", detail, name)
+            self._answer_sender(message, "fleet_full", detail)
             return
         delivery = message.delivery
-        if delivery.retain and not isinstance(message, Measured):
+        if delivery.retain and not isinstance(message, Measured | Scanned):
             return  # what a broker kept is no sign that the device still exists
         snapshot = new_snapshot(name, message)
         self._world.fleet.add(snapshot)
@@ -143,17 +160,24 @@ class DeviceSupervisor(DynamicSupervisor):
         self, child_id: str, message: Any, reason: str, attempts: int, error: BaseException | None
     ) -> None:
         """Store a valid reading all the same; dead-letter what crashed its device."""
-        if reason in ("crashed_twice", "breaker") and isinstance(message, Beaten | Announced | Farewell | Measured):
+        if reason in ("crashed_twice", "breaker") and isinstance(message, FROM_DEVICE):
             detail = f"handling it ended the device's actor {attempts} times: {error!r}"
             self._dead_letters.refuse(message.delivery, "crashed", detail, child_id)
-            if isinstance(message, Measured) and message.reading.reply_to is not None:
-                answer_refused(message.reading.reply_to, "crashed", detail)
+            self._answer_sender(message, "crashed", detail)
         elif isinstance(message, Measured):
             self._world.outgoing.add(message.reading)
+        elif isinstance(message, Scanned):
+            self._world.outgoing.add(message.scan)
         elif isinstance(message, Beaten | Announced | Farewell):
             self._dead_letters.by_reason["undelivered"] += 1  # counted, not kept: the next beat says the same
         else:
             self._answer_nobody(message)
+
+    def _answer_sender(self, message: Any, reason: str, detail: str) -> None:
+        """Tell whoever has posted this that it will not be stored."""
+        reply_to = getattr(_data_of(message), "reply_to", None)
+        if reply_to is not None:
+            answer_refused(reply_to, reason, detail)
 
     def _answer_nobody(self, message: Any) -> None:
         if isinstance(message, Changed) and message.reply_to is not None:

@@ -1,7 +1,8 @@
 """The broker that `muster up` brings along: the system's mosquitto with a generated configuration, else amqtt.
 
-It listens on loopback only. Its port stays the same when it is started again, also in a later run, so that devices find
-it. What mosquitto has queued for the server's persistent session lies in `data_dir/broker` and survives both.
+It listens on loopback, open to every program there; given users, on every address and for those users alone. Its port
+stays the same when it is started again, also in a later run, so that devices find it. What mosquitto has queued for the
+server's persistent session lies in `data_dir/broker` and survives both.
 """
 
 from __future__ import annotations
@@ -10,15 +11,23 @@ import importlib.util
 import logging
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from supervisor.process.private_file import write_private
 
 from .child import ChildError, ChildProcess, ProcessActor
+from .mosquitto import DEVICES, SERVER, Access, BrokerUser, Listener, acl_file, keeping_lines, password_file
 from .probe import probe_broker
+from .values import broker_url
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +37,6 @@ STANDARD_PORT = 1883
 _SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 _START_TIMEOUT = 15.0
 _PORT_PATIENCE = 2.0
-#: Bytes that mosquitto may queue for one client that is away.
-_QUEUED_BYTES = 512 * 2**20
-#: Messages under way to one client. Packet ids have 16 bits: with fewer, none is used twice at a time.
-_IN_FLIGHT = 30_000
 
 Implementation = Literal["auto", "mosquitto", "amqtt"]
 
@@ -50,21 +55,67 @@ def has_amqtt() -> bool:
     return importlib.util.find_spec("amqtt") is not None
 
 
+class Users(NamedTuple):
+    """Who may use a broker that other machines reach."""
+
+    server: BrokerUser
+    devices: BrokerUser
+    prefixes: Sequence[str] = ()
+    """First levels of the topics on which sensors publish."""
+
+
+class _Passwords(msgspec.Struct, frozen=True):
+    """What is kept of the users."""
+
+    server: str
+    devices: str
+
+
+def keep_users(directory: Path, prefixes: Sequence[str]) -> Users:
+    """Return the users of the broker of this directory, made up at the first time and kept in a file of mode 0600.
+
+    Raises:
+        BrokerError: the file cannot be read or written.
+
+    """
+    path = directory / "users.json"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.exists():
+            kept = msgspec.json.decode(path.read_bytes(), type=_Passwords)
+        else:
+            kept = _Passwords(server=secrets.token_urlsafe(24), devices=secrets.token_urlsafe(24))
+            write_private(path, msgspec.json.encode(kept), durable=True)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BrokerError(
+            f"The broker's users in {path} cannot be used ({error}); remove the file, and devices enrol anew."
+        ) from None
+    return Users(BrokerUser(SERVER, kept.server), BrokerUser(DEVICES, kept.devices), prefixes)
+
+
 class BrokerProcess:
     """The broker as a child process; outlives the actor that looks after it."""
 
     name = "embedded broker"
 
-    def __init__(self, directory: Path, *, port: int = 0, implementation: Implementation = "auto") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        implementation: Implementation = "auto",
+        users: Users | None = None,
+    ) -> None:
         """Decide what to run, and start nothing.
 
         Args:
             directory: For its configuration, its log and what it keeps; made when missing.
             port: The port to listen on; 0 takes that of the last run, 1883 or any free one.
             implementation: `auto` takes mosquitto where it is installed.
+            users: Opens it to other machines, and closes it to everybody but these.
 
         Raises:
-            BrokerError: if neither broker is installed.
+            BrokerError: if neither broker is installed, or one is wanted that has no users.
 
         """
         self._directory = directory
@@ -76,6 +127,12 @@ class BrokerProcess:
                 "No MQTT broker is installed: run `apt install mosquitto`, or `pip install 'muster-fleet[broker]'`"
                 " for a simple one, or set MUSTER_BROKER_URL to a broker that you have."
             )
+        if users is not None and self._executable is None:
+            raise BrokerError(
+                "Only mosquitto may be opened to other machines: run `apt install mosquitto`, or set MUSTER_BROKER_URL"
+                " to a broker that you have."
+            )
+        self._users = users
         self._child: ChildProcess | None = None
 
     @property
@@ -90,8 +147,9 @@ class BrokerProcess:
 
     @property
     def url(self) -> str:
-        """Return what clients on this machine connect to."""
-        return f"mqtt://{HOST}:{self._port}"
+        """Return what the server connects to; with its password where there are users."""
+        server = self._users.server if self._users else BrokerUser("", "")
+        return broker_url(HOST, self._port, tls=False, username=server.name, password=server.password)
 
     @property
     def pid(self) -> int:
@@ -114,7 +172,7 @@ class BrokerProcess:
             return
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._port = self._port or self._choose_port()
-        if not _becomes_free(self._port, _PORT_PATIENCE if self._child else 0.0):
+        if not _becomes_free(self._host, self._port, _PORT_PATIENCE if self._child else 0.0):
             raise BrokerError(f"Port {self._port}, where the embedded broker listens, is taken by another program.")
         try:
             self._launch()
@@ -156,17 +214,32 @@ class BrokerProcess:
             script = Path(__file__).with_name("amqtt_broker.py")
             return [sys.executable, "-P", str(script), str(self._port)]
         path = self._directory / "mosquitto.conf"
-        _write(path, mosquitto_configuration(self._directory, self._port))
+        access = self._write_access()
+        _write(path, mosquitto_configuration(self._directory, Listener(self._port, self._host), access))
         return [self._executable, "-c", str(path)]
+
+    @property
+    def _host(self) -> str:
+        """Where it listens; empty: everywhere."""
+        return "" if self._users else HOST
+
+    def _write_access(self) -> Access | None:
+        """Write who may do what; None where everybody on this machine may do everything."""
+        if self._users is None:
+            return None
+        passwords, rights = self._directory / "passwords", self._directory / "acl"
+        _write(passwords, password_file(self._users[:2]))
+        _write(rights, acl_file(self._users.prefixes))
+        return Access(str(passwords), str(rights))
 
     def _choose_port(self) -> int:
         if self._wanted_port:
             return self._wanted_port
         for port in (self._last_port(), STANDARD_PORT):
-            if port and _is_free(port):
+            if port and _is_free(self._host, port):
                 return port
         with socket.socket() as listener:
-            listener.bind((HOST, 0))
+            listener.bind((self._host, 0))
             port = listener.getsockname()[1]
             assert isinstance(port, int)
             return port
@@ -209,22 +282,21 @@ class EmbeddedBroker(ProcessActor):
         super().__init__(process)
 
 
-def mosquitto_configuration(directory: Path, port: int) -> str:
-    """Return the configuration of a mosquitto that queues by bytes, loses nothing it queued and listens on loopback."""
+def mosquitto_configuration(directory: Path, listener: Listener, access: Access | None) -> str:
+    """Return the configuration of a mosquitto that queues by bytes and loses nothing it queued.
+
+    Args:
+        directory: where it keeps what it has queued.
+        listener: where it listens.
+        access: who may use it; None is everybody who reaches it.
+
+    """
     lines = [
         "# Written by Muster at each start; changes are lost.",
-        f"listener {port} {HOST}",
-        "allow_anonymous true",
-        "set_tcp_nodelay true",
-        "persistence true",
+        *listener.lines,
+        *(access.lines if access is not None else ["allow_anonymous true"]),
+        *keeping_lines(),
         f"persistence_location {directory}/",
-        "autosave_interval 5",
-        "persistent_client_expiration 14d",
-        # By default a client that is away gets 1,000 messages and the newer ones are dropped without a word.
-        "max_queued_messages 0",
-        f"max_queued_bytes {_QUEUED_BYTES}",
-        f"max_inflight_messages {_IN_FLIGHT}",
-        "sys_interval 5",
         "connection_messages false",
         "log_dest stderr",
         "log_type error",
@@ -238,21 +310,21 @@ def mosquitto_configuration(directory: Path, port: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_free(port: int) -> bool:
+def _is_free(host: str, port: int) -> bool:
     with socket.socket() as listener:
         # As the broker does: connections of the last run that linger are no reason to move.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((HOST, port))
+            listener.bind((host, port))
         except OSError:
             return False
         return True
 
 
-def _becomes_free(port: int, patience: float) -> bool:
+def _becomes_free(host: str, port: int, patience: float) -> bool:
     """Return whether the port is free within `patience` seconds: a killed broker gives it back a moment later."""
     deadline = time.monotonic() + patience
-    while not _is_free(port):
+    while not _is_free(host, port):
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.02)

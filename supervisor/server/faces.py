@@ -325,7 +325,7 @@ class TokensFace:
         if hmac.compare_digest(plain.encode(), self._parts.admin_token.encode()):
             return Credential("admin")
         identity = self._parts.tokens.verify(plain, self._now_us())
-        return None if identity is None else Credential(identity.role, identity.serial or None)
+        return None if identity is None else Credential(identity.role, identity.serial or None, identity.name)
 
     def items(self) -> list[Item]:
         """Return all tokens of the database, without their secret."""

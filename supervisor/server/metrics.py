@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actors.enrolment.actor import EVENTS
 from supervisor.server.parts import Parts
 
 Health = Callable[[], dict[str, Any]]
@@ -29,7 +30,9 @@ class MusterCollector(Collector):
         yield from self._links()
         yield from self._registry()
         yield from self._messages()
+        yield self._scans()
         yield from self._pipeline()
+        yield from self._enrolments()
         yield from self._followers()
         yield from self._actors(health)
 
@@ -86,6 +89,13 @@ class MusterCollector(Collector):
             dead.add_metric([reason], own[reason] or reasons[reason])
         yield dead
 
+    def _scans(self) -> Metric:
+        counters = self._parts.registry_board.counters
+        scans = CounterMetricFamily("muster_scans", "What became of scanned codes.", labels=["event"])
+        scans.add_metric(["stored"], counters.scans)
+        scans.add_metric(["duplicates"], counters.scan_duplicates)
+        return scans
+
     def _pipeline(self) -> Iterator[Metric]:
         figures = self._parts.statistics.as_dict()
         sensors = CounterMetricFamily("muster_sensor_messages", "What became of sensors' messages.", labels=["event"])
@@ -96,6 +106,12 @@ class MusterCollector(Collector):
         for name, count in self._parts.analysts.failures.items():
             failures.add_metric([name], count)
         yield failures
+
+    def _enrolments(self) -> Iterator[Metric]:
+        total = CounterMetricFamily("muster_enrolments", "Requests to enrol and decisions on them.", labels=["event"])
+        for event in EVENTS:
+            total.add_metric([event], self._parts.enrolment_board.counts[event])
+        yield total
 
     def _followers(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("muster_follower_up", "1 while a follower of the readings works.", labels=["name"])

@@ -16,6 +16,7 @@ from actors.analysts import Analysts
 from actors.dead_letters import DeadLetterDesk
 from actors.device import World
 from actors.effects import Aftermath, Committed
+from actors.enrolment.actor import EnrolmentBoard
 from actors.events import EventRing
 from actors.fleet import DeviceView, Fleet
 from actors.followers.plan import Followers
@@ -115,6 +116,9 @@ class Parts:
         self.page_key = secrets.token_urlsafe(24)
         self.admin_token = config.api_token or secrets.token_urlsafe(32)
         self.enrolment_key = config.enrolment_key or secrets.token_urlsafe(24)
+        self.enrolment_board = EnrolmentBoard()
+        self.http_port = 0
+        """Where the page listens; 0 until it does."""
         for sight in self._each_sight():
             sight.on_change = self._sight_changed
         runtime.timers.on_late = self._overslept

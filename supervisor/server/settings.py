@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 import msgspec
 
 from actors.analysis import SoilSettings
 from actors.followers.settings import AuditSettings, SinkSettings
+from actors.hub.connection_string import parse_connection_string
 from actors.messages import Kind
 from supervisor.publisher.section import Publisher
 
@@ -22,13 +23,15 @@ from .values import BROKER_PORTS, HIDDEN, check_broker_url, check_database_url, 
 
 DEFAULT_BROKER_URL = "mqtt://127.0.0.1:1883"
 DEFAULT_PREFIXES = ("harit-samarth",)
+#: Characters of the fleet's key at least: whoever may ask the server can try keys against its proofs at home.
+SHORTEST_KEY = 16
 #: Hosts that no other machine can reach.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _NAME = r"^[A-Za-z0-9_-]{1,32}$"
 _LEVEL = r"^[^/+#\x00]{1,64}$"
 _PREFIX = r"^[^+#$\x00][^+#\x00]{0,127}$"
-_SECRETS = ("api_token", "enrolment_key", "password")
+_SECRETS = ("api_token", "enrolment_key", "password", "service_connection_string")
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
@@ -183,12 +186,56 @@ class Retention(Section, frozen=True):
 
     readings_days: Days = 0.0
     """Readings as they were sent, by the time of their receipt."""
+    scans_days: Days = 0.0
+    """Scans, by the time of their receipt."""
     hourly_days: Days = 0.0
     """Sums of each measure by the hour."""
     daily_days: Days = 0.0
     """Sums of each measure by the day."""
     events_days: Days = 365.0
     """The timelines of the devices and of the fleet."""
+
+
+class Enrolment(Section, frozen=True):
+    """How devices come by credentials of their own, and what they are told of the broker."""
+
+    broker_url: str = ""
+    """Where devices find the broker, if not where the server finds it; may bear a user and a password for them."""
+    username: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """The broker's user for devices; the server's own is never given away."""
+    password: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    password_file: str = ""
+    approve: Literal["again", "always"] = "again"
+    """Who waits for an operator: devices that enrol again without proof, or all."""
+
+    def __post_init__(self) -> None:
+        if self.broker_url:
+            check_broker_url(self.broker_url)
+        if (self.password or self.password_file) and not self.username:
+            raise ValueError("`password` belongs to a `username`, which is missing")
+
+
+class Hub(Section, frozen=True):
+    """The Azure IoT Hub in which enrolled devices get an identity."""
+
+    service_connection_string: Annotated[str, msgspec.Meta(max_length=1_024)] = ""
+    """Of a policy with the right `registry write`; empty: no hub."""
+    service_connection_string_file: str = ""
+
+    def __post_init__(self) -> None:
+        if self.service_connection_string:
+            known = parse_connection_string(self.service_connection_string)
+            if not known.policy or known.device_id:
+                raise ValueError("`service_connection_string` is none of a service: it needs SharedAccessKeyName")
+
+
+class Mdns(Section, frozen=True):
+    """How the server makes itself known in the local network."""
+
+    announce: bool = True
+    """As `_muster._tcp`; only while the page listens beyond this machine."""
+    interfaces: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...] = ()
+    """Names of network interfaces; empty means all."""
 
 
 class Limits(Section, frozen=True):
@@ -230,6 +277,8 @@ class Config(Section, frozen=True):
     api_token: Annotated[str, msgspec.Meta(max_length=256)] = ""
     """An admin token given from outside."""
     enrolment_key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    """The fleet's key, which devices exchange for credentials of their own."""
+    enrolment_key_file: str = ""
     log: Literal["text", "json"] = "text"
     publishing: Publishing = Publishing()
     soil: SoilSettings = SoilSettings()
@@ -238,7 +287,12 @@ class Config(Section, frozen=True):
     retention: Retention = Retention()
     publisher: Publisher = Publisher()
     """Not of the server: what `muster sensor-publisher` goes by."""
+    edge: dict[str, Any] = {}
+    """Not of the server: what `muster-edge` goes by, and checks."""
     embedded_broker: EmbeddedBroker = EmbeddedBroker()
+    enrolment: Enrolment = Enrolment()
+    hub: Hub = Hub()
+    mdns: Mdns = Mdns()
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -247,6 +301,8 @@ class Config(Section, frozen=True):
         names = [broker.name for broker in self.brokers]
         if len(set(names)) < len(names):
             raise ValueError(f"two brokers have the same name ({', '.join(sorted(names))})")
+        if 0 < len(self.enrolment_key) < SHORTEST_KEY:
+            raise ValueError(f"`enrolment_key` is too short to be a secret, {SHORTEST_KEY} characters are needed")
         check_timezone(self.timezone)
 
     @property
@@ -270,6 +326,11 @@ class Config(Section, frozen=True):
         """Return a copy whose first broker is at `url`."""
         first = msgspec.structs.replace(self.brokers[0], configured_url=url)
         return msgspec.structs.replace(self, brokers=(first, *self.brokers[1:]))
+
+    def with_device_user(self, username: str, password: str) -> Config:
+        """Return a copy that gives devices this user of the broker."""
+        enrolment = msgspec.structs.replace(self.enrolment, username=username, password=password)
+        return msgspec.structs.replace(self, enrolment=enrolment)
 
     def with_http(self, http: Http) -> Config:
         """Return a copy that listens elsewhere."""

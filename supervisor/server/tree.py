@@ -8,6 +8,7 @@ from functools import partial
 
 from pykka import Actor, ActorDeadError
 
+from actors.announcer import AnnouncerActor, own_addresses
 from actors.effects import Committed, EffectsActor
 from actors.followers.board import FollowerBoard
 from actors.historian import Historian
@@ -26,10 +27,12 @@ from actors.runtime import Undelivered
 from actors.sensor_subscriber import Ingest, SensorSubscriber
 from actors.storage.retention import RetentionRules
 from actors.storage.store import CommitResult
-from actors.subscriber import PiSubscriber, SiteSubscriber
+from actors.subscriber import PiSubscriber, ScanIngest, SiteSubscriber
+from actors.version import __version__
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
 from supervisor.server.devices import DeviceSupervisor
+from supervisor.server.enrolment import enrolment_actor
 from supervisor.server.loader import LoaderActor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
@@ -85,6 +88,8 @@ def server_tree(
             ChildSpec("subscribers", lambda: group(parts, *subscribers(parts))),
             ChildSpec("links", lambda: group(parts, *links(parts, presence))),
             ChildSpec("pipeline", lambda: pipeline(parts)),
+            ChildSpec("enrolment", lambda: enrolment_actor(parts), hang_after=60.0),
+            ChildSpec("announcer", lambda: announcer(parts), shutdown=8.0, hang_after=60.0),
             ChildSpec("resolver", lambda: resolver(parts), shutdown=1.0, hang_after=20.0),
             *after,
         ),
@@ -144,8 +149,9 @@ def _cursor_of(board: FollowerBoard) -> int:
 
 def tell_effects(parts: Parts, result: CommitResult) -> None:
     """Hand on what a commit has stored, known and refused; in one message, whatever the size of the batch."""
-    if result.new or result.known or result.dead:
-        parts.services.tell("effects", Committed(result.new, result.known, result.dead))
+    if result.new or result.known or result.dead or result.scans or result.known_scans:
+        committed = Committed(result.new, result.known, result.dead, result.scans, result.known_scans)
+        parts.services.tell("effects", committed)
 
 
 def retention_rules(parts: Parts) -> RetentionRules:
@@ -153,6 +159,7 @@ def retention_rules(parts: Parts) -> RetentionRules:
     kept = parts.config.retention
     return RetentionRules(
         readings_days=kept.readings_days,
+        scans_days=kept.scans_days,
         hourly_days=kept.hourly_days,
         daily_days=kept.daily_days,
         events_days=kept.events_days,
@@ -256,6 +263,20 @@ def data_link(parts: Parts, broker: Broker) -> DataLink:
     )
 
 
+def announcer(parts: Parts) -> AnnouncerActor | None:
+    """Return the actor that tells the local network of this server; none while the page is for this machine only."""
+    http, mdns = parts.config.http, parts.config.mdns
+    if not mdns.announce or http.is_loopback:
+        return None
+    return AnnouncerActor(
+        server_id=parts.instance_id,
+        version=__version__,
+        port=lambda: parts.http_port,
+        addresses=lambda: own_addresses(http.host, mdns.interfaces),
+        runtime=parts.runtime,
+    )
+
+
 def resolver(parts: Parts) -> ResolverActor:
     """Return the actor that looks for devices that are not online."""
     return ResolverActor(
@@ -308,7 +329,7 @@ def bury(parts: Parts, mail: DeadMail) -> None:
     if isinstance(mail.message, Deliveries) and mail.reason == "crashed_twice":
         for delivery in mail.message.items:
             parts.desk.refuse(delivery, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
-    elif isinstance(mail.message, Ingest):
+    elif isinstance(mail.message, Ingest | ScanIngest):
         answer_refused(mail.message.reply_to, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
     else:
         # A subscriber whose mail is lost has to ask for a replay.

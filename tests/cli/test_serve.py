@@ -45,14 +45,32 @@ def test_a_bad_configuration_is_wrong_usage_in_one_sentence(muster, boot, tmp_pa
     assert not boot.started
 
 
-@pytest.mark.parametrize(
-    "arguments", [["up", "--lan"], ["up", "--http", "0.0.0.0:5000"], ["server", "--http", "[::]:80"]]
-)
+@pytest.mark.parametrize("arguments", [["up", "--http", "0.0.0.0:5000"], ["server", "--http", "[::]:80"]])
 def test_wider_than_loopback_without_credentials_is_refused_with_the_command_that_makes_them(muster, boot, arguments):
     result = muster(*arguments)
     assert result.code == 2
     assert "mosquitto_passwd" in result.err
     assert "MUSTER_BROKER_URL" in result.err
+    assert not boot.started
+
+
+def test_the_broker_that_up_brings_along_makes_its_own_credentials_for_the_lan(muster, boot):
+    assert muster("up", "--lan").code == 0
+    ((_, config, _, lan),) = boot.started
+    assert lan
+    assert not config.broker_given
+    assert config.http.host == "0.0.0.0"
+
+
+def test_who_opens_up_in_another_way_is_told_of_lan(muster, boot):
+    assert "start it with `--lan`" in muster("up", "--http", "0.0.0.0:5000").err
+    assert "--lan" not in muster("server", "--http", "0.0.0.0:5000").err
+
+
+def test_a_configured_broker_without_credentials_is_no_broker_for_the_lan(muster, boot, monkeypatch):
+    monkeypatch.setenv("MUSTER_BROKER_URL", "mqtt://broker.lan")
+    result = muster("up", "--lan")
+    assert (result.code, "`local`" in result.err, "--lan" in result.err) == (2, True, False)
     assert not boot.started
 
 

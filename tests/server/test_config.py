@@ -113,7 +113,7 @@ def test_every_key_can_stand_in_the_file(load):
         prefixes = ["harit-samarth", "farm/west"]
         timezone = "Europe/Berlin"
         api_token = "t"
-        enrolment_key = "k"
+        enrolment_key = "a key of the fleet"
         log = "json"
 
         [[brokers]]
@@ -182,7 +182,7 @@ def test_every_variable_is_understood(load):
             "MUSTER_PREFIXES": "a,b/c",
             "MUSTER_TIMEZONE": "Asia/Kolkata",
             "MUSTER_API_TOKEN": "t",
-            "MUSTER_ENROLMENT_KEY": "k",
+            "MUSTER_ENROLMENT_KEY": "a key of the fleet",
             "MUSTER_LOG": "json",
             "MUSTER_BROKER_PORT": "1999",
             "MUSTER_BROKER": "amqtt",
@@ -195,7 +195,7 @@ def test_every_variable_is_understood(load):
     assert (config.primary, config.shared_topics) == (False, False)
     assert config.prefixes == ("a", "b/c")
     assert config.timezone == "Asia/Kolkata"
-    assert (config.api_token, config.enrolment_key, config.log) == ("t", "k", "json")
+    assert (config.api_token, config.enrolment_key, config.log) == ("t", "a key of the fleet", "json")
     assert (config.embedded_broker.port, config.embedded_broker.implementation) == (1999, "amqtt")
 
 
@@ -386,7 +386,7 @@ def test_secrets_appear_in_no_representation(load):
             "MUSTER_BROKER_URL": "mqtt://ada:s3cret@broker",
             "MUSTER_DATABASE_URL": "postgresql://ada:s3cret@db/muster",
             "MUSTER_API_TOKEN": "s3cret",
-            "MUSTER_ENROLMENT_KEY": "s3cret",
+            "MUSTER_ENROLMENT_KEY": "s3cret-s3cret-s3cret",
         }
     )
     assert "s3cret" not in repr(config)
@@ -408,3 +408,57 @@ def test_a_refused_database_url_does_not_show_its_password(load):
 def test_credentials_are_unquoted():
     broker = Broker(configured_url="mqtt://a%40b:c%2Fd@x")
     assert (broker.username, broker.password) == ("a@b", "c/d")
+
+
+# -- files with a secret each -----------------------------------------------------------------------------------------
+
+
+def test_secrets_are_read_from_the_files_that_are_named(load, tmp_path):
+    for name in ("key", "password"):
+        (tmp_path / name).write_text(f"  the {name} of the whole fleet\n", encoding="utf-8")
+    hub = "HostName=h.example;SharedAccessKeyName=registry;SharedAccessKey=c2VjcmV0"
+    (tmp_path / "hub").write_text(f"{hub}\n", encoding="utf-8")
+    config = load(
+        toml="""
+        enrolment_key_file = "key"
+        enrolment = { username = "fleet", password_file = "password" }
+        hub = { service_connection_string_file = "hub" }
+        """
+    )
+    assert config.enrolment_key == "the key of the whole fleet"
+    assert config.enrolment.password == "the password of the whole fleet"
+    assert config.hub.service_connection_string == hub
+    assert "of the whole fleet" not in repr(config)
+    assert "c2VjcmV0" not in repr(config)
+
+
+def test_a_secret_of_the_environment_takes_the_place_of_a_file_and_the_other_way_round(load, tmp_path):
+    (tmp_path / "key").write_text("the key of the file", encoding="utf-8")
+    from_file = 'enrolment_key_file = "key"'
+    assert load({"MUSTER_ENROLMENT_KEY": "the key of the variable"}, toml=from_file).enrolment_key[-8:] == "variable"
+    from_text = 'enrolment_key = "the key of the text"'
+    assert load({"MUSTER_ENROLMENT_KEY_FILE": "key"}, toml=from_text).enrolment_key == "the key of the file"
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        ('enrolment_key = "too short"', "`enrolment_key` is too short"),
+        ('enrolment_key_file = "short"', "key enrolment_key_file: the file"),
+        ('enrolment_key_file = "empty"', "is empty"),
+        ('enrolment_key_file = "nowhere"', "cannot be read: No such file"),
+        ('enrolment_key_file = "key"\nenrolment_key = "given here as well"', "leave one of them out"),
+        ('[enrolment]\npassword = "p"', "`password` belongs to a `username`"),
+        ('[enrolment]\nbroker_url = "http://x"', "does not begin with mqtt://"),
+        ('[enrolment]\napprove = "never"', "key enrolment.approve"),
+        ('[mdns]\ninterfaces = [""]', "key mdns.interfaces"),
+        ('[hub]\nservice_connection_string = "HostName=h;SharedAccessKey=k3y"', "key hub: connection string"),
+        ('[hub]\nservice_connection_string = "HostName=h;DeviceId=d;SharedAccessKey=azN5"', "none of a service"),
+    ],
+)
+def test_what_is_wrong_with_enrolment_is_one_sentence(load, tmp_path, toml, sentence):
+    for name, text in (("short", "k3y"), ("empty", " \n"), ("key", "the key of the file")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    told = refusal(load, toml=toml)
+    assert sentence in told
+    assert "k3y" not in told

@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 from peewee import SqliteDatabase
 
-from actors.messages import DeviceSnapshot, StoreDevice, StoreReading
+from actors.messages import DeviceSnapshot, StoreDevice, StoreReading, StoreScan
 from actors.reader import Readers
 from actors.storage.database import open_database
 
@@ -31,6 +31,13 @@ def device(serial: str = "A1", **fields: Any) -> StoreDevice:
 def reading(serial: str = "A1", at: int = 0, body: str = '{"t":1}', **fields: Any) -> StoreReading:
     values = {"channel": "input", "digest": digest(body), "rx_us": NOON, "clock": "", "source": "mqtt"}
     return StoreReading(serial=serial, ts_us=NOON + at, measures=body, **(values | fields))
+
+
+def scan(serial: str = "A1", at: int = 0, **fields: Any) -> StoreScan:
+    """The scan number `at` of a device, with its own id and a time of its own."""
+    values = {"scan_id": f"s{at}", "code": "4006381333931", "rx_us": NOON, "source": "mqtt", "named": True}
+    told = values | fields
+    return StoreScan(serial=serial, ts_us=NOON + at, digest=digest(told["code"]), **told)
 
 
 def station(serial: str = "soil-1", **fields: Any) -> StoreDevice:

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -172,6 +173,8 @@ class _Running(Api):
         }
 
     arguments: Sequence[str] = ()
+    prefix: Sequence[str] = ()
+    """Before the command: `ip netns exec NAME` for a host of its own."""
 
     def __enter__(self) -> Self:
         try:
@@ -198,8 +201,8 @@ class _Running(Api):
     def launch(self) -> None:
         """Start the process and return at once."""
         assert self.process is None or not self.process.running
-        command = ("supervisor.cli", *self.arguments)
-        self.process = Process.module(*command, env=self.env, cwd=self.directory, log=self.directory / "log")
+        command = (*self.prefix, sys.executable, "-m", "supervisor.cli", *self.arguments)
+        self.process = Process(*command, env=self.env, cwd=self.directory, log=self.directory / "log")
 
     def start(self) -> None:
         """Start it; returns when every subscription is acknowledged."""

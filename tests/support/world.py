@@ -196,7 +196,7 @@ class Server:
         dup: bool = False,
     ) -> Delivery:
         """Return a delivery as the link would stamp it; readings come through the data link at QoS 1."""
-        data = topic.rpartition("/")[2] in ("input", "output", "readings", "data")
+        data = topic.rpartition("/")[2] in ("input", "output", "readings", "scans", "data")
         link = link or ("local.data" if data else "local.control")
         qos = int(data) if qos is None else qos
         self._packets += 1

@@ -14,6 +14,8 @@ from actors.events import EventRing
 from actors.fleet import DeviceView
 from actors.messages import DeviceSnapshot
 from actors.runtime import ManualClock
+from tests.web.fake_enrolments import FakeEnrolments
+from tests.web.fake_scans import FakeScans
 from tests.web.fake_soil import NOON, FakeFollowers, FakeSoilHealth
 from web.app import make_app
 from web.face import ConflictError, Face
@@ -31,6 +33,7 @@ def view(serial, presence="online", **fields):
         "last_seen_us": fields.pop("last_seen_us", NOON),
         "offline_after": fields.pop("effective_offline_after", 60.0),
         "flapping": fields.pop("flapping", False),
+        "supervision": fields.pop("supervision", b""),
     }
     known = {"kind": "raspberry_pi", "family": "pi", "first_seen_us": NOON} | fields
     return DeviceView(snapshot=DeviceSnapshot(serial=serial, **known), **derived)
@@ -202,7 +205,7 @@ class FakeTokens:
         self.known = {
             "the-read-token": Credential("read"),
             "the-operate-token": Credential("operate"),
-            "the-admin-token": Credential("admin"),
+            "the-admin-token": Credential("admin", name="ops"),
             "the-device-token": Credential("device", "pi-1"),
         }
 
@@ -249,6 +252,8 @@ def make_face(*devices, clock=None, ring=None):
         fleet=fleet,
         history=FakeHistory(),
         soil_health=FakeSoilHealth(),
+        scans=FakeScans(),
+        enrolments=FakeEnrolments(),
         followers=FakeFollowers(),
         links=FakeLinks(),
         supervision=FakeSupervision(),

@@ -16,6 +16,8 @@ OPEN = {
     "/api/login",
     "/api/logout",
     "/",
+    "/api/register_device",
+    "/scans",
     "/hardware",
     "/login",
     "/favicon.ico",

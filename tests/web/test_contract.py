@@ -20,6 +20,10 @@ SOIL = {
     "timestamp": "2025-10-17T10:00:00Z",
     "sensor_readings": {"N": 41, "P": 22, "K": 180, "CO2": 420, "Temperature": 21.5, "Moisture": 33, "pH": 3.8},
 }
+TREE = {"id": "edge", "path": "edge", "kind": "supervisor", "state": "running", "children": []}
+SCAN = {"scan_id": "contract-1", "device_id": "contract-pi", "code": "4006381333931"}
+KEY = "the key of the contract"
+REQUEST = {"device_id": "contract-edge", "hostname": "edge", "enrolment_key": KEY}
 BEAT = {"serial_number": "CONTRACT", "timestamp": "2025-10-17T10:00:00Z"}
 #: Read routes -> the path and query that has something to tell.
 READ = {
@@ -33,6 +37,10 @@ READ = {
     "/api/soil-health/history": "/api/soil-health/history",
     "/api/soil-health/stations": "/api/soil-health/stations",
     "/api/soil-health/statistics": "/api/soil-health/statistics",
+    "/api/devices/<serial>/supervision": "/api/devices/contract-pi/supervision",
+    "/api/scans": "/api/scans",
+    "/api/register_device": "/api/register_device",
+    "/api/enrolments": "/api/enrolments",
     "/api/followers": "/api/followers",
     "/api/pi_devices": "/api/pi_devices",
     "/api/pi_device/<name>": "/api/pi_device/pi",
@@ -44,24 +52,28 @@ READ = {
     "/api/tokens": "/api/tokens",
     "/api/session": "/api/session",
 }
+QUERY = {"/api/register_device": {"device_id": "contract-edge", "nonce": "0123456789abcdef"}}
 BY_PATH = {(route.method, route.path): route for route in ROUTES}
 
 
 @pytest.fixture(scope="module")
 def up():
     """A server that has heard a Pi, a datalogger and a soil station with a reading each, and bytes that are nothing."""
-    with MusterUp() as server:
+    with MusterUp(env={"MUSTER_ENROLMENT_KEY": KEY}) as server:
         with Device(server.broker_url) as wire:
             wire.publish("devices/announce", PI)
+            wire.publish("devices/status", PI | {"status": "online", "supervision": TREE})
             wire.publish("plant-1/datalogger/monstro/1/heartbeat", BEAT)
             wire.publish("plant-1/datalogger/monstro/1/input", BEAT | {"temperature": 21.5, "level": 3})
             wire.publish("harit-samarth/sensor/data", SOIL)
             wire.publish("devices/announce", b"\xff\xfe")
         server.post("/api/tokens", {"name": "contract", "role": "read"}, expect=201)
+        server.post("/api/scans", SCAN, expect=201)
+        server.post("/api/register_device", REQUEST, expect=201)
         eventually(lambda: server.readings("CONTRACT"), what="the reading is stored")
         eventually(lambda: server.readings("contract-soil"), what="the soil station's reading is stored")
         eventually(server.dead_letters, what="the dead letter is kept")
-        eventually(lambda: server.device("contract-pi"), what="the Pi is known")
+        eventually(lambda: (server.device("contract-pi") or {}).get("supervised"), what="the Pi's tree is known")
         yield server
 
 
@@ -73,7 +85,7 @@ def hold(answer, type_):
 
 @pytest.mark.parametrize("route", READ)
 def test_what_is_read_has_the_promised_form(up, route):
-    answer = up.get(READ[route])
+    answer = up.get(READ[route], **QUERY.get(route, {}))
     hold(answer, BY_PATH["GET", route].answer)
     assert answer.get("items") != []
 
@@ -104,6 +116,25 @@ def test_a_reading_that_is_handed_in_is_answered_in_the_promised_form_new_or_not
         assert answer.body["duplicate"] is (status == route.known_status)
 
 
+def test_a_scan_that_is_handed_in_is_answered_in_the_promised_form_new_or_not(up):
+    route = BY_PATH["POST", "/api/scans"]
+    for status in (route.status, route.known_status):
+        answer = up.call("POST", route.path, SCAN | {"scan_id": "contract-2", "code": "4006381333932"})
+        assert answer.status == status, answer
+        hold(answer.body, route.answer)
+        assert (answer.body["symbology"], answer.body["valid"]) == ("EAN-13", False)
+        assert answer.body["duplicate"] is (status == route.known_status)
+
+
+def test_enrolling_and_what_operators_decide_has_the_promised_form(up):
+    other = REQUEST | {"device_id": "contract-2"}
+    hold(up.post("/api/register_device", other, expect=201), BY_PATH["POST", "/api/register_device"].answer)
+    for action in ("deny", "approve"):
+        answer = up.post(f"/api/enrolments/contract-2/{action}", expect=200)
+        hold(answer, BY_PATH["POST", f"/api/enrolments/<serial>/{action}"].answer)
+    assert up.call("DELETE", "/api/enrolments/contract-2").status == 204
+
+
 def test_what_is_created_changed_and_told_has_the_promised_form(up):
     letter = up.dead_letters()[0]["id"]
     for method, route, path, body, status in (
@@ -128,6 +159,10 @@ def test_what_went_wrong_has_the_promised_form(up):
         ("POST", "/api/devices", {"serial": "a b"}, 400),
         ("POST", "/api/devices", {"serial": "CONTRACT"}, 409),
         ("POST", "/api/soil-health/analyze", {"publisher_id": "a b", "sensor_readings": {"pH": 6}}, 400),
+        ("POST", "/api/scans", {"device_id": "contract-pi"}, 400),
+        ("POST", "/api/register_device", REQUEST | {"enrolment_key": "another key"}, 401),
+        ("POST", "/api/register_device", REQUEST, 409),
+        ("POST", "/api/enrolments/nobody/approve", {}, 404),
     ):
         answer = up.call(method, path, body)
         assert answer.status == status, answer

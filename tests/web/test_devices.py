@@ -33,6 +33,7 @@ FIELDS = [
     "system_info",
     "device_token",
     "metadata",
+    "supervised",
 ]
 
 
@@ -79,6 +80,7 @@ def test_a_device_looks_exactly_like_this():
         "system_info": {},
         "device_token": None,
         "metadata": {},
+        "supervised": False,
     }
 
 

@@ -250,7 +250,9 @@ def test_the_gzipped_form_of_a_file_has_a_tag_of_its_own():
     assert zipped.headers["ETag"] != plain.headers["ETag"]
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "..%2Fapp.py", "%2e%2e", "__init__.py"])
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "..%2Fapp.py", "%2e%2e", "__init__.py", "frame.part.html", "index.html"]
+)
 def test_only_files_of_the_page_are_served(name):
     assert Client(make_face()).get(f"/static/{name}").status == 404
 
@@ -259,14 +261,19 @@ def test_the_page_loads_nothing_from_elsewhere():
     client = Client(make_face())
     files = (
         "app.js",
+        "device.js",
         "dom.js",
+        "enrol.js",
         "frame.js",
         "hardware.js",
-        "hardware.html",
+        "nodes.js",
+        "pager.js",
+        "scans.css",
+        "scans.js",
         "soil.css",
         "soil.js",
         "style.css",
         "tree.js",
     )
-    for name in ("/", "/login", *(f"/static/{file}" for file in files)):
+    for name in ("/", "/scans", "/hardware", "/login", *(f"/static/{file}" for file in files)):
         assert b"//" not in client.get(name).body.replace(b"// ", b"").replace(b"http://www.w3.org/2000/svg", b"")

@@ -1,23 +1,33 @@
 // The page of the fleet: what is shown, and what refreshes it.
 
+import * as device from "./device.js";
+import * as enrol from "./enrol.js";
 import * as fleet from "./fleet.js";
 import { refresh, start } from "./frame.js";
 import * as tree from "./tree.js";
 
+const onDevice = (kind) => (data) => {
+  fleet.onDevice(kind, data);
+  device.onDevice(data);
+};
+
 start({
-  panels: [fleet.fleet, fleet.counts, tree.tree, tree.links, tree.letters],
-  often: [fleet.fleet],
+  panels: [fleet.fleet, fleet.counts, device.device, enrol.waiting, tree.tree, tree.links, tree.letters],
+  often: [fleet.fleet, device.device, enrol.waiting],
   events: {
-    device: (data) => fleet.onDevice("device", data),
-    presence: (data) => fleet.onDevice("presence", data),
-    removed: (data) => fleet.onDevice("removed", data),
+    device: onDevice("device"),
+    presence: onDevice("presence"),
+    removed: onDevice("removed"),
+    enrolment: () => refresh(enrol.waiting),
     sight: () => refresh(fleet.fleet, fleet.counts, tree.links),
     link: () => refresh(tree.links),
     supervision: () => refresh(tree.tree, fleet.fleet),
     dead_letter: () => refresh(tree.letters),
   },
-  ready: (role, run) => {
+  ready: (role) => {
     fleet.start();
-    tree.start(role, run);
+    device.start();
+    enrol.start(role);
+    tree.start(role);
   },
 });

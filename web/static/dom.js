@@ -35,6 +35,13 @@ export function keyed(parent, items, keyOf, make, update) {
   for (const element of old.values()) element.remove();
 }
 
+/** Let an element light up for a moment. */
+export function flash(element) {
+  element.classList.remove("flash");
+  void element.offsetWidth; // restarts the animation
+  element.classList.add("flash");
+}
+
 const STEPS = [
   [60, 1, "s"],
   [3600, 60, "min"],

@@ -1,9 +1,10 @@
 // The fleet: counts, filters and one page of the table.
 
 import { get } from "./api.js";
-import { h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { choose as open } from "./device.js";
+import { flash, h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { Pager } from "./pager.js";
 
-const PAGE = 50;
 const COUNTS = [
   ["", "total", "All devices"],
   ["online", "online", "Online"],
@@ -32,27 +33,19 @@ const REASONS = {
 const element = (id) => document.getElementById(id);
 const filter = Object.fromEntries(new URLSearchParams(location.search));
 const devices = new Map(); // serial -> Device JSON of the page shown
-let cursors = [""]; // of the pages up to the one shown
-let next = null;
+const pager = new Pager(50);
 
 /** What is to be shown, as a question to the server. */
-function question() {
-  const query = new URLSearchParams({ limit: PAGE });
-  for (const name of ["presence", "q", "kind"]) if (filter[name]) query.set(name, filter[name]);
-  if (cursors.at(-1)) query.set("cursor", cursors.at(-1));
-  return query.toString();
-}
+const question = () => pager.question({ presence: filter.presence, q: filter.q, kind: filter.kind });
 
 export const fleet = new Refresher(async () => {
   const asked = question();
   const page = await get(`/api/devices?${asked}`);
   if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
-  if (page.items.length === 0 && cursors.length > 1) {
-    cursors.pop();
+  if (!pager.take(page)) {
     fleet.request();
     return;
   }
-  next = page.cursor;
   devices.clear();
   for (const device of page.items) devices.set(device.serial, device);
   draw();
@@ -106,22 +99,13 @@ export function start() {
     typing = setTimeout(() => choose({ q: event.target.value.trim() }), 200);
   });
   element("kind").addEventListener("change", (event) => choose({ kind: event.target.value }));
-  element("previous").addEventListener("click", () => {
-    cursors.pop();
-    fleet.request();
-  });
-  element("next").addEventListener("click", () => {
-    if (!next) return; // the page is still on its way
-    cursors.push(next);
-    next = null;
-    fleet.request();
-  });
+  pager.start(() => fleet.request());
   mark();
 }
 
 function choose(change) {
   Object.assign(filter, change);
-  cursors = [""];
+  pager.reset();
   const chosen = Object.entries(filter).filter(([, value]) => value);
   history.replaceState(null, "", chosen.length ? `?${new URLSearchParams(chosen)}` : "/");
   mark();
@@ -134,30 +118,27 @@ function mark() {
   }
 }
 
-function draw(flash = null) {
+function draw(changed = null) {
   keyed(element("devices"), [...devices.values()], (device) => device.serial, makeRow, (row, device) => {
     updateRow(row, device);
-    if (device.serial === flash) {
-      row.classList.remove("flash");
-      void row.offsetWidth; // restarts the animation
-      row.classList.add("flash");
-    }
+    if (device.serial === changed) flash(row);
   });
-  const count = devices.size;
-  const first = (cursors.length - 1) * PAGE;
   const filtered = filter.q || filter.kind || filter.presence;
   const none = filtered ? "No device matches." : "No device has spoken yet. The first message of one makes it appear.";
-  setText(element("fleet-note"), count ? `${first + 1} to ${first + count}` : none);
-  element("previous").disabled = cursors.length < 2;
-  element("next").disabled = !next;
+  pager.draw(element("fleet-note"), devices.size, none);
 }
 
-function makeRow() {
+function makeRow({ serial }) {
   const part = (name) => h("span", { class: name });
   return h(
     "tr",
     {},
-    h("th", { scope: "row" }, part("label"), part("serial")),
+    h(
+      "th",
+      { scope: "row" },
+      h("button", { type: "button", class: "label", title: "Show this device", onclick: () => open(serial) }),
+      part("serial"),
+    ),
     h(
       "td",
       { class: "presence" },

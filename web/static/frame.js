@@ -1,7 +1,7 @@
 // What every page has: the session, how live it is, ages, what went wrong, and when it looks again.
 
 import { get, post, serverNow } from "./api.js";
-import { setText, tickAges } from "./dom.js";
+import { h, setText, tickAges } from "./dom.js";
 import { follow } from "./live.js";
 
 const LOOK = 10000; // ms: the times at which devices were last seen change without an event
@@ -27,9 +27,26 @@ async function run(action) {
   }
 }
 
+/** Make a button that does `action`, reports its failure, and lets `after` look again. */
+export function button(label, title, action, after) {
+  return h("button", {
+    type: "button",
+    class: "small",
+    text: label,
+    "aria-label": title,
+    onclick: async (event) => {
+      const pressed = event.currentTarget;
+      pressed.disabled = true;
+      await run(action);
+      pressed.disabled = false;
+      after.request();
+    },
+  });
+}
+
 /**
  * Start a page. `panels` are its refreshers, `often` those that every look is at, `events` says what each kind of event
- * changes; `ready(role, run)` is called once it is known who looks, and `run(action)` reports what fails.
+ * changes; `ready(role)` is called once it is known who looks.
  */
 export async function start({ panels, often, events, ready }) {
   let session = { role: "read", version: "" };
@@ -37,7 +54,7 @@ export async function start({ panels, often, events, ready }) {
     session = await get("/api/session");
   });
   setText(document.getElementById("version"), session.version);
-  ready(session.role, run);
+  ready(session.role);
   refresh(...panels);
   follow(
     Object.keys(events),

@@ -1,9 +1,9 @@
 // The soil stations: what their latest readings say, and what has become of the readings.
 
 import { get } from "./api.js";
-import { h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { flash, h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { Pager } from "./pager.js";
 
-const PAGE = 50;
 const UNITS = { N: "mg/kg", P: "mg/kg", K: "mg/kg", CO2: "ppm", Temperature: "°C", Moisture: "%", pH: "" };
 const ORDER = Object.keys(UNITS);
 const TONES = { Excellent: "good", Good: "good", Fair: "fair", Poor: "poor", Critical: "poor" };
@@ -13,22 +13,17 @@ const SENTENCES = 200; // characters of a reason in a row; the title has all of 
 const element = (id) => document.getElementById(id);
 const number = (value, digits) => value.toLocaleString(undefined, { maximumFractionDigits: digits });
 const shown = new Map(); // serial -> Station JSON of the page shown
-const asked = new Set(); // serials that were not shown when they were heard
-let cursors = [""]; // of the pages up to the one shown
-let next = null;
+const missed = new Set(); // serials that were not shown when they were heard
+const pager = new Pager(50);
 
 export const stations = new Refresher(async () => {
-  const query = new URLSearchParams({ limit: PAGE });
-  const from = cursors.at(-1);
-  if (from) query.set("cursor", from);
-  const page = await get(`/api/soil-health/stations?${query}`);
-  if (from !== cursors.at(-1)) return; // somebody has turned the page meanwhile, and asked for that one
-  if (page.items.length === 0 && cursors.length > 1) {
-    cursors.pop();
+  const asked = pager.question();
+  const page = await get(`/api/soil-health/stations?${asked}`);
+  if (asked !== pager.question()) return; // somebody has turned the page meanwhile, and asked for that one
+  if (!pager.take(page)) {
     stations.request();
     return;
   }
-  next = page.cursor;
   const known = new Map(shown);
   shown.clear();
   for (const station of page.items) shown.set(station.serial, newer(known.get(station.serial), station));
@@ -79,23 +74,12 @@ export function onDevice(data) {
 
 /** What is not shown may be new, or on another page: that is found out once, and again at every look. */
 function askOnce(serial) {
-  if (asked.has(serial)) return;
-  asked.add(serial);
+  if (missed.has(serial)) return;
+  missed.add(serial);
   stations.request();
 }
 
-export function start() {
-  element("previous").addEventListener("click", () => {
-    cursors.pop();
-    stations.request();
-  });
-  element("next").addEventListener("click", () => {
-    if (!next) return; // the page is still on its way
-    cursors.push(next);
-    next = null;
-    stations.request();
-  });
-}
+export const start = () => pager.start(() => stations.request());
 
 /** What was asked for may be older than what was pushed meanwhile. */
 function newer(known, station) {
@@ -107,21 +91,15 @@ function newer(known, station) {
 function drawOne(station, changed) {
   const row = element("stations").querySelector(`:scope > [data-key="${CSS.escape(station.serial)}"]`);
   updateRow(row, station);
-  if (!changed) return;
-  row.classList.remove("flash");
-  void row.offsetWidth; // restarts the animation
-  row.classList.add("flash");
+  if (changed) flash(row);
 }
 
 function draw() {
   keyed(element("stations"), [...shown.values()], (station) => station.serial, makeRow, updateRow);
   const count = shown.size;
-  const first = (cursors.length - 1) * PAGE;
   element("none").hidden = count > 0;
   element("table").hidden = count === 0;
-  setText(element("stations-note"), `${first + 1} to ${first + count}`);
-  element("previous").disabled = cursors.length < 2;
-  element("next").disabled = !next;
+  pager.draw(element("stations-note"), count);
 }
 
 function makeRow() {

@@ -1,0 +1,1 @@
+"""The subcommands of `muster-edge`, each a module with `main(arguments)`."""

@@ -1,0 +1,86 @@
+"""The data directory of an edge, and the lock on all of it: one process uses it at a time.
+
+    {data directory}/edge/  lock  identity.json  enrolment.json  outbox.db  state.json  control.sock  stations/{id}.json
+
+The directory may be entered by its group, so that `muster-edge scan` works for whoever is in it; what is secret in it
+is 0600. The lock is the kernel's (`flock`): it ends with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from supervisor.process.lock import FileLock, LockHeldError, is_locked
+
+PATIENCE = 5.0
+"""Seconds to wait for the lock: a restart overlaps its predecessor, and a command holds it while it queues a scan."""
+DIRECTORY, LOCK = "edge", "lock"
+
+
+class EdgeRunsError(Exception):
+    """Another process holds the data directory, or it cannot be used; the message is one sentence."""
+
+
+class Places:
+    """Where everything is; holds nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.identity = path / "identity.json"
+        """Who this board is, as it was found out at first."""
+        self.enrolment = path / "enrolment.json"
+        """What the server has given: credentials, 0600."""
+        self.outbox = path / "outbox.db"
+        self.state = path / "state.json"
+        """What `muster-edge status` shows."""
+        self.control = path / "control.sock"
+        """Where the commands reach the running edge."""
+        self.stations = path / "stations"
+        """The last values of the sensors."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether some process holds the directory."""
+        return is_locked(self.path / LOCK)
+
+
+def home_of(data_dir: Path) -> Places:
+    """Return the places of the edge in a data directory, without touching any."""
+    return Places(data_dir / DIRECTORY)
+
+
+class Home(Places):
+    """The directory of the edge, held exclusively until `close`."""
+
+    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
+        """Make the directory where it is missing, and take its lock.
+
+        Raises:
+            EdgeRunsError: another process holds it, or it cannot be used.
+
+        """
+        super().__init__(path)
+        try:
+            path.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._lock = FileLock(path / LOCK, patience=patience)
+        except OSError as error:
+            raise EdgeRunsError(f"The data directory {path} cannot be used: {error.strerror}.") from None
+        except LockHeldError as held:
+            raise EdgeRunsError(
+                f"An edge runs already (process {held.holder}) on {path}; stop it first, or give this one another"
+                " --data-dir."
+            ) from None
+
+    def close(self) -> None:
+        """Give the directory free; harmless when repeated."""
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,102 @@
+"""The edge's link to its broker: a session id and a will of its own for each connection, and a goodbye at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from paho.mqtt.properties import Properties
+
+from actors.link.messages import Announcement, Publish
+from actors.uplink.link import UplinkLink
+
+
+class Goodbye(msgspec.Struct, frozen=True):
+    """The process is about to end: say so, and nothing after it."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Line:
+    """What others have to know of the connection; outlives the incarnations of the link, written by its thread."""
+
+    session: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Drawn for each CONNECT: who hears our will knows which connection it speaks of."""
+    local_ip: str = ""
+    """Our end of the connection; empty while there is none."""
+
+
+class EdgeLink(UplinkLink):
+    """An uplink's link with the presence of a device.
+
+    A connection that breaks and is made again within a minute is the same session to the broker (MQTT 5, 3.1.2.11.2):
+    its will waits for a second, and who is back by then has never been away.
+    """
+
+    resume_within = 60
+
+    def __init__(
+        self,
+        *,
+        line: Line,
+        offline: Callable[[str], Announcement],
+        on_connected: Callable[[], None],
+        **settings: Any,
+    ) -> None:
+        """Assign.
+
+        Args:
+            line: where session and address are left.
+            offline: returns the message that we are gone, given its reason: `will` or `goodbye`.
+            on_connected: called whenever the subscriptions stand.
+            settings: see `UplinkLink`.
+
+        """
+        super().__init__(will=self._last_will, greet=self._greet, farewell=self._leave_broker, **settings)
+        self._line = line
+        self._offline = offline
+        self._on_connected = on_connected
+        self._has_left = False
+
+    def on_receive(self, message: Any) -> None:
+        """Say goodbye when asked to; what would be said after it is not said, for it would call us back to life."""
+        if isinstance(message, Goodbye):
+            topic, payload, qos, retain = self._offline("goodbye")
+            self._publisher.publish(Publish(topic, payload, qos, retain))
+            self._has_left = True
+        elif not (self._has_left and isinstance(message, Publish)):
+            super().on_receive(message)
+
+    def connection_up(self, properties: Properties | None) -> None:
+        """Learn which of our addresses the connection has."""
+        super().connection_up(properties)
+        client = self._connection.client
+        sock = client.socket() if client is not None else None
+        self._line.local_ip = ""
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):  # it has been closed already
+                self._line.local_ip = sock.getsockname()[0]
+
+    def connection_lost(self) -> None:
+        """Forget our end of the connection."""
+        self._line.local_ip = ""
+        super().connection_lost()
+
+    def _last_will(self) -> Announcement:
+        self._line.session = secrets.token_hex(8)
+        return self._offline("will")
+
+    def _greet(self, _first: bool) -> list[Announcement]:
+        self._on_connected()
+        return []
+
+    def _leave_broker(self) -> list[Announcement]:
+        """Return what is said before a stop: a goodbye where we move to another broker, or nothing.
+
+        Who ends the process has sent a `Goodbye`; else the next incarnation is back before anybody could miss us.
+        """
+        return [self._offline("goodbye")] if self._has_moved() and not self._has_left else []

@@ -1,0 +1,1 @@
+"""Barcode scanners: USB-HID devices that type what they read."""

@@ -1,0 +1,76 @@
+"""What a scan is: one item for the outbox, made the same way for a scanner, a script and a hand."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from actors.barcodes import identify
+from actors.outbox_file import Item
+from actors.timestamps import rfc3339
+from edge.clock import clock_quality
+
+KIND = "scan"
+"""The kind of our items in the outbox."""
+LONGEST_CODE = 4096
+"""Characters; the server refuses a longer one."""
+CONTROLS = "\t\x04\x1c\x1d\x1e\x1f"
+"""Control characters that codes contain: tab, and those of ISO/IEC 15434 (EOT, FS, GS, RS, US)."""
+_NO_CONTROLS = str.maketrans("", "", CONTROLS)
+
+
+class BadCodeError(ValueError):
+    """The code cannot be a scan; the message is one sentence."""
+
+
+def make_scan(
+    device_id: str, code: str, *, symbology: str | None = None, scanner: str = "", clock: str | None = None, now_us: int
+) -> Item:
+    """Return a scan as the outbox keeps it.
+
+    Args:
+        device_id: who scanned; the topic bears it.
+        code: the text, see `check_code`.
+        symbology: what the code is, where somebody knows; None reads it off the text.
+        scanner: which scanner read it.
+        clock: the quality of our clock, `ntp` or `unsynced`; None asks the machine.
+        now_us: when, microseconds since 1970 UTC.
+
+    Raises:
+        BadCodeError: the code is empty, too long or has control characters.
+
+    """
+    check_code(code)
+    found = identify(code)
+    scan_id = f"{now_us // 1000:012x}-{secrets.token_hex(8)}"
+    body: dict[str, Any] = {
+        "scan_id": scan_id,
+        "device_id": device_id,
+        "code": code,
+        "symbology": found.symbology if symbology is None else symbology,
+        "valid": found.valid if symbology in (None, found.symbology) else None,
+        "timestamp": rfc3339(now_us),
+        "scanner": scanner,
+        "clock": clock or clock_quality(),
+    }
+    return Item(scan_id, KIND, scan_topic(device_id), msgspec.json.encode(body), now_us)
+
+
+def scan_topic(device_id: str) -> str:
+    """Return the topic of a device's scans."""
+    return f"devices/{device_id}/scans"
+
+
+def check_code(code: str) -> None:
+    """Refuse what can be no code: empty, too long, or with control characters beside `CONTROLS`.
+
+    Raises:
+        BadCodeError: with the reason.
+
+    """
+    if not 0 < len(code) <= LONGEST_CODE:
+        raise BadCodeError(f"a code has 1 to {LONGEST_CODE} characters, not {len(code)}.")
+    if not code.translate(_NO_CONTROLS).isprintable():
+        raise BadCodeError("a code has only printable characters, tabs and separators (ASCII 4 and 28 to 31).")

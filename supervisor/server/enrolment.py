@@ -1,0 +1,207 @@
+"""Enrolment as the HTTP face sees it: what devices are told, and what operators decide."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from pykka import ActorDeadError
+
+from actors.enrolment.actor import EnrolmentActor
+from actors.enrolment.messages import Application, Code, Decide, Decision, Enrol, EnrolmentError, Granted, WrongKey
+from actors.enrolment.proofs import is_fleet_key, prove_server
+from actors.hub.registry import create_identity
+from actors.messages import DeviceSnapshot
+from actors.runtime import GuardedFuture
+from actors.storage.enrolment import FindEnrolment, FindEnrolments
+from actors.storage.queries import Page
+from actors.storage.tokens import digest_token
+from actors.timestamps import rfc3339
+from actors.topics import SERIAL
+from actors.version import __version__
+from supervisor.server.devices import MOST_DEVICES, CreateDevice
+from supervisor.server.parts import Parts
+from supervisor.server.settings import LOOPBACK, Broker, Config
+from supervisor.server.values import broker_url
+from web.enrolments import EnrolmentRefusedError
+from web.face import Item
+
+HUB_TIMEOUT = 5.0
+"""Seconds that the IoT Hub has for each of up to three answers."""
+PATIENCE = 30.0
+"""Seconds that a request waits for its enrolment; others may be before it."""
+
+_STATUS: Final[dict[Code, int]] = {
+    "pending": 409,
+    "denied": 409,
+    "fleet_full": 409,
+    "not_found": 404,
+    "hub_unavailable": 503,
+}
+_NONCE = re.compile(r"[0-9a-f]{16,64}")
+_FIELD = re.compile(r"field `([^`]+)`| - at `\$\.([^`]+)`")
+
+
+def enrolment_actor(parts: Parts) -> EnrolmentActor:
+    """Return the actor that enrols."""
+    hub = parts.config.hub.service_connection_string
+    return EnrolmentActor(
+        ask=parts.ask_registry,
+        clock=parts.runtime.clock,
+        board=parts.enrolment_board,
+        all_wait=parts.config.enrolment.approve == "always",
+        identify=partial(create_identity, hub, timeout=HUB_TIMEOUT) if hub else None,
+        declare=partial(_declare, parts),
+        on_change=partial(_show, parts),
+        on_tokens=parts.tokens.forget,
+    )
+
+
+def _declare(parts: Parts, device: DeviceSnapshot) -> None:
+    """Add a device to the roll call; what is known of it already stays."""
+    if device.serial not in parts.fleet and len(parts.fleet) < MOST_DEVICES:
+        parts.services.tell("devices", CreateDevice(device, GuardedFuture()))
+
+
+def _show(parts: Parts, serial: str) -> None:
+    """Let pages ask for the enrolments anew."""
+    parts.ring.publish("enrolment", serial, {"serial": serial})
+
+
+class EnrolmentFace:
+    """The exchange of the fleet's key for credentials, and its operators."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def inspect(self, device_id: str, nonce: str, host: str) -> Item:
+        """Return what a device may know before it trusts this server."""
+        parts = self._parts
+        if not SERIAL.fullmatch(device_id):
+            raise _bad_field("device_id", "must have 1 to 64 letters, digits, `.`, `_`, `:` or `-`")
+        if not _NONCE.fullmatch(nonce):
+            raise _bad_field("nonce", "must have 16 to 64 lower-case hexadecimal digits")
+        now_us = self._now_us()
+        known, digest = parts.readers.ask(FindEnrolment(device_id, now_us))
+        broker = device_broker(parts.config, host)
+        prove = partial(prove_server, server_id=parts.instance_id, device_id=device_id, nonce=nonce)
+        return {
+            "server_id": parts.instance_id,
+            "version": __version__,
+            "device_id": device_id,
+            "state": known.state_at(now_us) if known is not None else "unknown",
+            "mqtt": {"host": broker.host, "port": broker.port, "tls": broker.uses_tls},
+            "proofs": {"enrolment_key": prove(parts.enrolment_key), "device": prove(digest) if digest else ""},
+            "timestamp": rfc3339(now_us),
+        }
+
+    def register(self, request: Item, *, proof: str, address: str, host: str) -> Item:
+        """Enrol a device and return its credentials."""
+        application = _read(request)
+        if not is_fleet_key(self._parts.enrolment_key, application.enrolment_key):
+            self._parts.services.tell("enrolment", WrongKey(application.device_id, address))
+            raise EnrolmentRefusedError(401, "bad_key", "the enrolment key is not the one of this server's fleet")
+        granted: Granted = self._ask(Enrol(application, digest_token(proof) if proof else "", address))
+        broker = device_broker(self._parts.config, host)
+        return {
+            "device_id": application.device_id,
+            "server_id": self._parts.instance_id,
+            "connection_string": granted.hub or broker.url,
+            "mqtt": {
+                "host": broker.host,
+                "port": broker.port,
+                "username": broker.username,
+                "password": broker.password,
+                "tls": broker.uses_tls,
+            },
+            "http": {"token": granted.token},
+        }
+
+    def items(self, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return those that wait first, then the others by serial."""
+        query = FindEnrolments(now_us=self._now_us(), limit=limit, after=cursor or None)
+        page: Page = self._parts.readers.ask(query)
+        return page.items, page.cursor
+
+    def approve(self, serial: str, by: str, address: str) -> Item:
+        """Let a device enrol within a day."""
+        return self._decide("approve", serial, by, address)
+
+    def deny(self, serial: str, by: str, address: str) -> Item:
+        """Refuse a device; what it has stays valid."""
+        return self._decide("deny", serial, by, address)
+
+    def revoke(self, serial: str, by: str, address: str) -> Item:
+        """End a device's credentials."""
+        return self._decide("revoke", serial, by, address)
+
+    def _decide(self, decision: Decision, serial: str, by: str, address: str) -> Item:
+        item: Item = self._ask(Decide(decision, serial, by, address))
+        return item
+
+    def _ask(self, message: Enrol | Decide) -> Any:
+        ref = self._parts.services.get("enrolment")
+        if ref is None:
+            raise ActorDeadError("the enrolment actor is restarting")
+        try:
+            return ref.ask(message, block=True, timeout=PATIENCE)
+        except EnrolmentError as error:
+            raise EnrolmentRefusedError(_STATUS[error.code], error.code, error.message, error.details) from error
+
+    def _now_us(self) -> int:
+        return int(self._parts.runtime.clock.time() * 1_000_000)
+
+
+def device_broker(config: Config, host: str) -> Broker:
+    """Return the broker as devices have to reach it, with the user that is theirs.
+
+    Args:
+        config: the server's configuration.
+        host: the Host header of the device's request. Where the server reaches the broker on its own machine only,
+            devices find it where they have found the server.
+
+    """
+    given, own = config.enrolment, config.brokers[0]
+    broker = Broker(configured_url=given.broker_url) if given.broker_url else own
+    address = broker.host
+    if not given.broker_url and _is_loopback(address):
+        address = _host_name(host) or address
+    # The server's own user may do what no device may.
+    username, password = (broker.username, broker.password) if given.broker_url else ("", "")
+    if given.username:
+        username, password = given.username, given.password
+    url = broker_url(address, broker.port, tls=broker.uses_tls, username=username, password=password)
+    return Broker(configured_url=url)
+
+
+def _host_name(header: str) -> str:
+    """Return the name or address of a Host header, empty for what is none."""
+    try:
+        name = urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+    return name if re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", name) else ""
+
+
+def _is_loopback(host: str) -> bool:
+    return host in LOOPBACK or host.startswith("127.")
+
+
+def _read(request: Item) -> Application:
+    """Return a request that was checked. Raises a 400 that names the field."""
+    try:
+        return msgspec.convert(request, Application)
+    except msgspec.ValidationError as error:
+        found = _FIELD.search(str(error))
+        field = (found[1] or found[2]) if found else "body"
+        reason = str(error).partition(" - at `")[0]
+        if "matching regex" in reason or "length" in reason:
+            reason = "is too long, or has characters that are not allowed"
+        raise _bad_field(field, reason[:1].lower() + reason[1:]) from None
+
+
+def _bad_field(field: str, reason: str) -> EnrolmentRefusedError:
+    return EnrolmentRefusedError(400, "bad_field", f"`{field}`: {reason}", {"field": field})

@@ -1,0 +1,164 @@
+"""What Mosquitto is told: its configuration, its users, and who of them may do what.
+
+Two users: the server, which may do everything, and one that all devices share. A device is held to the topics that bear
+its MQTT client id (`pattern readwrite devices/%c/#`), to those that all devices share, and to what sites and sensors
+publish; see mosquitto.conf(5). Pure functions, apart from the salts of passwords.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from actors.topics import SHARED_CONTROL, sensor_data, site_control, site_data
+
+SERVER, DEVICES = "muster", "devices"
+"""Names of the two users."""
+
+#: No bound: the bytes are. Not 0, which means the same, but with which Mosquitto 2.0.11 breaks the connection of a
+#: client that publishes what it may not, where it should answer `Not authorized`.
+_QUEUED_MESSAGES = 10**9
+#: Bytes that mosquitto may queue for one client that is away.
+_QUEUED_BYTES = 512 * 2**20
+#: Messages under way to one client. Packet ids have 16 bits: with fewer, none is used twice at a time.
+_IN_FLIGHT = 30_000
+#: What `mosquitto_passwd` of 2.0 takes; our passwords are random, and no number of rounds makes them safer.
+_ROUNDS = 101
+_SALT_BYTES, _HASH_BYTES = 12, 64
+
+
+class BrokerUser(NamedTuple):
+    """A user of the broker."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"BrokerUser({self.name!r})"
+
+
+class TlsFiles(NamedTuple):
+    """Absolute paths of PEM files, as the broker sees them."""
+
+    ca: str
+    cert: str
+    key: str
+
+
+class Listener(NamedTuple):
+    """Where the broker listens."""
+
+    port: int
+    host: str = ""
+    """Empty: on every address, of both families."""
+    tls: TlsFiles | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """Return its part of the configuration."""
+        lines = [f"listener {self.port} {self.host}".rstrip()]
+        if self.tls is not None:
+            files = (f"cafile {self.tls.ca}", f"certfile {self.tls.cert}", f"keyfile {self.tls.key}")
+            lines += files
+        return lines
+
+
+class Access(NamedTuple):
+    """Files that close the broker to everybody who is not named in them; absolute paths."""
+
+    password_file: str
+    acl_file: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Return their part of the configuration."""
+        return ["allow_anonymous false", f"password_file {self.password_file}", f"acl_file {self.acl_file}"]
+
+
+def keeping_lines() -> list[str]:
+    """Return how the broker keeps what it has queued: by bytes, on disk, and without dropping any in silence."""
+    return [
+        "persistence true",
+        "autosave_interval 5",
+        "persistent_client_expiration 14d",
+        # By default a client that is away gets 1,000 messages and the newer ones are dropped without a word.
+        f"max_queued_messages {_QUEUED_MESSAGES}",
+        f"max_queued_bytes {_QUEUED_BYTES}",
+        f"max_inflight_messages {_IN_FLIGHT}",
+        "sys_interval 5",
+        "set_tcp_nodelay true",
+    ]
+
+
+def drop_in(listeners: Sequence[Listener], access: Access) -> str:
+    """Return a file for /etc/mosquitto/conf.d: Debian's own configuration has the rest."""
+    lines = ["# Written by `muster install server`; changes are lost when it runs again."]
+    lines += ["per_listener_settings false", *access.lines, *keeping_lines()]
+    for listener in listeners:
+        lines += ["", *listener.lines]
+    return "\n".join(lines) + "\n"
+
+
+def password_file(users: Sequence[BrokerUser], existing: str = "") -> str:
+    """Return a password file.
+
+    Args:
+        users: who may connect.
+        existing: the file that stands now; a line of it that is right stays as it is.
+
+    """
+    known = dict(line.split(":", 1) for line in existing.splitlines() if ":" in line)
+    lines = []
+    for user in users:
+        hashed = known.get(user.name, "")
+        lines.append(f"{user.name}:{hashed if verify(user.password, hashed) else hash_password(user.password)}\n")
+    return "".join(lines)
+
+
+def hash_password(password: str, salt: bytes | None = None, rounds: int = _ROUNDS) -> str:
+    """Return `$7$rounds$salt$hash`: PBKDF2 with SHA-512, as `mosquitto_passwd` writes it."""
+    salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
+    derived = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, _HASH_BYTES)
+    return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(derived).decode()}"
+
+
+def verify(password: str, hashed: str) -> bool:
+    """Return whether a hash of a password file is that of this password; False for anything malformed."""
+    try:
+        empty, kind, rounds, salt, _ = hashed.split("$")
+        made = hash_password(password, base64.b64decode(salt, validate=True), int(rounds))
+    except (ValueError, OverflowError):
+        return False
+    return not empty and kind == "7" and hmac.compare_digest(made.encode(), hashed.encode())
+
+
+def acl_file(prefixes: Sequence[str]) -> str:
+    """Return who may read and write what.
+
+    Args:
+        prefixes: first levels of the sensors' topics.
+
+    """
+    written = [*SHARED_CONTROL, *site_control(None), *site_data(None), *sensor_data(prefixes)]
+    # Receipts bear the ids of a sender's items and nothing else; a program that sends for several stations reads
+    # those of each.
+    read = ["server/discovery", "server/requests", "devices/+/receipts"]
+    read += [f"{prefix}/{told}" for prefix in prefixes for told in ("soil-health/analysis", "status")]
+    lines = [
+        "# Written by Muster; changes are lost.",
+        f"user {SERVER}",
+        "topic readwrite #",
+        "topic read $SYS/#",
+        "",
+        f"user {DEVICES}",
+        *(f"topic write {topic}" for topic in written),
+        *(f"topic read {topic}" for topic in read),
+        "",
+        "# Of every user: topics that bear its own client id.",
+        "pattern readwrite devices/%c/#",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,81 @@
+"""Scans as the HTTP face sees them: those that are posted, and those that are stored."""
+
+from __future__ import annotations
+
+from actors.effects import StoredScan
+from actors.messages import Delivery
+from actors.runtime import GuardedFuture
+from actors.storage.errors import StoreUnavailable
+from actors.storage.queries import Page
+from actors.storage.scans import FindScans
+from actors.subscriber import ScanIngest
+from supervisor.server.parts import Parts
+from web.face import Item
+
+TOO_SLOW = 2.0
+"""Seconds that the oldest write may wait."""
+PATIENCE = 10.0
+"""Seconds that a request waits for the commit of its scan."""
+
+
+class ScansFace:
+    """What scanners read."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def store(self, body: bytes, *, idempotency_key: str, serial: str | None) -> Item:
+        """Store one scan as if it had come over MQTT, and return it after the commit."""
+        parts = self._parts
+        clock = parts.runtime.clock
+        database = parts.registry_board.status
+        if not database.ok or database.oldest_age_s(clock.monotonic()) > TOO_SLOW:
+            raise StoreUnavailable("the database does not take scans now")  # and no thread of the API waits for it
+        delivery = Delivery(
+            link=f"{parts.config.brokers[0].name}.data",
+            token=0,
+            topic="",
+            payload=body,
+            qos=0,
+            retain=False,
+            dup=False,
+            live=True,
+            rx_us=int(clock.time() * 1_000_000),
+            rx_at=clock.monotonic(),
+        )
+        future: GuardedFuture[StoredScan] = GuardedFuture()
+        parts.services.tell("subscriber.pi", ScanIngest(delivery, future, idempotency_key, serial or ""))
+        return _answer(future.get(timeout=PATIENCE))
+
+    def find(
+        self,
+        *,
+        limit: int,
+        cursor: str,
+        serial: str | None,
+        code: str | None,
+        since_us: int | None,
+        until_us: int | None,
+    ) -> tuple[list[Item], str | None]:
+        """Return scans, newest first."""
+        page: Page = self._parts.readers.ask(
+            FindScans(serial=serial, code=code, since_us=since_us, until_us=until_us, limit=limit, after=cursor or None)
+        )
+        return page.items, page.cursor
+
+
+def _answer(stored: StoredScan) -> Item:
+    scan = stored.scan
+    return {
+        "scan_id": scan.scan_id,
+        "stored": True,
+        "duplicate": not stored.is_new,
+        "device_id": scan.serial,
+        "code": scan.code,
+        "symbology": scan.symbology,
+        "valid": scan.valid,
+        "scanner": scan.scanner,
+        "clock": scan.clock,
+        "ts_us": scan.ts_us,
+        "rx_us": scan.rx_us,
+    }

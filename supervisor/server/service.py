@@ -1,0 +1,281 @@
+"""What makes a machine a Muster server: the plan of `muster install server`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import psutil
+
+from supervisor.installer import (
+    Command,
+    Data,
+    Directory,
+    File,
+    InstallError,
+    Link,
+    Plan,
+    Service,
+    Source,
+    Step,
+    Target,
+    Unit,
+    User,
+    Venv,
+    tmpfiles,
+)
+from supervisor.server.certificates import Pair, is_good, issue, make_authority
+from supervisor.server.mosquitto import (
+    DEVICES,
+    SERVER,
+    Access,
+    BrokerUser,
+    Listener,
+    TlsFiles,
+    acl_file,
+    drop_in,
+    password_file,
+)
+from supervisor.server.settings import DEFAULT_PREFIXES
+from supervisor.server.values import broker_url
+
+NAME = "muster"
+PREFIX = f"/opt/{NAME}"
+VENV = f"{PREFIX}/venv"
+MANIFEST = f"{PREFIX}/manifest.json"
+STATE = f"/var/lib/{NAME}"
+LOGS = f"/var/log/{NAME}"
+CONFIG = "/etc/muster/muster.toml"
+KEY_FILE = "/etc/muster/enrolment-key"
+TOKEN_FILE = "/etc/muster/admin-token"  # noqa: S105 - a path
+TLS = "/etc/muster/tls"
+CA_FILE = "/etc/muster/ca.pem"
+SYSTEM = "/etc/systemd/system"
+BROKER = "/etc/mosquitto/muster"
+"""Of the broker's own user, who reads certificates after it has given up root's rights."""
+BROKER_GROUP = "mosquitto"
+PLAIN_PORT, TLS_PORT = 1883, 8883
+EXTRAS = ("server", "postgres", "mysql")
+
+_LOGROTATE = f"""\
+{LOGS}/*.log {{
+    daily
+    rotate 7
+    missingok
+    notifempty
+    compress
+    delaycompress
+    copytruncate
+}}
+""".encode()
+
+
+class Choices(NamedTuple):
+    """What whoever installs has chosen, now or in an earlier run."""
+
+    tls: bool = False
+    """Encrypt what devices say to the broker."""
+    domain: str = ""
+    """The name or address by which devices reach this machine; empty: its host name."""
+    port: int = 5000
+    """Where the page and the API listen."""
+    log_file: bool = False
+    """Log to a file, not to the journal."""
+
+    def remember(self) -> dict[str, str]:
+        """Return them for the manifest."""
+        flags = {"tls": "yes" if self.tls else "", "log_file": "yes" if self.log_file else ""}
+        return {**flags, "domain": self.domain, "port": str(self.port)}
+
+
+class Secrets(NamedTuple):
+    """What the installation makes up, once."""
+
+    server_password: str
+    devices_password: str
+    enrolment_key: str
+    admin_token: str
+
+    def __repr__(self) -> str:
+        return "Secrets(...)"
+
+    @classmethod
+    def recall(cls, remembered: Mapping[str, str]) -> Secrets:
+        """Return those of the last run, new ones where there are none."""
+        return cls(*(remembered.get(name) or secrets.token_urlsafe(32) for name in cls._fields))
+
+
+def plan_server(choices: Choices, source: Source, target: Target, remembered: Mapping[str, str]) -> Plan:
+    """Return everything that makes a machine a server.
+
+    Args:
+        choices: of whoever installs.
+        source: where pip takes Muster from.
+        target: where, to find certificates and hashes that are good still.
+        remembered: of the manifest.
+
+    """
+    made_up = Secrets.recall(remembered)
+    service = _service(choices)
+    user = User(NAME, home=STATE)
+    files = [*_configuration(choices, made_up), *_broker_files(choices, made_up, target)]
+    steps: list[Step] = [
+        Directory(PREFIX),
+        Command("reload of systemd", undo_command=("systemctl", "daemon-reload")),
+        Command("restart of the broker", undo_command=("systemctl", "try-restart", "mosquitto.service")),
+        File(f"/etc/sysusers.d/{NAME}.conf", user.sysusers()),
+        user,
+        Directory("/etc/muster"),
+        *([Directory(TLS, mode=0o700)] if choices.tls else []),
+        Directory(BROKER, mode=0o750, group=BROKER_GROUP),
+        *files,
+        File(f"/etc/tmpfiles.d/{NAME}.conf", tmpfiles(files) + f"z {BROKER} 0750 root {BROKER_GROUP} -\n".encode()),
+        *([File(f"/etc/logrotate.d/{NAME}", _LOGROTATE)] if choices.log_file else []),
+        Venv(VENV, source, commands=((NAME, "supervisor.cli"),)),
+        Link(f"/usr/local/bin/{NAME}", to=f"{VENV}/bin/{NAME}"),
+        File(f"{SYSTEM}/{service.unit}", service.text),
+        Link(f"{SYSTEM}/multi-user.target.wants/{service.unit}", to=f"{SYSTEM}/{service.unit}"),
+        Command("broker", command=("systemctl", "restart", "mosquitto.service")),
+        Data(STATE),
+        Data(LOGS),
+        Unit(service.unit),
+    ]
+    return Plan(steps, {**choices.remember(), **made_up._asdict()})
+
+
+def own_name() -> str:
+    """Return the name by which others most likely reach this machine: with `.local` where it has no domain."""
+    name = socket.gethostname().rstrip(".") or "localhost"
+    return name if "." in name else f"{name}.local"
+
+
+def _service(choices: Choices) -> Service:
+    log = f"append:{LOGS}/{NAME}.log"
+    return Service(
+        name=NAME,
+        description="Muster server: the roll call of a fleet",
+        command=f"{VENV}/bin/python -P -m supervisor.cli server --config {CONFIG}",
+        user=NAME,
+        after=("network-online.target", "mosquitto.service"),
+        environment=(f"MUSTER_RUNTIME_DIR=/run/{NAME}",),
+        extra=(
+            f"RuntimeDirectory={NAME}",
+            "RuntimeDirectoryMode=0700",
+            "PrivateDevices=yes",
+            "LimitNOFILE=65536",
+            *((f"StandardOutput={log}", f"StandardError={log}") if choices.log_file else ()),
+        ),
+    )
+
+
+def _configuration(choices: Choices, made_up: Secrets) -> list[File]:
+    """Return what lies in /etc/muster."""
+    url = broker_url("127.0.0.1", PLAIN_PORT, tls=False, username=SERVER, password=made_up.server_password)
+    outside = ""
+    if choices.tls or choices.domain:
+        port = TLS_PORT if choices.tls else PLAIN_PORT
+        outside = broker_url(choices.domain or own_name(), port, tls=choices.tls)
+    lines = [
+        "# Written by `muster install server`; what is changed here by hand is kept.",
+        f"data_dir = {_quote(STATE)}",
+        f"api_token = {_quote(made_up.admin_token)}",
+        f"enrolment_key_file = {_quote(KEY_FILE)}",
+        "",
+        "[http]",
+        'host = "0.0.0.0"',
+        f"port = {choices.port}",
+        "",
+        "[[brokers]]",
+        f"url = {_quote(url)}",
+        "",
+        "# What devices are given when they enrol.",
+        "[enrolment]",
+        f"username = {_quote(DEVICES)}",
+        f"password = {_quote(made_up.devices_password)}",
+        *([f"broker_url = {_quote(outside)}"] if outside else []),
+    ]
+    return [
+        File(CONFIG, ("\n".join(lines) + "\n").encode(), mode=0o640, group=NAME, keep=True),
+        File(KEY_FILE, f"{made_up.enrolment_key}\n".encode(), mode=0o640, group=NAME, keep=True),
+        File(TOKEN_FILE, f"{made_up.admin_token}\n".encode(), mode=0o600, keep=True),
+    ]
+
+
+def _broker_files(choices: Choices, made_up: Secrets, target: Target) -> list[File]:
+    """Return what Mosquitto reads, and what devices have to trust."""
+    users = (BrokerUser(SERVER, made_up.server_password), BrokerUser(DEVICES, made_up.devices_password))
+    passwords = password_file(users, _read(target, f"{BROKER}/passwords").decode(errors="replace"))
+    files = [
+        _for_broker("passwords", passwords.encode()),
+        _for_broker("acl", acl_file(_prefixes(target)).encode()),
+    ]
+    listeners = [Listener(PLAIN_PORT)]
+    if choices.tls:
+        files += _certificates(choices, target)
+        tls = TlsFiles(ca=f"{BROKER}/ca.pem", cert=f"{BROKER}/server.pem", key=f"{BROKER}/server.key")
+        # In the clear only on this machine, for the server itself.
+        listeners = [Listener(PLAIN_PORT, "127.0.0.1"), Listener(TLS_PORT, tls=tls)]
+    text = drop_in(listeners, Access(f"{BROKER}/passwords", f"{BROKER}/acl"))
+    return [*files, File("/etc/mosquitto/conf.d/muster.conf", text.encode())]
+
+
+def _prefixes(target: Target) -> Sequence[str]:
+    """Return the prefixes of sensors that are configured by now: who adds one installs again."""
+    try:
+        found = tomllib.loads(_read(target, CONFIG).decode()).get("prefixes", DEFAULT_PREFIXES)
+    except ValueError as error:
+        raise InstallError(f"{CONFIG} is not valid TOML ({error}); mend it and try again.") from None
+    return [str(prefix) for prefix in found]
+
+
+def _certificates(choices: Choices, target: Target) -> list[File]:
+    """Return authority and certificate; those of the last run where they are good still."""
+    authority = Pair(_read(target, CA_FILE), _read(target, f"{TLS}/ca.key"))
+    if not (authority.cert and authority.key):
+        authority = make_authority(f"Muster of {choices.domain or own_name()}")
+    names = _names(choices)
+    server = Pair(_read(target, f"{BROKER}/server.pem"), _read(target, f"{BROKER}/server.key"))
+    if not is_good(server, authority, names[:1]):
+        server = issue(authority, names)
+    return [
+        File(f"{TLS}/ca.key", authority.key, mode=0o600),
+        File(CA_FILE, authority.cert),
+        _for_broker("ca.pem", authority.cert),
+        _for_broker("server.pem", server.cert),
+        _for_broker("server.key", server.key),
+    ]
+
+
+def _names(choices: Choices) -> Sequence[str]:
+    """Return all names and addresses of this machine, the one that devices are told first."""
+    addresses = [
+        address.address
+        for interface in psutil.net_if_addrs().values()
+        for address in interface
+        if address.family in (socket.AF_INET, socket.AF_INET6) and "%" not in address.address
+    ]
+    names = [choices.domain, own_name(), socket.gethostname(), "localhost", *addresses]
+    return list(dict.fromkeys(filter(None, names)))
+
+
+def _for_broker(name: str, content: bytes) -> File:
+    return File(f"{BROKER}/{name}", content, mode=0o640, group=BROKER_GROUP)
+
+
+def _read(target: Target, path: str) -> bytes:
+    """Return a file of an earlier run, nothing where there is none."""
+    try:
+        return target.path(path).read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise InstallError(f"{path} cannot be read: {error.strerror}; try as root.") from None
+
+
+def _quote(value: str) -> str:
+    """Return a TOML string: the escapes of JSON are those of TOML."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,325 @@
+"""`muster install server --root DIR`: every file of it, and that server and Mosquitto work with them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli import install as command
+from supervisor.installer import Plan
+from supervisor.server.config import load_config
+from tests.support.installation import ALONE, build_wheel, everything_below, lend_packages, run
+from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import Device
+from tests.support.muster import Api
+from tests.support.ports import free_port
+from tests.support.processes import Process
+from tests.support.wait import eventually
+
+EXPECTED = {
+    "/etc/mosquitto/conf.d/muster.conf": 0o644,
+    "/etc/mosquitto/muster/acl": 0o640,
+    "/etc/mosquitto/muster/passwords": 0o640,
+    "/etc/muster/admin-token": 0o600,
+    "/etc/muster/enrolment-key": 0o640,
+    "/etc/muster/muster.toml": 0o640,
+    "/etc/sysusers.d/muster.conf": 0o644,
+    "/etc/systemd/system/muster.service": 0o644,
+    "/etc/tmpfiles.d/muster.conf": 0o644,
+    "/opt/muster/manifest.json": 0o600,
+}
+EXPECTED_WITH_TLS = {
+    "/etc/mosquitto/muster/ca.pem": 0o640,
+    "/etc/mosquitto/muster/server.key": 0o640,
+    "/etc/mosquitto/muster/server.pem": 0o640,
+    "/etc/muster/ca.pem": 0o644,
+    "/etc/muster/tls/ca.key": 0o600,
+}
+UNIT = "etc/systemd/system/muster.service"
+
+
+@pytest.fixture
+def server_install(muster, tmp_path, monkeypatch):
+    """`server_install(...)`: installs into `tmp_path/root`, but for the environment, which takes its time."""
+    plan_server = command.plan_server
+
+    def plan(*arguments):
+        whole = plan_server(*arguments)
+        return Plan([step for step in whole.steps if step.kind != "venv"], whole.remembered)
+
+    monkeypatch.setattr(command, "plan_server", plan)
+    return lambda *flags: muster("install", "server", "--root", tmp_path / "root", *flags)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "root"
+
+
+def modes(root):
+    files = {path: (root / path[1:]).lstat().st_mode for path in everything_below(root)}
+    return {path: stat.S_IMODE(mode) for path, mode in files.items() if stat.S_ISREG(mode)}
+
+
+def configuration(root):
+    return tomllib.loads((root / "etc/muster/muster.toml").read_text())
+
+
+class Installed(Mosquitto):
+    """Mosquitto as Debian starts it, with the files of an installation in a directory."""
+
+    def __init__(self, root):
+        super().__init__()
+        self.root = root
+        self.tls_port = free_port()
+
+    def prepare(self):
+        main = Path("/etc/mosquitto/mosquitto.conf")
+        lines = main.read_text() if main.exists() else f"persistence true\npersistence_location {self.directory}/\n"
+        shutil.copytree(self.root / "etc/mosquitto", self.directory / "etc")
+        for path in [self.directory, *self.directory.rglob("*")]:
+            if os.geteuid() == 0:
+                shutil.chown(path, "mosquitto", "mosquitto")
+        lines = lines.replace("/etc/mosquitto/conf.d", f"{self.directory}/etc/conf.d")
+        lines = lines.replace("/var/lib/mosquitto/", f"{self.directory}/")
+        lines = re.sub(r"(?m)^(pid_file|log_dest) .*$", "", lines)
+        (self.directory / "mosquitto.conf").write_text(lines)
+        drop_in = self.directory / "etc/conf.d/muster.conf"
+        text = drop_in.read_text().replace("/etc/mosquitto/", f"{self.directory}/etc/")
+        drop_in.write_text(text.replace("listener 1883", f"listener {self.port}").replace("8883", f"{self.tls_port}"))
+
+
+@pytest.fixture
+def start_broker(needs):
+    """`start_broker(root)`: a running Mosquitto with the files of the installation."""
+    needs("mosquitto")
+    with contextlib.ExitStack() as stack:
+        yield lambda root: stack.enter_context(Installed(root))
+
+
+def address(url, port):
+    return re.sub(r":\d+$", f":{port}", url)
+
+
+# -- what is there ----------------------------------------------------------------------------------------------------
+
+
+def test_every_file_has_its_mode_and_the_removal_leaves_nothing(server_install, muster, root):
+    assert server_install().code == 0
+    assert modes(root) == EXPECTED
+    result = muster("uninstall", "server", "--root", root)
+    assert (result.code, everything_below(root)) == (0, set()), result
+
+
+def test_with_tls_there_are_an_authority_and_a_certificate_too(server_install, muster, root):
+    assert server_install("--tls").code == 0
+    assert modes(root) == EXPECTED | EXPECTED_WITH_TLS
+    assert stat.S_IMODE((root / "etc/muster/tls").stat().st_mode) == 0o700
+    muster("uninstall", "server", "--root", root)
+    assert everything_below(root) == set()
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(server_install, root, tmp_path, needs):
+    analyze = needs("systemd-analyze")
+    for flags in ((), ("--log-file",)):
+        server_install(*flags)
+        unit = tmp_path / "muster.service"
+        unit.write_text(re.sub("/opt/muster/venv/bin/python", "/bin/true", (root / UNIT).read_text()))
+        done = run(analyze, "verify", "--man=no", unit)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_a_log_file_is_turned_over_daily_and_kept_for_a_week(server_install, root):
+    server_install("--log-file")
+    assert "StandardError=append:/var/log/muster/muster.log" in (root / UNIT).read_text()
+    lines = [line.strip() for line in (root / "etc/logrotate.d/muster").read_text().splitlines()]
+    assert {"daily", "rotate 7", "copytruncate"} <= set(lines)
+
+
+def test_the_server_accepts_its_configuration(server_install, root):
+    server_install("--tls", "--domain", "muster.example", "--port", "5050")
+    text = (root / "etc/muster/muster.toml").read_text().replace("/etc/muster/", f"{root}/etc/muster/")
+    (root / "etc/muster/muster.toml").write_text(text)
+    config = load_config({"config": str(root / "etc/muster/muster.toml")}, {}, cwd=root)
+    assert (config.http.host, config.http.port, config.data_dir) == ("0.0.0.0", 5050, "/var/lib/muster")
+    assert config.enrolment.broker_url == "mqtts://muster.example:8883"
+    assert (config.brokers[0].username, config.enrolment.username) == ("muster", "devices")
+    assert config.api_token == (root / "etc/muster/admin-token").read_text().strip()
+    assert len(config.enrolment_key) >= 32
+
+
+# -- again ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_without_flags_changes_nothing(server_install, root):
+    server_install("--tls", "--domain", "muster.example", "--port", "5050", "--log-file")
+    before = {path: (root / path[1:]).read_bytes() for path in modes(root) if "manifest" not in path}
+    result = server_install()
+    assert {path: (root / path[1:]).read_bytes() for path in before} == before
+    assert "made" not in result.out
+
+
+def test_another_domain_gets_another_certificate_of_the_same_authority(server_install, root):
+    server_install("--tls", "--domain", "one.example")
+    authority, first = (
+        (root / "etc/muster/ca.pem").read_bytes(),
+        (root / "etc/mosquitto/muster/server.pem").read_bytes(),
+    )
+    server_install("--domain", "two.example")
+    assert (root / "etc/muster/ca.pem").read_bytes() == authority
+    assert (root / "etc/mosquitto/muster/server.pem").read_bytes() != first
+    assert configuration(root)["enrolment"]["broker_url"] == "mqtts://two.example:8883"
+
+
+def test_devices_get_another_password_and_the_server_keeps_its_own(server_install, root):
+    server_install()
+    before = configuration(root)
+    server_install("--new-password")
+    after = configuration(root)
+    assert after["enrolment"]["password"] != before["enrolment"]["password"]
+    assert after["brokers"] == before["brokers"]
+    assert after["api_token"] == before["api_token"]
+
+
+def test_sensors_of_a_prefix_that_was_added_by_hand_are_let_in_by_the_next_run(server_install, root):
+    server_install()
+    path = root / "etc/muster/muster.toml"
+    path.write_text('prefixes = ["farm"]\n' + path.read_text())
+    server_install()
+    acl = (root / "etc/mosquitto/muster/acl").read_text()
+    assert "topic write farm/sensor/data" in acl
+    assert "harit-samarth" not in acl
+    assert path.read_text().startswith("prefixes")
+
+
+# -- with a real broker -----------------------------------------------------------------------------------------------
+
+
+def test_mosquitto_starts_with_the_files_and_lets_in_whom_they_name(server_install, root, start_broker):
+    server_install()
+    broker = start_broker(root)
+    given = configuration(root)
+    port = broker.port
+    with pytest.raises(AssertionError, match="Not authorized"):
+        Device(f"mqtt://127.0.0.1:{port}").connect()
+    devices = f"mqtt://devices:{given['enrolment']['password']}@127.0.0.1:{port}"
+    with Device(address(given["brokers"][0]["url"], port)) as server, Device(devices, client_id="pi-1") as pi:
+        server.subscribe("devices/#")
+        assert pi.publish("devices/pi-2/scans", "forged").is_failure
+        pi.publish("devices/pi-1/scans", "mine")
+        assert server.next("devices/#").payload == b"mine"
+
+
+def test_mosquitto_keeps_what_is_queued_over_a_restart(server_install, root, start_broker):
+    server_install()
+    broker = start_broker(root)
+    url = address(configuration(root)["brokers"][0]["url"], broker.port)
+    options = {"client_id": "keeper", "protocol": 4}
+    keeper = Device(url, **options)
+    keeper.client._clean_session = False
+    with keeper:
+        keeper.subscribe("stream")
+    with Device(url) as sender:
+        for number in range(2000):
+            sender.client.publish("stream", str(number), 1)
+        sender.publish("stream", "last")
+    broker.restart()
+    again = Device(url, **options)
+    again.client._clean_session = False
+    with again:
+        eventually(lambda: len(again.received) > 2000, 20, "everything that was queued")
+    assert again.received[-1].payload == b"last"
+
+
+def test_with_tls_devices_are_encrypted_and_only_the_server_is_not(server_install, root, start_broker):
+    server_install("--tls", "--domain", "127.0.0.1")
+    broker = start_broker(root)
+    given = configuration(root)
+    assert given["enrolment"]["broker_url"] == "mqtts://127.0.0.1:8883"
+    url = f"mqtts://devices:{given['enrolment']['password']}@127.0.0.1:{broker.tls_port}"
+    with Device(url, client_id="pi-1", ca_file=root / "etc/muster/ca.pem") as pi:
+        assert not pi.publish("devices/pi-1/announce", "{}").is_failure
+    assert "listener 1883 127.0.0.1" in (root / "etc/mosquitto/conf.d/muster.conf").read_text()
+
+
+# -- as a whole -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_what_is_installed_serves_from_the_directory(muster, root, tmp_path, start_broker, monkeypatch):
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
+    wheel = build_wheel(tmp_path)
+    result = muster("install", "server", "--root", root, "--wheel-dir", wheel.parent)
+    assert result.code == 0, result
+    lend_packages(root / "opt/muster/venv")
+    program = root / "usr/local/bin/muster"
+    assert re.fullmatch(r"muster \d+\.\d+\.\d+\n", run(program, "--version").stdout)
+    broker, http = start_broker(root), f"127.0.0.1:{free_port()}"
+    text = (root / "etc/muster/muster.toml").read_text().replace("/etc/muster/", f"{root}/etc/muster/")
+    (tmp_path / "muster.toml").write_text(text.replace(":1883", f":{broker.port}"))
+    env = {"MUSTER_RUNTIME_DIR": str(tmp_path / "run"), "MUSTER_CONFIG": ""}
+    flags = ("--config", tmp_path / "muster.toml", "--data-dir", tmp_path / "data", "--http", http)
+    with Process(program, "server", *flags, env=env, cwd="/") as process:
+        process.wait_for_line(r"^Muster: (http://\S+)$", 30)
+        api = Api(http, (root / "etc/muster/admin-token").read_text().strip())
+        eventually(lambda: api.health()["broker"]["connected"], 30, "the server is connected")
+        key = (root / "etc/muster/enrolment-key").read_text().strip()
+        given = api.post("/api/register_device", {"device_id": "pi-1", "enrolment_key": key}, expect=201)
+        with Device(given["connection_string"], client_id="pi-1") as pi:
+            pi.publish("devices/pi-1/announce", {"device_id": "pi-1"})
+            api.wait_presence("pi-1", "online")
+    assert muster("uninstall", "server", "--root", root).code == 0
+    assert everything_below(root) == set()
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(muster, root):
+    result = muster("install", "server", "--dry-run", "--tls", "--root", root)
+    assert (result.code, root.exists()) == (0, False)
+    for path in {*EXPECTED, *EXPECTED_WITH_TLS} - {"/opt/muster/manifest.json"}:
+        assert path in result.out
+
+
+@pytest.mark.parametrize("domain", ["a/b", "user@host", "-x", "a b"])
+def test_a_domain_that_is_no_name_is_refused(server_install, root, domain):
+    result = server_install(f"--domain={domain}")
+    assert result.code == 1
+    assert "neither a name nor an address" in result.err
+    assert not root.exists()
+
+
+def test_without_mosquitto_one_is_told_what_to_install(muster, monkeypatch):
+    monkeypatch.setattr(command, "find_mosquitto", lambda: None)
+    result = muster("install", "server", "--dry-run")
+    assert (result.code, "apt install mosquitto" in result.err) == (1, True)
+
+
+def test_a_machine_is_changed_by_root_alone(muster, monkeypatch):
+    monkeypatch.setattr(command, "find_mosquitto", lambda: "/usr/sbin/mosquitto")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    result = muster("install", "server")
+    assert (result.code, "`sudo`" in result.err) == (1, True)
+
+
+def test_removing_what_is_not_installed_is_one_sentence(muster, root):
+    root.mkdir()
+    result = muster("uninstall", "server", "--root", root)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "Nothing is installed here" in result.err
+
+
+def test_secrets_are_shown_nowhere(server_install, root):
+    result = server_install("--tls")
+    given = configuration(root)
+    for secret in (given["api_token"], given["enrolment"]["password"], "PRIVATE"):
+        assert secret not in result.out + result.err

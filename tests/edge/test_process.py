@@ -1,0 +1,267 @@
+"""An edge with all its actors, beside a real broker and in place of a server this test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from actors.link.messages import Publish
+from actors.messages import Deliveries
+from edge import tree as tree_module
+from edge.boot import EdgeProcess
+from edge.client import queue_scan, read_state
+from edge.home import Home, home_of
+from edge.link import Goodbye
+from edge.nodes import nodes
+from edge.scans import make_scan
+from edge.settings import BrokerSettings, EdgeSettings, FindSettings, SensorSettings
+from supervisor import TreeView
+from tests.support.mqtt import Device
+from tests.support.wait import eventually
+
+DEADLINE = 30.0
+
+
+class Edge:
+    """One edge in this process, and what the broker's other clients hear of it."""
+
+    def __init__(self, tmp_path, broker, **settings):
+        self.settings = EdgeSettings(
+            device_id="pi-7",
+            data_dir=str(tmp_path),
+            broker=BrokerSettings(url=broker.url),
+            find=FindSettings(mdns=False, scan=False),
+            **settings,
+        )
+        self.home = Home(self.settings.home)
+        self.process = EdgeProcess(self.settings, self.home, {"MUSTER_RUNTIME_DIR": str(tmp_path / "run")})
+        self.parts = self.process.parts
+        self.server = Device(broker.url)
+
+    def __enter__(self):
+        self.server.__enter__()
+        self.server.subscribe("devices/pi-7/#")
+        self.server.subscribe("+/sensor/data")
+        return self
+
+    def __exit__(self, *exc_info):
+        with contextlib.suppress(Exception):
+            self.process.stop()
+        self.home.close()
+        self.server.__exit__(*exc_info)
+
+    def start(self):
+        self.process.start()
+        self.heard("announce")
+        return self
+
+    def bodies(self, topic):
+        """All that was said on a topic."""
+        return [message.json for message in list(self.server.received) if message.topic.endswith(f"/{topic}")]
+
+    def heard(self, topic, wanted=lambda _body: True, timeout=DEADLINE):
+        """The first body on a topic that is as wanted."""
+        return eventually(
+            lambda: next(filter(wanted, self.bodies(topic)), None), timeout, f"{topic} of the edge is heard"
+        )
+
+    def node(self, path):
+        return TreeView(self.parts.tree).describe(f"edge/{path}")
+
+
+@pytest.fixture
+def edge(tmp_path, mosquitto):
+    with contextlib.ExitStack() as stack:
+
+        def make(**settings):
+            return stack.enter_context(Edge(tmp_path, mosquitto, **settings))
+
+        yield make
+
+
+def has_crashed(path):
+    def judge(status):
+        found = [node for node in nodes(status.get("supervision", {})) if node.get("path") == path]
+        return bool(found) and found[0]["last_exception"] is not None and found[0]["state"] == "running"
+
+    return judge
+
+
+def test_it_says_who_it_is_and_in_the_end_goodbye(edge):
+    one = edge().start()
+    status = one.heard("status", lambda body: body["status"] == "online")
+    assert {child["id"] for child in status["supervision"]["children"]} == {
+        "outbox",
+        "control",
+        "presence",
+        "contact",
+        "scanners",
+        "sensors",
+        "network",
+        "locator",
+        "reporter",
+    }
+    one.process.stop()
+    goodbye = one.heard("status", lambda body: body["status"] == "offline")
+    assert (goodbye["reason"], goodbye["session"]) == ("goodbye", status["session"])
+    assert len([body for body in one.bodies("status") if body["status"] == "offline"]) == 1
+
+
+def test_it_beats(edge):
+    one = edge(heartbeat=0.5).start()
+    first = one.heard("heartbeat")
+    assert (first["device_id"], first["status"], first["clock"]) == ("pi-7", "online", first["clock"])
+    eventually(lambda: len(one.bodies("heartbeat")) >= 3, DEADLINE)
+
+
+def test_a_crash_of_any_actor_is_healed_and_told(edge):
+    one = edge().start()
+    one.parts.directory.tell("presence", Deliveries("link", None, 0.0))
+    one.heard("status", has_crashed("edge/presence"))
+    one.parts.directory.tell("uplink", Deliveries("link", None, 0.0))
+    one.heard("status", has_crashed("edge/contact/uplink"))
+
+
+def test_an_actor_that_hangs_is_replaced_and_the_server_is_told(edge, monkeypatch):
+    monkeypatch.setattr(tree_module, "HANG_AFTER", 1.0)
+    one = edge()
+    stuck, release = threading.Event(), threading.Event()
+
+    def read():
+        if not stuck.is_set():
+            stuck.set()
+            release.wait(DEADLINE)
+        return {}
+
+    monkeypatch.setattr(type(one.parts.vitals), "read", lambda _self: read())
+    try:
+        one.start()
+        assert stuck.wait(DEADLINE)
+        one.heard(
+            "status",
+            lambda body: any(
+                node["path"] == "edge/reporter" and (node["last_exception"] or {}).get("reason") == "hung"
+                for node in nodes(body.get("supervision", {}))
+            ),
+        )
+    finally:
+        release.set()
+
+
+def test_a_scan_goes_out_and_leaves_the_outbox_with_the_receipt(edge):
+    one = edge().start()
+    queue_scan(one.home, make_scan("pi-7", "4006381333931", now_us=1_790_000_000_000_000))
+    scan = one.heard("scans")
+    assert (scan["device_id"], scan["code"], scan["symbology"]) == ("pi-7", "4006381333931", "EAN-13")
+    one.server.publish("devices/pi-7/receipts", {"stored": [scan["scan_id"]], "refused": {}})
+    eventually(lambda: read_state(one.home)["outbox"]["items"] == 0, DEADLINE, "the receipt is noted")
+
+
+def test_its_stations_publish_under_its_own_name(edge):
+    one = edge(sensors=(SensorSettings(interval=0.2), SensorSettings(id="field-2", interval=0.2))).start()
+    eventually(lambda: {body["publisher_id"] for body in one.bodies("sensor/data")} == {"pi-7", "field-2"}, DEADLINE)
+    assert not one.parts.speaks_for_itself()
+
+
+def test_a_request_of_the_server_is_answered(edge):
+    one = edge().start()
+    one.server.received.clear()
+    one.server.publish("server/requests", {"request": "announce", "device_id": "pi-7"})
+    one.heard("announce")
+
+
+def test_each_connection_has_a_session_of_its_own(edge, mosquitto):
+    one = edge().start()
+    first = one.heard("announce")["session"]
+    mosquitto.restart()
+    eventually(lambda: one.parts.boards.line.session != first and not one.parts.boards.sight.blind, DEADLINE)
+
+
+def test_nothing_is_said_after_the_goodbye(edge):
+    one = edge().start()
+    for message in (Goodbye(), Publish("devices/pi-7/late", b"{}"), Publish("devices/pi-7/late", b"{}", qos=1)):
+        one.parts.directory.tell("link", message)
+    one.heard("status", lambda body: body["status"] == "offline")
+    one.process.stop()
+    assert one.bodies("late") == []
+
+
+def test_new_bearings_are_no_absence(edge):
+    """The hub was found, say: the link is made anew, and nobody has been away."""
+    one = edge().start()
+    session = one.parts.boards.line.session
+    one.parts.found()
+    one.heard("announce", lambda body: body["session"] != session)
+    assert one.node("contact")["restarts"] == 1
+    assert [body for body in one.bodies("status") if body["status"] == "offline"] == []
+
+
+def test_the_state_outlives_the_process(edge):
+    one = edge().start()
+    eventually(lambda: read_state(one.home)["link"]["state"] == "subscribed", DEADLINE)
+    one.process.stop()
+    one.home.close()
+    state = read_state(home_of(one.settings.home.parent))
+    assert (state["device_id"], state["phase"], state["running"]) == ("pi-7", "stopped", False)
+
+
+# The command
+
+
+def run(*arguments, **env):
+    done = subprocess.run(
+        [sys.executable, "-m", "edge", *arguments], capture_output=True, text=True, timeout=60, check=False, env=env
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_every_command_is_told_by_help():
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("run", "status", "announce", "scan", "scan-test", "install", "uninstall"):
+        assert f"\n  {command} " in out
+
+
+@pytest.mark.parametrize("arguments", [(), ("dance",), ("scan",), ("status", "--dance")])
+def test_wrong_usage_is_told(arguments):
+    code, out, error = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "usage: muster-edge" in error
+
+
+def test_without_an_edge_the_commands_say_so(tmp_path):
+    for command in ("status", "announce"):
+        code, _, error = run(command, "--data-dir", str(tmp_path))
+        assert code == 1
+        assert str(tmp_path) in error
+        assert error.count("\n") == 1
+
+
+def test_a_scan_by_hand_is_kept_without_an_edge(tmp_path):
+    env = {"MUSTER_DATA_DIR": str(tmp_path), "MUSTER_DEVICE_ID": "pi-7"}
+    code, out, _ = run("scan", "--json", "4006381333931", "40063813", **env)
+    assert code == 0
+    assert [json.loads(line)["code"] for line in out.splitlines()] == ["4006381333931", "40063813"]
+    code, _, error = run("scan", "", **env)
+    assert code == 1
+    assert error.count("\n") == 1
+
+
+def test_a_running_edge_is_shown(edge, tmp_path):
+    edge().start()
+    code, out, _ = run("status", "--data-dir", str(tmp_path))
+    assert code == 0
+    assert out.startswith("pi-7 (configured): running since")
+
+
+def test_the_edge_loads_neither_the_web_face_nor_a_database_nor_what_only_a_child_needs():
+    code = "import sys, edge.boot; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stdout.split())
+    unwanted = {"asyncio", "bottle", "cheroot", "click", "cryptography", "evdev", "peewee", "prometheus_client", "rich"}
+    assert not loaded & (unwanted | {"zeroconf", "web", "supervisor.server", "supervisor.cli", "importlib.metadata"})

@@ -1,0 +1,83 @@
+"""What the routes of enrolment answer with, as types; see `web.answers`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from web.answers import Page, Time
+
+EnrolmentState = Literal["pending", "approved", "enrolled", "denied"]
+
+
+class BrokerPlace(msgspec.Struct):
+    """Where the broker is that devices are to use."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+class Proofs(msgspec.Struct):
+    """That this is the right server: HMAC-SHA256 in hex, as docs/enrolment.md tells."""
+
+    enrolment_key: str
+    """With the fleet's key."""
+    device: str
+    """With what the server keeps of the device's token; empty for a device that is not enrolled."""
+
+
+class Introduction(msgspec.Struct):
+    """What a device may know before it sends this server a secret."""
+
+    server_id: str
+    version: str
+    device_id: str
+    state: Literal["unknown"] | EnrolmentState
+    mqtt: BrokerPlace
+    proofs: Proofs
+    timestamp: Time
+
+
+class BrokerAccess(BrokerPlace):
+    """The broker, and what opens it."""
+
+    username: str
+    password: str
+
+
+class HttpAccess(msgspec.Struct):
+    """What opens this API, for the device alone."""
+
+    token: str
+
+
+class EnrolledDevice(msgspec.Struct):
+    """The credentials of a device's own, told only here."""
+
+    device_id: str
+    server_id: str
+    connection_string: str
+    """`mqtt://` or `mqtts://` with all that is needed, or that of an IoT hub."""
+    mqtt: BrokerAccess
+    http: HttpAccess
+
+
+class Enrolment(msgspec.Struct):
+    """What is known of a device that asked to enrol; what is not known is null."""
+
+    serial: str
+    state: EnrolmentState
+    hostname: str | None
+    mac_address: str | None
+    device_type: str | None
+    address: str | None
+    """Where it asked from."""
+    requested: Time | None
+    enrolled: Time | None
+    approved_until: Time | None
+    changed_by: str | None
+
+
+Enrolments = Page[Enrolment]

@@ -1,0 +1,66 @@
+// One device, chosen in the table: what it says of itself, and its own tree of supervision.
+
+import { ApiError, get } from "./api.js";
+import { h, keyed, Refresher, setText } from "./dom.js";
+import { drawTree, words } from "./nodes.js";
+
+const element = (id) => document.getElementById(id);
+let chosen = null;
+
+export const device = new Refresher(async () => {
+  const serial = chosen;
+  if (!serial) return;
+  const path = `/api/devices/${encodeURIComponent(serial)}`;
+  try {
+    const known = await get(path);
+    const tree = known.supervised ? await get(`${path}/supervision`) : null;
+    if (serial === chosen) draw(known, tree);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404 && serial === chosen) choose(null);
+    throw error;
+  }
+});
+
+/** Show a device; null for none. */
+export function choose(serial) {
+  chosen = serial;
+  element("panel").hidden = !serial;
+  if (!serial) return;
+  setText(element("panel-title"), serial);
+  element("panel-scans").href = `/scans?${new URLSearchParams({ device: serial })}`;
+  element("panel-facts").replaceChildren();
+  element("panel-tree").hidden = true;
+  element("panel-close").focus();
+  device.request();
+}
+
+/** Take a change that was pushed. */
+export function onDevice(data) {
+  if (data.serial === chosen) device.request();
+}
+
+export function start() {
+  element("panel-close").addEventListener("click", () => choose(null));
+}
+
+function draw(known, tree) {
+  setText(element("panel-title"), known.label ?? known.hostname ?? known.serial);
+  const facts = [
+    ["serial number", known.serial],
+    ["group", known.group],
+    ["MAC address", known.mac_address],
+    ...Object.entries(known.services),
+    ...Object.entries(known.system_info),
+  ].filter(([, value]) => value !== null && value !== "");
+  keyed(element("panel-facts"), facts, ([name]) => name, makeFact, updateFact);
+  element("panel-tree").hidden = !tree;
+  if (tree) drawTree(element("panel-nodes"), tree);
+}
+
+function makeFact([name]) {
+  return h("div", {}, h("dt", { text: words(name) }), h("dd"));
+}
+
+function updateFact(fact, [, value]) {
+  setText(fact.querySelector("dd"), typeof value === "object" ? JSON.stringify(value) : String(value));
+}

@@ -1,0 +1,49 @@
+// Devices that wait to be let in.
+
+import { get, post } from "./api.js";
+import { h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { button } from "./frame.js";
+
+const SHOWN = 20;
+const element = (id) => document.getElementById(id);
+let mayLook = false;
+let mayDecide = false;
+
+export const waiting = new Refresher(async () => {
+  if (!mayLook) return;
+  // Those who wait come first.
+  const { items } = await get(`/api/enrolments?limit=${SHOWN}`);
+  const found = items.filter((enrolment) => enrolment.state === "pending");
+  element("waiting").hidden = found.length === 0;
+  setText(element("waiting-note"), found.length === SHOWN ? `the first ${SHOWN}` : "");
+  keyed(element("waiting-list"), found, (enrolment) => enrolment.serial, make, update);
+});
+
+export function start(role) {
+  mayLook = role === "operate" || role === "admin";
+  mayDecide = role === "admin";
+}
+
+function make({ serial }) {
+  const decide = (label) => {
+    const path = `/api/enrolments/${encodeURIComponent(serial)}/${label.toLowerCase()}`;
+    return button(label, `${label} ${serial}`, () => post(path), waiting);
+  };
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "line" },
+      h("i", { class: "dot unknown" }),
+      h("span", { class: "id", text: serial }),
+      h("span", { class: "buttons" }, ...(mayDecide ? [decide("Approve"), decide("Deny")] : [])),
+    ),
+    h("p", { class: "detail quiet" }, h("span", { class: "who" }), " · ", h("span", { class: "when" })),
+  );
+}
+
+function update(row, { hostname, address, mac_address, requested }) {
+  setTime(row.querySelector(".when"), requested, " ago");
+  setText(row.querySelector(".who"), [hostname, address, mac_address].filter(Boolean).join(" · "));
+}

@@ -1,0 +1,99 @@
+// The page of the scans: the newest first, of all devices or of one, of all codes or of one.
+
+import { get } from "./api.js";
+import { flash, h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { start } from "./frame.js";
+import { Pager } from "./pager.js";
+
+const FILTERS = ["code", "device"];
+const CHECKS = { true: ["right", "good"], false: ["wrong", "bad"], null: ["–", "none"] };
+const CONTROLS = { "\t": "TAB", "\n": "LF", "\r": "CR", "\x04": "EOT", "\x1c": "FS", "\x1d": "GS", "\x1e": "RS", "\x1f": "US" };
+
+const element = (id) => document.getElementById(id);
+const filter = Object.fromEntries(new URLSearchParams(location.search));
+const pager = new Pager(50);
+let drawn = null; // the question whose answer is shown
+
+const question = () => pager.question({ code: filter.code, device: filter.device });
+
+const list = new Refresher(async () => {
+  const asked = question();
+  const page = await get(`/api/scans?${asked}`);
+  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
+  if (!pager.take(page)) {
+    list.request();
+    return;
+  }
+  draw(page.items, asked === drawn);
+  drawn = asked;
+});
+
+/** `isSame`: the same question was answered before, so that a scan which was not there is a new one. */
+function draw(scans, isSame) {
+  element("none").hidden = scans.length > 0;
+  element("table").hidden = scans.length === 0;
+  setText(element("none-words"), filter.code || filter.device ? "No scan matches." : "Nothing has been scanned yet.");
+  keyed(element("list"), scans, ({ device_id, scan_id }) => `${device_id} ${scan_id}`, make, (row, scan) => {
+    const isNew = isSame && !row.isConnected;
+    update(row, scan);
+    if (isNew) flash(row);
+  });
+  pager.draw(element("scans-note"), scans.length);
+}
+
+function make({ code }) {
+  const part = (name) => h("span", { class: name });
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row", class: "code" }, ...readable(code)),
+    h("td", { class: "symbology" }),
+    h("td", { class: "check" }, part("verdict")),
+    h("td", { class: "device" }, h("a", { class: "serial" }), part("scanner")),
+    h("td", { class: "time" }, part("age"), part("clock")),
+  );
+}
+
+function update(row, scan) {
+  const part = (name) => row.querySelector(`.${name}`);
+  setText(part("symbology"), scan.symbology || "–");
+  const [verdict, tone] = CHECKS[scan.valid];
+  setText(part("verdict"), verdict);
+  part("verdict").dataset.tone = tone;
+  setText(part("serial"), scan.device_id);
+  part("serial").href = `/scans?${new URLSearchParams({ device: scan.device_id })}`;
+  part("serial").title = `Only scans of ${scan.device_id}`;
+  setText(part("scanner"), scan.scanner);
+  setTime(part("age"), scan.timestamp, " ago");
+  setText(part("clock"), scan.clock === "unsynced" ? "its clock was not set" : "");
+}
+
+/** A code with its separators seen: control characters by their names. */
+function readable(code) {
+  const seen = (character) => CONTROLS[character] ?? `0x${character.charCodeAt(0).toString(16)}`;
+  // With a group in it, what splits is kept: every second part is a control character.
+  return code
+    .split(/([\x00-\x1f\x7f])/)
+    .map((part, place) => (place % 2 ? h("span", { class: "control", text: seen(part) }) : part));
+}
+
+start({
+  panels: [list],
+  often: [list],
+  events: {
+    // Later pages stand still for whoever reads them.
+    scan: () => pager.isFirst && list.request(),
+  },
+  ready: () => {
+    for (const name of FILTERS) element(name).value = filter[name] ?? "";
+    pager.start(() => list.request());
+    element("filters").addEventListener("submit", (event) => {
+      event.preventDefault();
+      for (const name of FILTERS) filter[name] = element(name).value.trim();
+      pager.reset();
+      const chosen = FILTERS.filter((name) => filter[name]).map((name) => [name, filter[name]]);
+      history.replaceState(null, "", chosen.length ? `?${new URLSearchParams(chosen)}` : location.pathname);
+      list.request();
+    });
+  },
+});
