@@ -27,6 +27,8 @@ MYSQL = ["PyMySQL~=1.2"]
 # The broker in pure Python that `muster up` falls back to where no mosquitto is installed.
 BROKER = ["amqtt==0.12.1"]
 PARQUET = ["pyarrow>=20"]
+# Mail, chat and phone services for the news of alarms.
+ALERTS = ["apprise>=1.9,<3"]
 EDGE = ["zeroconf<1"]
 SCANNER = ["evdev~=2.0"]
 DEV = [
@@ -64,6 +66,7 @@ setup(
         "mysql": MYSQL,
         "broker": BROKER,
         "parquet": PARQUET,
+        "alerts": ALERTS,
         "edge": EDGE,
         "scanner": SCANNER,
         "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + DEV,

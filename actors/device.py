@@ -13,8 +13,9 @@ import msgspec
 
 from actors.analysts import Analysts
 from actors.device_facts import KIND_OF_FAMILY, MOVING, announced_facts, first_words, moved
-from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewell, FromDevice, Measured, Scanned
+from actors.device_messages import DUE, Announced, Beaten, Changed, Due, Farewell, FromDevice, Measured, Scanned, Told
 from actors.fleet import Fleet, Record
+from actors.groups.labels import TooManyLabelsError, merge_labels
 from actors.link.messages import Publish
 from actors.live import LiveFeed
 from actors.messages import DeviceSnapshot, Reason, StoreDevice, StorePresence, StoreSensors
@@ -65,7 +66,7 @@ class World:
 
 def reason_of(message: FromDevice) -> Reason:
     """Return why a device's presence changes, if it does by this message."""
-    if isinstance(message, Measured | Scanned):
+    if isinstance(message, Measured | Scanned | Told):
         return "data"
     if isinstance(message, Farewell):
         return "goodbye" if message.goodbye else "will"
@@ -155,6 +156,10 @@ class DeviceActor(PooledActor):
         self._told(message, record, None, {}, data=True)
         self._world.outgoing.add(message.scan)
 
+    def _for_service(self, message: Told, record: Record) -> None:
+        self._told(message, record, None, {}, data=True)
+        self._world.directory.tell(message.service, message)
+
     def _farewell(self, message: Farewell, record: Record) -> None:
         if message.delivery.retain:
             return  # old news: whoever published it may have come back since
@@ -167,7 +172,7 @@ class DeviceActor(PooledActor):
 
     def _told(
         self,
-        message: Beaten | Announced | Measured | Scanned,
+        message: Beaten | Announced | Measured | Scanned | Told,
         record: Record,
         session: str | None,
         changes: dict[str, Any],
@@ -197,7 +202,12 @@ class DeviceActor(PooledActor):
             self._publish(record, changes, delivery.rx_us)
 
     def _alive(
-        self, record: Record, message: Beaten | Announced | Measured | Scanned, changes: dict[str, Any], *, data: bool
+        self,
+        record: Record,
+        message: Beaten | Announced | Measured | Scanned | Told,
+        changes: dict[str, Any],
+        *,
+        data: bool,
     ) -> None:
         """Take a live message as evidence that the device is there."""
         fleet = self._world.fleet
@@ -274,7 +284,15 @@ class DeviceActor(PooledActor):
 
     def _changed(self, message: Changed, record: Record) -> None:
         now_us = int(self._world.runtime.clock.time() * 1_000_000)
-        self._publish(record, dict(message.changes), now_us)
+        changes = dict(message.changes)
+        if message.labels:
+            try:
+                changes["labels"] = merge_labels(record.snapshot.labels, message.labels)
+            except TooManyLabelsError as error:
+                if message.reply_to is not None:
+                    message.reply_to.set_exception((TooManyLabelsError, error, None))
+                return
+        self._publish(record, changes, now_us)
         if message.reply_to is not None:
             message.reply_to.set(None)
 
@@ -341,6 +359,7 @@ _HANDLERS: Mapping[type, Any] = {
     Announced: DeviceActor._announced,  # noqa: SLF001
     Measured: DeviceActor._measured,  # noqa: SLF001
     Scanned: DeviceActor._scanned,  # noqa: SLF001
+    Told: DeviceActor._for_service,  # noqa: SLF001
     Farewell: DeviceActor._farewell,  # noqa: SLF001
     Changed: DeviceActor._changed,  # noqa: SLF001
     Due: DeviceActor._due,  # noqa: SLF001

@@ -32,6 +32,11 @@ KIND_OF_TYPE: Mapping[str, Kind] = {
 """Kinds by the announced `device_type`; any other type is `other`."""
 
 
+def kind_of_type(device_type: str) -> Kind:
+    """Return the kind that a `device_type` means, whatever its spelling."""
+    return KIND_OF_TYPE.get(device_type.lower().replace("-", "_"), "other")
+
+
 def first_words(address: Address, snapshot: DeviceSnapshot, rx_us: int) -> dict[str, Any]:
     """Return the changes of a device that an operator declared before it spoke: what it speaks fixes its kind."""
     changes: dict[str, Any] = {"first_seen_us": rx_us, "device_id": address.device_id or snapshot.serial}

@@ -61,7 +61,22 @@ class Scanned(msgspec.Struct, frozen=True, gc=False):
     scan: StoreScan
 
 
-FromDevice = Beaten | Announced | Farewell | Measured | Scanned
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """Something for a service, which the device's actor passes on once it has taken it as evidence of life.
+
+    The service settles the delivery (`delivery.link`, `delivery.token`) after its commit, and not before.
+    """
+
+    serial: str
+    address: Address
+    delivery: Delivery
+    service: str
+    """Its name in the directory: `commander`, `ledger`, `twins`."""
+    body: Any
+    """What was decoded from the payload."""
+
+
+FromDevice = Beaten | Announced | Farewell | Measured | Scanned | Told
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -70,6 +85,8 @@ class Changed(msgspec.Struct, frozen=True):
     changes: dict[str, Any]
     reply_to: Any = None
     """A future that gets None once the change is published; None if nobody waits."""
+    labels: Mapping[str, str | None] = {}
+    """Labels to set, and with None to take away; merged by the device, since two operators may change it at once."""
 
 
 class Due:

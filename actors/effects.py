@@ -20,12 +20,12 @@ from actors.events import EventRing
 from actors.fleet import Fleet, Record
 from actors.historian import WINDOW, Recall, Recalled
 from actors.link.messages import Publish
-from actors.messages import StoreDeadLetter, StoreReading, StoreScan
+from actors.messages import StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport
 from actors.payloads import answer_refused
 from actors.runtime import Directory, PooledActor, Runtime
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
-from actors.topics import SCANS_TAIL, SENSOR_CHANNEL, SENSOR_TAIL, SERIAL
+from actors.topics import RESPONSES_TAIL, SCANS_TAIL, SENSOR_CHANNEL, SENSOR_TAIL, SERIAL
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Committed(msgspec.Struct, frozen=True):
     scans: Sequence[StoreScan] = ()
     """Those that were new."""
     known_scans: Sequence[StoreScan] = ()
+    twin_reports: Sequence[StoreTwinReport] = ()
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -84,10 +85,14 @@ class _Identified(msgspec.Struct):
 
     id: str | int | None = None
     scan_id: str | int | None = None
+    response_id: str | int | None = None
     publisher_id: str | None = None
     device_id: str | None = None
     serial_number: str | None = None
 
+
+_NAMED_BY = {SCANS_TAIL: "scan_id", RESPONSES_TAIL: "response_id"}
+"""The field that names a message, by the end of its topic; everywhere else it is `id`."""
 
 _decode_identified = msgspec.json.Decoder(_Identified).decode
 _decode_measures = msgspec.json.Decoder(dict[str, float]).decode
@@ -156,6 +161,7 @@ class EffectsActor(PooledActor):
                 statistics.duplicates += 1
             self._answer(reading, is_new=False)
         self._scanned(message)
+        self._reported(message.twin_reports)
         for letter in message.dead:
             self._refused(letter)
         if message.new:
@@ -180,6 +186,11 @@ class EffectsActor(PooledActor):
                 if scan.reply_to is not None:
                     scan.reply_to.set(StoredScan(msgspec.structs.replace(scan, reply_to=None), is_new))
 
+    def _reported(self, reports: Sequence[StoreTwinReport]) -> None:
+        for report in reports:
+            if report.sender_id:
+                self._receipt(report.serial)[0].append(report.sender_id)
+
     def _refused(self, letter: StoreDeadLetter) -> None:
         """Tell a sender that waits for an answer, or for the receipt of its message, that it will never be stored."""
         if letter.reply_to is not None:
@@ -189,7 +200,7 @@ class EffectsActor(PooledActor):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         serial = letter.serial or said.publisher_id or said.device_id or said.serial_number or ""
-        told_id = said.scan_id if letter.topic.endswith(SCANS_TAIL) else said.id
+        told_id = getattr(said, next((name for tail, name in _NAMED_BY.items() if letter.topic.endswith(tail)), "id"))
         if told_id is not None and SERIAL.fullmatch(serial):
             self._receipt(serial)[1][str(told_id)] = letter.reason
 

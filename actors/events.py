@@ -12,10 +12,14 @@ Kinds that the page knows, with their key (states of one kind and key supersede 
 | `reading` | serial | `serial`, `ts`, `health_index`, `status`, `anomalies`, `measures`: at most one a second |
 | `scan` | serial | a scan as `GET /api/scans` tells it, but for its `id`: of many at once only the newest |
 | `removed` | serial | `serial` |
+| `command` | serial | `id`, `device`, `name`, `state`, `reason`, `batch`, `updated`: a command is new or has changed |
 | `enrolment` | serial | `serial`: who has enrolled, or waits to, has changed |
+| `group` | | `name`: a group or a roster has changed |
 | `sight` | link | `link`, `sees` (bool): presences are, or are no longer, `unknown` |
 | `link` | link | `name`, `state` |
 | `supervision` | path | `path`, `state`, `restarts`, `error`: a child was restarted, quarantined, resumed |
+| `delivery` | notification and recipient | `notification`, `device`, `topic`, `state`, `reason`, `updated`, or `more` |
+| `alarm` | id | an alarm as `GET /api/alarms` tells it, but for `members`: it was raised, has changed, or is over |
 | `dead_letter` | | `reason`, `topic`, `serial` |
 """
 

@@ -114,6 +114,10 @@ class Fleet:
         """Return the record of a device, or None."""
         return self._records.get(serial)
 
+    def serials(self) -> list[str]:
+        """Return all serials, in order."""
+        return list(self._serials)
+
     def load(self, snapshots: list[DeviceSnapshot]) -> None:
         """Add many records at once (start-up): one sort instead of many insertions."""
         for snapshot in snapshots:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from actors.fleet import DeviceView, Fleet
+from actors.presence import DerivedPresence
 
 MOST_PER_ROUND = 1_000
 """Devices shown one by one; when more change at once (a site went dark) every page fetches anew instead."""
@@ -18,6 +19,8 @@ class LiveFeed:
         self._show = show
         self._show_all = show_all
         self._changed: dict[str, bool] = {}
+        self.on_presence: list[Callable[[str, DerivedPresence], None]] = []
+        """Called for each device that has changed, however many have; they run on the dispatcher, so they only tell."""
 
     def changed(self, serial: str, *, facts: bool) -> None:
         """Note that a device has changed: its presence, or with `facts` more of it."""
@@ -26,6 +29,7 @@ class LiveFeed:
     def flush(self) -> None:
         """Show what has changed, as it is now."""
         changed, self._changed = self._changed, {}
+        self._tell_presence(changed)
         if len(changed) > MOST_PER_ROUND:
             self._show_all()
             return
@@ -33,3 +37,12 @@ class LiveFeed:
             view = self._fleet.get(serial)
             if view is not None:
                 self._show(view, facts)
+
+    def _tell_presence(self, serials: Iterable[str]) -> None:
+        if not self.on_presence:
+            return
+        for serial in serials:
+            view = self._fleet.get(serial)
+            if view is not None:
+                for listener in self.on_presence:
+                    listener(serial, view.presence)

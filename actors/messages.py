@@ -91,6 +91,8 @@ class DeviceSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """The sender's last CONNECT session, from announce, heartbeat or status."""
     broker: str = ""
     """Name of the broker it was last heard through."""
+    labels: str = ""
+    """What operators have noted on it, one `key=value` a line by key, see `actors.groups.labels`."""
 
 
 class StoreDevice(msgspec.Struct, frozen=True):
@@ -195,6 +197,24 @@ class StoreScan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """HTTP only: a future that gets `actors.effects.StoredScan` once the row is committed."""
 
 
+class StoreTwinReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a device reports of itself, in place of what it had reported before."""
+
+    serial: str
+    version: int
+    """The version of what is desired that the device has applied."""
+    reported: str
+    """JSON object."""
+    rx_us: int
+    sender_id: str = ""
+    """As in `StoreReading`."""
+    link: str = ""
+    token: int = 0
+    topic: str = ""
+    payload: bytes = b""
+    """As received, for the dead letter should the database refuse the row."""
+
+
 class StoreDeadLetter(msgspec.Struct, frozen=True, gc=False):
     """A message that could not be processed, with all that is needed to replay it."""
 
@@ -237,6 +257,7 @@ Write = (
     | StoreSensors
     | StoreReading
     | StoreScan
+    | StoreTwinReport
     | StoreDeadLetter
     | StoreEvent
     | DeleteDevice

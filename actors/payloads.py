@@ -57,6 +57,7 @@ REASONS = {
     "refused_by_database": "the database refused the row",
     "unknown_device": "the database has no row of its device",
     "unrouted": "the topic is not subscribed any more",
+    "unknown_command": "there is no such command of this device",
 }
 """Every reason a message is dead-lettered for; the label of `muster_dead_letters_total`."""
 
@@ -115,7 +116,7 @@ _PATTERNS = (
     (re.compile(r"missing required field"), "missing_field"),
     (re.compile(r"of length <="), "too_long"),
     (re.compile(r"Expected `object`, got `\w+`$"), "not_an_object"),
-    (re.compile(r"^Expected|Invalid value"), "wrong_type"),
+    (re.compile(r"^Expected|Invalid (enum )?value"), "wrong_type"),
     (re.compile(r"out of range|too large|Number"), "out_of_range"),
 )
 """What msgspec says, and our word for it; the first match decides."""

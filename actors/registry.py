@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard, TypeVar
 
@@ -17,7 +17,7 @@ import msgspec
 from peewee import Database
 from pykka._envelope import Envelope
 
-from actors.messages import Settled, StoreDeadLetter, StoreReading, StoreScan, Write, WriteBatch
+from actors.messages import Settled, StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport, Write, WriteBatch
 from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
 from actors.storage import administration
 from actors.storage.database import open_database
@@ -163,6 +163,7 @@ class RegistryActor(ThreadedActor):
         on_committed: Sequence[Callable[[CommitResult], None]] = (),
         rules: RetentionRules = KEEP_ALL,
         followed: Sequence[Callable[[], int]] = (),
+        held: Sequence[Container[tuple[str, int]]] = (),
     ) -> None:
         """Assign only; the database is opened by the actor's own thread.
 
@@ -175,9 +176,11 @@ class RegistryActor(ThreadedActor):
             on_committed: called after each commit with what it did, on this thread; an exception is logged.
             rules: how long what grows is kept.
             followed: each returns the id up to which a follower with a place outside of the database has come.
+            held: (link, token) of deliveries that a service keeps until the database is back.
 
         """
         super().__init__()
+        self._held = held
         self.board = board or RegistryBoard()
         self._store = Store(open_database(url), rules=rules, followed=followed)
         self._directory = directory
@@ -264,9 +267,14 @@ class RegistryActor(ThreadedActor):
         """Leave out the burials of deliveries that only wait here for the database: each ends exactly once."""
         if not writes or not _is_burial(writes[0]):  # a link sends them in batches of their own
             return writes
-        tokens = StoreReading | StoreScan | StoreDeadLetter
-        held = {(kept.link, kept.token) for kept in self._pending if isinstance(kept, tokens)}
-        return [write for write in writes if not (_is_burial(write) and (write.link, write.token) in held)]
+        tokens = StoreReading | StoreScan | StoreTwinReport | StoreDeadLetter
+        own = {(kept.link, kept.token) for kept in self._pending if isinstance(kept, tokens)}
+        held = (own, *self._held)
+        return [
+            write
+            for write in writes
+            if not (_is_burial(write) and any((write.link, write.token) in each for each in held))
+        ]
 
     def _commit_some(self) -> bool:
         """Commit as much as one transaction takes; False if the database is away."""

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.commands.payloads import decode_response
 from actors.dead_letters import DeadLetterDesk
-from actors.device_messages import Announced, Beaten, Farewell, FromDevice, Measured, Scanned
+from actors.device_messages import Announced, Beaten, Farewell, FromDevice, Measured, Scanned, Told
 from actors.identity import (
     NOT_IN_BODY,
     BadTimestampError,
@@ -23,7 +24,8 @@ from actors.identity import (
     timestamp_us,
 )
 from actors.link.messages import Replay
-from actors.messages import Deliveries, Delivery, StoreReading
+from actors.messages import Deliveries, Delivery, Settled, StoreReading
+from actors.notifications.receipts import decode_receipt, is_own
 from actors.payloads import (
     LARGEST_PAYLOAD,
     RefusedError,
@@ -37,7 +39,8 @@ from actors.payloads import (
 from actors.runtime import Directory, GuardedFuture, PooledActor
 from actors.scan_payloads import decode_scan
 from actors.sight import Sight
-from actors.topics import Address, BadTopicError, parse_pi, parse_site
+from actors.topics import TWIN_REPORTED, Address, BadTopicError, parse_pi, parse_site
+from actors.twins.reports import decode_report
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +92,8 @@ class SubscriberActor(PooledActor):
 
     parse: Callable[[str], Address]
     serial_names: tuple[str, ...]
-    decoders: Mapping[str, Callable[[Any, Address, Delivery], FromDevice]]
-    """What decodes a message, by the verb of its topic."""
+    decoders: Mapping[str, Callable[[Any, Address, Delivery], FromDevice | None]]
+    """What decodes a message, by the verb of its topic; None for what is not from a device."""
 
     def __init__(self, name: str, intake: Intake, *, data_links: Sequence[str] = ()) -> None:
         super().__init__()
@@ -123,8 +126,9 @@ class SubscriberActor(PooledActor):
             except RefusedError as refused:
                 self._refuse(delivery, refused)
             else:
-                counts[decoded.address.verb] += 1
-                devices.tell(decoded.serial, decoded)
+                if decoded is not None:
+                    counts[decoded.address.verb] += 1
+                    devices.tell(decoded.serial, decoded)
         self._batch = None
         sight = self._intake.sights.get(message.link)
         if sight is not None:
@@ -147,7 +151,7 @@ class SubscriberActor(PooledActor):
             Deliveries(batch.link, rest, batch.handled_until_at, batch.number),
         )
 
-    def _decode(self, delivery: Delivery) -> FromDevice:
+    def _decode(self, delivery: Delivery) -> FromDevice | None:
         try:
             address = type(self).parse(delivery.topic)
         except BadTopicError as error:
@@ -253,6 +257,22 @@ class PiSubscriber(SubscriberActor):
         scan = decode_scan(delivery, bound_id=address.bound_id, zone=self._intake.zone)
         return Scanned(scan.serial, address, delivery, scan)
 
+    def _response(self, address: Address, delivery: Delivery) -> FromDevice:
+        return Told(address.bound_id, address, delivery, "commander", decode_response(delivery))
+
+    def _receipt(self, address: Address, delivery: Delivery) -> FromDevice | None:
+        if is_own(delivery.payload):
+            self._intake.counts["own_receipts"] += 1
+            if delivery.token:
+                self._intake.services.tell(delivery.link, Settled([delivery.token]))
+            return None
+        receipt = decode_receipt(delivery, bound_id=address.bound_id, zone=self._intake.zone)
+        return Told(address.bound_id, address, delivery, "ledger", receipt)
+
+    def _twin(self, address: Address, delivery: Delivery) -> FromDevice:
+        report = decode_report(delivery, bound_id=address.bound_id)
+        return Told(address.bound_id, address, delivery, "twins", report)
+
     def _ingest(self, message: ScanIngest) -> None:
         try:
             scan = decode_scan(
@@ -304,7 +324,13 @@ _DECODERS: Mapping[str, Callable[[Any, Address, Delivery], FromDevice]] = {
     "output": SubscriberActor._reading,  # noqa: SLF001
 }
 SubscriberActor.decoders = _DECODERS
-PiSubscriber.decoders = {**_DECODERS, "scans": PiSubscriber._scan}  # noqa: SLF001 - as above
+PiSubscriber.decoders = {
+    **_DECODERS,
+    "scans": PiSubscriber._scan,  # noqa: SLF001 - as above
+    "responses": PiSubscriber._response,  # noqa: SLF001
+    "receipts": PiSubscriber._receipt,  # noqa: SLF001
+    TWIN_REPORTED: PiSubscriber._twin,  # noqa: SLF001
+}
 
 
 def _canonical(body: dict[str, Any]) -> bytes:
@@ -347,4 +373,4 @@ def _sender_id(told: Any) -> str | None:
 def _guess_serial(delivery: Delivery) -> str:
     """Return the serial a refused message is filed under, as far as its topic tells."""
     parts = delivery.topic.split("/")
-    return parts[1][:64] if len(parts) == 3 and parts[0] == "devices" else ""
+    return parts[1][:64] if len(parts) in (3, 4) and parts[0] == "devices" else ""

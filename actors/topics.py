@@ -4,7 +4,7 @@
 |---|---|---|
 | `devices/announce`, `devices/heartbeat`, `devices/status` | pi, shared | control |
 | `devices/{id}/announce`, `/heartbeat`, `/status` | pi, bound | control |
-| `devices/{id}/readings`, `/scans` | pi, bound | data |
+| `devices/{id}/readings`, `/scans`, `/responses`, `/receipts`, `/twin/reported` | pi, bound | data |
 | `{site}/datalogger/{type}/{id}/heartbeat` | datalogger | control |
 | `{site}/datalogger/{type}/{id}/input`, `/output` | datalogger | data |
 | `{site}/gateway/{id}/heartbeat` | gateway | control |
@@ -22,18 +22,27 @@ import msgspec
 
 SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SHARED_VERBS = frozenset({"announce", "heartbeat", "status"})
-BOUND_VERBS = SHARED_VERBS | {"readings", "scans"}
+BOUND_VERBS = SHARED_VERBS | {"readings", "scans", "responses", "receipts"}
 SITE_VERBS = frozenset({"heartbeat", "input", "output"})
 LONGEST_NAME = 128
 """Characters of a site, type or id; longer ones are refused."""
 SCANS_TAIL = "/scans"
+RESPONSES_TAIL = "/responses"
+TWIN_REPORTED = "twin/reported"
+"""The one verb of two levels."""
 SENSOR_TAIL = "/sensor/data"
 SENSOR_CHANNEL = "data"
 """The channel of the readings that come there."""
 
 SHARED_CONTROL = tuple(f"devices/{verb}" for verb in sorted(SHARED_VERBS))
 BOUND_CONTROL = tuple(f"devices/+/{verb}" for verb in sorted(SHARED_VERBS))
-BOUND_DATA = ("devices/+/readings", "devices/+/scans")
+BOUND_DATA = (
+    "devices/+/readings",
+    "devices/+/scans",
+    "devices/+/responses",
+    "devices/+/receipts",
+    f"devices/+/{TWIN_REPORTED}",
+)
 
 
 class BadTopicError(ValueError):
@@ -96,6 +105,8 @@ def parse_pi(topic: str) -> Address:
         if not SERIAL.fullmatch(parts[1]):
             raise BadTopicError(f"the id {parts[1][:80]!r} in the topic is not a serial number")
         return Address("pi", parts[2], bound_id=parts[1], device_id=parts[1])
+    if ours and len(parts) == 4 and topic.endswith(f"/{TWIN_REPORTED}"):
+        return msgspec.structs.replace(parse_pi(f"devices/{parts[1]}/readings"), verb=TWIN_REPORTED)
     raise BadTopicError(f"{topic[:120]!r} is not a topic of this family")
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from actors.messages import StoreLastSeen, StoreReading, StoreScan, Write, WriteBatch
+from actors.messages import StoreLastSeen, StoreReading, StoreScan, StoreTwinReport, Write, WriteBatch
 from actors.runtime import PooledActor, Timers
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Outgoing:
     def _bound(self) -> None:
         """Let go of readings that their link will tell again, when too much is held for a registry that is away."""
         if len(self._writes) > MOST_HELD:
-            data = StoreReading | StoreScan
+            data = StoreReading | StoreScan | StoreTwinReport
             self._writes = [write for write in self._writes if not (isinstance(write, data) and write.token)]
 
     def _end_round(self) -> None:

@@ -6,6 +6,7 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from types import FrameType
 
@@ -28,6 +29,8 @@ START_WITHIN = 30.0
 STOP_WITHIN = 20.0
 EXHAUSTED = 70
 """Exit code (EX_SOFTWARE) when too many threads hang, or the tree gave up: systemd starts the process anew."""
+RESTART = 75
+"""Exit code (EX_TEMPFAIL) of an edge that was told to restart: it takes its own place, see `run_edge`."""
 
 
 class EdgeProcess:
@@ -40,6 +43,7 @@ class EdgeProcess:
         self.runtime.watchdog.on_exhausted = _give_up_process
         identity = identify(home.identity, configured=settings.device_id)
         self.parts = EdgeParts(settings, home, self.runtime, identity=identity, rundir=runtime_directory(environ))
+        self.parts.on_restart = lambda: self.end(RESTART)
         self._root: Root | None = None
 
     def start(self) -> None:
@@ -81,7 +85,7 @@ class EdgeProcess:
 
 
 def run_edge(settings: EdgeSettings, environ: Mapping[str, str]) -> int:
-    """Run the edge until it is stopped; return the exit code.
+    """Run the edge until it is stopped; return the exit code. One that was told to restart runs anew in this process.
 
     Raises:
         EdgeRunsError: its data directory is in use, or cannot be used.
@@ -90,7 +94,12 @@ def run_edge(settings: EdgeSettings, environ: Mapping[str, str]) -> int:
     """
     with Home(settings.home) as home:
         configure_logging(settings.log, settings.log_file or None)
-        return _run(EdgeProcess(settings, home, environ))
+        code = _run(EdgeProcess(settings, home, environ))
+    if code == RESTART:
+        logger.info("the edge starts anew")
+        # The same command with new settings and new code, whether or not anybody would start us again.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
+    return code
 
 
 def _run(process: EdgeProcess) -> int:

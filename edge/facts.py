@@ -18,6 +18,7 @@ from actors.timestamps import rfc3339
 from actors.uplink.board import UplinkBoard
 from actors.version import __version__
 from edge.hub.board import HubBoard
+from edge.inbox.board import InboxBoard
 from edge.link import Line
 from edge.network import Address, NetworkBoard, primary
 from edge.nodes import lives, shorten_tracebacks
@@ -56,6 +57,7 @@ class Boards:
         self.network = NetworkBoard()
         self.scanners = ScannerBoard()
         self.hub = HubBoard()
+        self.inbox = InboxBoard()
         self.gauges = Gauges()
         self.told: Any = None
         """The `Facts.news` of the last status; written by who tells it."""
@@ -87,7 +89,8 @@ class Facts:
 
         """
         self.device_id = device_id
-        self._type, self._boot_id = device_type, boot_id
+        self.boot_id = boot_id
+        self._type = device_type
         self._boards, self._clock, self._describe = boards, clock, describe
         self.hostname = socket.gethostname()
 
@@ -155,7 +158,7 @@ class Facts:
             "device_id": self.device_id,
             "status": "offline",
             "session": self._boards.line.session,
-            "boot_id": self._boot_id,
+            "boot_id": self.boot_id,
             "reason": reason,
             "timestamp": self._now(),
         }
@@ -191,7 +194,7 @@ class Facts:
             "mac_address": self.mac_address,
             "device_type": self._type,
             "session": boards.line.session,
-            "boot_id": self._boot_id,
+            "boot_id": self.boot_id,
             "clock": boards.gauges.clock_quality,
             "version": __version__,
             "timestamp": self._now(),

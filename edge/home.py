@@ -1,6 +1,7 @@
 """The data directory of an edge, and the lock on all of it: one process uses it at a time.
 
-    {data directory}/edge/  lock  identity.json  enrolment.json  outbox.db  state.json  control.sock  stations/{id}.json
+    {data directory}/edge/  lock  identity.json  enrolment.json  outbox.db  inbox.db  state.json  control.sock
+                              subscriptions.json  stations/{id}.json
 
 The directory may be entered by its group, so that `muster-edge scan` works for whoever is in it; what is secret in it
 is 0600. The lock is the kernel's (`flock`): it ends with the process, however that ends.
@@ -33,6 +34,10 @@ class Places:
         self.enrolment = path / "enrolment.json"
         """What the server has given: credentials, 0600."""
         self.outbox = path / "outbox.db"
+        self.inbox = path / "inbox.db"
+        """What has reached this device, and what became of it."""
+        self.subscriptions = path / "subscriptions.json"
+        """The filters of our session at the broker."""
         self.state = path / "state.json"
         """What `muster-edge status` shows."""
         self.control = path / "control.sock"

@@ -13,7 +13,7 @@ import msgspec
 from paho.mqtt.properties import Properties
 
 from actors.link.messages import Announcement, Publish
-from actors.uplink.link import UplinkLink
+from edge.inbox.link import InboxLink
 
 
 class Goodbye(msgspec.Struct, frozen=True):
@@ -30,14 +30,12 @@ class Line:
     """Our end of the connection; empty while there is none."""
 
 
-class EdgeLink(UplinkLink):
-    """An uplink's link with the presence of a device.
+class EdgeLink(InboxLink):
+    """The link of an edge: what it has to tell, what it is told, and its presence.
 
-    A connection that breaks and is made again within a minute is the same session to the broker (MQTT 5, 3.1.2.11.2):
-    its will waits for a second, and who is back by then has never been away.
+    A connection that breaks and is made again is the same session to the broker (MQTT 5, 3.1.2.11.2): its will waits
+    for a second, and who is back by then has never been away.
     """
-
-    resume_within = 60
 
     def __init__(
         self,
@@ -53,7 +51,7 @@ class EdgeLink(UplinkLink):
             line: where session and address are left.
             offline: returns the message that we are gone, given its reason: `will` or `goodbye`.
             on_connected: called whenever the subscriptions stand.
-            settings: see `UplinkLink`.
+            settings: see `InboxLink`.
 
         """
         super().__init__(will=self._last_will, greet=self._greet, farewell=self._leave_broker, **settings)

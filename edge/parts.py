@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ class EdgeParts:
         self.vitals = Vitals(home.path, board.root)
         self.tree: ActorRef[Any] | None = None
         """The top supervisor, once the tree is made."""
+        self.on_restart: Callable[[], None] | None = None
+        """Ends this process so that it is started anew; set by who runs it."""
         self.hub_at_start = ""
         """The hub that the outbox was made for."""
         self.facts = Facts(
@@ -77,6 +80,17 @@ class EdgeParts:
             clock=runtime.clock,
             describe=self.describe,
         )
+
+    def restart(self) -> None:
+        """End this process, to be started anew.
+
+        Raises:
+            RuntimeError: nobody would.
+
+        """
+        if self.on_restart is None:
+            raise RuntimeError("nobody starts this edge anew")
+        self.on_restart()
 
     def _wake_uplink(self, _sight: Sight) -> None:
         """Have the uplink look at its link; one that is not there now looks when it starts."""

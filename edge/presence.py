@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,7 @@ class PresenceActor(PooledActor):
         directory: Directory,
         runtime: Runtime,
         rng: Callable[[], float] = random.random,
+        then: Sequence[str] = (),
     ) -> None:
         """Assign.
 
@@ -106,11 +107,12 @@ class PresenceActor(PooledActor):
             directory: where the link is found.
             runtime: clock and timers.
             rng: uniform in [0, 1): the jitter.
+            then: who is told of a connection when we have announced ourselves: nothing is to be heard of us before.
 
         """
         super().__init__()
         self._facts, self._boards, self._pace = facts, boards, pace
-        self._directory, self._runtime, self._rng = directory, runtime, rng
+        self._directory, self._runtime, self._rng, self._then = directory, runtime, rng, tuple(then)
         self._interval = 0
         """Counts the intervals."""
         self._told_ip = ""
@@ -130,7 +132,11 @@ class PresenceActor(PooledActor):
                 self._beat(message)
             case Deliveries():
                 self._take(message)
-            case Connected() | Announce():
+            case Connected():
+                self._announce()
+                for name in self._then:
+                    self._directory.tell(name, message)
+            case Announce():
                 self._announce()
             case TellStatus():
                 self._tell_status()

@@ -33,7 +33,7 @@ AT_LEAST_EVERY = 60.0
 ASK_TIMEOUT = 2.0
 PULSE_TIMEOUT = 5.0
 """Seconds for the top supervisor to answer; one that does not is no longer a supervisor."""
-_NO_NEWS = ("updated", "system_info", "outbox")
+_NO_NEWS = ("updated", "system_info", "outbox", "inbox")
 """What changes by itself."""
 
 

@@ -12,6 +12,16 @@ import msgspec
 from actors.link.options import BrokerOptions, parse_broker_url
 from actors.topics import SERIAL
 from edge.home import DIRECTORY
+from edge.inbox.settings import (
+    LONGEST_OWN,
+    MOST_HANDLERS,
+    CommandSettings,
+    HandlerSettings,
+    InboxSettings,
+    ProgramName,
+    ProgramSettings,
+    name_handlers,
+)
 from edge.scanner.settings import ScannerSettings
 
 MOST_SENSORS = 32
@@ -125,6 +135,12 @@ class EdgeSettings(Section, frozen=True):
     """PEM with the authorities to trust for the hub; empty: the system's."""
     scanner: ScannerSettings = ScannerSettings()
     sensors: Annotated[tuple[SensorSettings, ...], msgspec.Meta(max_length=MOST_SENSORS)] = ()
+    handlers: Annotated[tuple[HandlerSettings, ...], msgspec.Meta(max_length=MOST_HANDLERS)] = ()
+    """Who is given notifications; nobody by default."""
+    inbox: InboxSettings = InboxSettings()
+    commands: CommandSettings = CommandSettings()
+    programs: Annotated[dict[ProgramName, ProgramSettings], msgspec.Meta(max_length=64)] = {}
+    """What the command `run` may start, by name; nothing by default."""
     log: Literal["text", "json"] = "text"
     log_file: str = ""
     """Replaced daily and kept for 7 days; empty logs to stderr."""
@@ -133,6 +149,7 @@ class EdgeSettings(Section, frozen=True):
 
     def __post_init__(self) -> None:
         _check_serial("device_id", self.device_id)
+        name_handlers(self.handlers)
         for candidate in self.candidates:
             if not _CANDIDATE.fullmatch(candidate):
                 raise ValueError(f"`candidates` has `{candidate[:80]}`, which is no URL, name or subnet")
@@ -141,6 +158,11 @@ class EdgeSettings(Section, frozen=True):
     def client_id(self) -> str:
         """The client id that was configured for MQTT; empty takes the device id."""
         return self.broker.client_id
+
+    @property
+    def longest_program(self) -> float:
+        """Seconds that the longest of all programs may take which a command starts."""
+        return max((LONGEST_OWN, *(program.timeout for program in self.programs.values())))
 
     @property
     def home(self) -> Path:

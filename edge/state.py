@@ -44,6 +44,7 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
         "uplink": _uplink(boards.uplink.status),
         "hub": {"state": boards.hub.status.state.value, "error": boards.hub.status.last_error},
         "outbox": _outbox(boards.gauges.outbox),
+        "inbox": boards.inbox.describe(),
         "scanners": [scanner.describe() for scanner in tuple(boards.scanners.scanners.values())],
         "services": facts.services(),
         "system_info": boards.gauges.vitals,

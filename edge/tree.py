@@ -12,6 +12,9 @@ from edge.control import Control
 from edge.enrol import Introduction
 from edge.finding.trouble import Contact
 from edge.hub import HubParts, SettingsTwin, hub_specs
+from edge.inbox.made import make_inbox
+from edge.inbox.parts import DESK, InboxParts
+from edge.inbox.tree import inbox_routes, inbox_spec
 from edge.link import EdgeLink
 from edge.locator import HANG_AFTER as SEARCH_HANG_AFTER
 from edge.locator import Locator, Look, make_locator
@@ -43,6 +46,7 @@ def edge_tree(parts: EdgeParts, notifier: Notifier) -> Supervisor:
         device_id=parts.device_id,
         board=parts.boards.scanners,
     )
+    inbox = make_inbox(parts)
     top = Supervisor(
         runtime=parts.runtime,
         name="edge",
@@ -53,7 +57,8 @@ def edge_tree(parts: EdgeParts, notifier: Notifier) -> Supervisor:
             ChildSpec("outbox", lambda: outbox(parts), shutdown=10.0, hang_after=60.0),
             ChildSpec("control", lambda: control(parts), hang_after=HANG_AFTER),
             ChildSpec("presence", lambda: presence(parts)),
-            ChildSpec("contact", lambda: contact(parts)),
+            inbox_spec(inbox, longest_program=parts.settings.longest_program),
+            ChildSpec("contact", lambda: contact(parts, inbox)),
             scanners_spec(scanners),
             ChildSpec("sensors", lambda: sensors(parts)),
             ChildSpec("network", lambda: network(parts), hang_after=HANG_AFTER),
@@ -91,11 +96,16 @@ def control(parts: EdgeParts) -> Control:
 def presence(parts: EdgeParts) -> PresenceActor:
     """Return who says that this device is there."""
     return PresenceActor(
-        facts=parts.facts, boards=parts.boards, pace=parts.pace, directory=parts.directory, runtime=parts.runtime
+        facts=parts.facts,
+        boards=parts.boards,
+        pace=parts.pace,
+        directory=parts.directory,
+        runtime=parts.runtime,
+        then=(DESK,),
     )
 
 
-def contact(parts: EdgeParts) -> Supervisor:
+def contact(parts: EdgeParts, inbox: InboxParts) -> Supervisor:
     """Return what speaks to broker, server and hub; made anew when any of them is found elsewhere."""
     hub = HubParts(
         runtime=parts.runtime,
@@ -113,14 +123,14 @@ def contact(parts: EdgeParts) -> Supervisor:
         backoff=QUICK,
         directory=parts.directory,
         children=(
-            ChildSpec("link", lambda: link(parts), hang_after=HANG_AFTER),
+            ChildSpec("link", lambda: link(parts, inbox), hang_after=HANG_AFTER),
             ChildSpec("uplink", lambda: uplink(parts), shutdown=2.0, hang_after=60.0),
             *hub_specs(hub),
         ),
     )
 
 
-def link(parts: EdgeParts) -> Actor | None:
+def link(parts: EdgeParts, inbox: InboxParts) -> Actor | None:
     """Return the link to the broker, None while nobody knows one."""
     options = parts.bearings.broker()
     if options is None:
@@ -129,12 +139,18 @@ def link(parts: EdgeParts) -> Actor | None:
         line=parts.boards.line,
         offline=parts.facts.offline,
         on_connected=lambda: parts.directory.tell("presence", Connected()),
+        durable=(*inbox.own_topics, *inbox.topics),
+        filters_file=parts.home.subscriptions,
         watch=parts.link_watch,
         has_moved=lambda: parts.bearings.broker() != options,
         name="link",
         client_id=parts.settings.client_id or parts.device_id,
         options=parts.settings.broker.complete(options),
-        routes=(*uplink_routes([*{parts.device_id: None, **parts.sensors}], "uplink"), Route((REQUESTS,), "presence")),
+        routes=(
+            *uplink_routes([*{parts.device_id: None, **parts.sensors}], "uplink"),
+            Route((REQUESTS,), "presence"),
+            *inbox_routes(inbox),
+        ),
         directory=parts.directory,
         clock=parts.runtime.clock,
         sight=parts.boards.sight,

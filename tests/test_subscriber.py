@@ -39,6 +39,7 @@ ELSEWHERE = {
     "quota",
     "crashed",
     "stuck",
+    "unknown_command",
     "unrouted",
     "fleet_full",
     "refused_by_database",

@@ -57,6 +57,7 @@ class Device(msgspec.Struct):
     metadata: dict[str, Any]
     supervised: bool
     """It has told its own supervision tree."""
+    labels: dict[str, str]
 
 
 class Event(msgspec.Struct):

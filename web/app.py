@@ -10,15 +10,20 @@ import bottle
 import msgspec
 import pykka
 
+from actors.alarms.rules import Rule
 from actors.enrolment.messages import Application
 from actors.storage.errors import StoreUnavailable
 from web import (
+    routes_alarms,
+    routes_commands,
     routes_dead_letters,
     routes_devices,
     routes_enrolment,
     routes_events,
+    routes_groups,
     routes_history,
     routes_links,
+    routes_notifications,
     routes_page,
     routes_pis,
     routes_scans,
@@ -27,6 +32,7 @@ from web import (
     routes_supervision,
     routes_system,
     routes_tokens,
+    routes_twins,
 )
 from web.answers import (
     ChildTold,
@@ -47,6 +53,8 @@ from web.answers import (
     Session,
     Tokens,
 )
+from web.answers_alarms import Alarm, AlarmRules, Alarms, AlarmWithNotices, KnownRule
+from web.answers_commands import Command, CommandPage, IssuedCommand, IssuedCommands
 from web.answers_enrolment import EnrolledDevice, Enrolment, Enrolments, Introduction
 from web.answers_readings import (
     Buckets,
@@ -58,6 +66,7 @@ from web.answers_readings import (
     Stations,
 )
 from web.answers_scans import Scans, StoredScan
+from web.answers_twins import Twin, TwinOutcomes
 from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Reply, check_length, parse_query
 from web.errors import ApiError, bad_field, error_body, too_many
@@ -115,6 +124,36 @@ ROUTES = (
     ),
     Route("GET", "/api/devices/<serial>/events", "read", routes_history.events, Events, own=True, query=PAGED),
     Route("GET", "/api/devices/<serial>/sensors", "read", routes_history.sensors, Sensors, own=True),
+    Route(
+        "GET",
+        "/api/devices/<serial>/commands",
+        "read",
+        routes_commands.of_device,
+        CommandPage,
+        own=True,
+        query=routes_commands.OF_DEVICE,
+    ),
+    Route(
+        "POST",
+        "/api/devices/<serial>/commands",
+        "operate",
+        routes_commands.issue,
+        IssuedCommand,
+        body=routes_commands.NewCommand,
+        status=202,
+    ),
+    Route("GET", "/api/commands", "read", routes_commands.index, CommandPage, query=routes_commands.FILTERS + PAGED),
+    Route(
+        "POST",
+        "/api/commands",
+        "operate",
+        routes_commands.issue_many,
+        IssuedCommands,
+        body=routes_commands.NewCommands,
+        status=202,
+    ),
+    Route("GET", "/api/commands/<command>", "read", routes_commands.show, Command),
+    Route("POST", "/api/commands/<command>/cancel", "operate", routes_commands.cancel, Command),
     Route("GET", "/api/devices/<serial>/supervision", "read", routes_devices.supervision, Node, own=True),
     Route(
         "POST",
@@ -174,6 +213,36 @@ ROUTES = (
     Route("POST", "/api/enrolments/<serial>/approve", "admin", routes_enrolment.approve, Enrolment),
     Route("POST", "/api/enrolments/<serial>/deny", "admin", routes_enrolment.deny, Enrolment),
     Route("DELETE", "/api/enrolments/<serial>", "admin", routes_enrolment.revoke, status=204),
+    *routes_groups.ROUTES,
+    Route("GET", "/api/devices/<serial>/twin", "read", routes_twins.show, Twin, own=True),
+    Route(
+        "PATCH",
+        "/api/devices/<serial>/twin",
+        "operate",
+        routes_twins.patch,
+        Twin,
+        headers=(routes_twins.IF_MATCH,),
+        body=routes_twins.TwinChange,
+    ),
+    Route("PATCH", "/api/twins", "operate", routes_twins.patch_many, TwinOutcomes, body=routes_twins.TwinsChange),
+    *routes_notifications.ROUTES,
+    Route("GET", "/api/alarms", "read", routes_alarms.index, Alarms, query=routes_alarms.FILTERS),
+    Route("GET", "/api/alarms/<alarm>", "read", routes_alarms.show, AlarmWithNotices),
+    Route("POST", "/api/alarms/<alarm>/acknowledge", "operate", routes_alarms.acknowledge, Alarm),
+    Route(
+        "POST", "/api/alarms/<alarm>/silence", "operate", routes_alarms.silence, Alarm, body=routes_alarms.NewSilence
+    ),
+    Route("GET", "/api/alarm-rules", "read", routes_alarms.rules, AlarmRules, query=PAGED),
+    Route("POST", "/api/alarm-rules", "operate", routes_alarms.make_rule, KnownRule, body=Rule, status=201),
+    Route(
+        "PATCH",
+        "/api/alarm-rules/<name>",
+        "operate",
+        routes_alarms.change_rule,
+        KnownRule,
+        body=routes_alarms.RuleChanges,
+    ),
+    Route("DELETE", "/api/alarm-rules/<name>", "operate", routes_alarms.drop_rule, status=204),
     Route("GET", "/api/followers", "read", routes_system.followers, Followers),
     Route("GET", "/api/pi_devices", "read", routes_pis.index, Devices, query=PAGED),
     Route("GET", "/api/pi_device/<name>", "read", routes_pis.show, Device),
@@ -241,7 +310,7 @@ def _runner(site: Site, route: Route) -> Callable[..., Any]:
 
 
 def _admit_and_handle(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
-    check_length(environ)
+    check_length(environ, route.body_limit)
     who = _admit(site, route, environ, args.get("serial"))
     call = Call(site, environ, _query(route, environ), who)
     answer = route.handler(call, **args)

@@ -29,7 +29,7 @@ MAX_LIMIT = 1000
 MAX_TEXT = 200
 """Characters of a query parameter."""
 
-_FIELD = re.compile(r"(?:field `(?P<named>[^`]+)`)|(?: - at `\$\.?(?P<path>[^`]*)`)")
+_FIELD = re.compile(r"(?:field `(?P<named>[^`]+)`)|(?: - at `(?:key` in `)?\$\.?(?P<path>[^`]*)`)")
 _PATTERN = re.compile(r"Expected `str` matching regex '.*'(?= - at `|$)")
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)\Z")

@@ -14,11 +14,17 @@ from typing import Any, Protocol
 
 from actors.events import EventRing
 from actors.fleet import DeviceView
+from actors.groups.labels import has_label
 from actors.messages import DeviceSnapshot
 from actors.presence import DerivedPresence
 from actors.runtime import Clock
+from web.alarms import Alarms
+from web.commands import Commands
 from web.enrolments import Enrolments
+from web.groups import Groups
+from web.notifications import Notifications
 from web.sessions import Credential, Role, SessionStore
+from web.twins import Twins
 
 Item = dict[str, Any]
 """One element of a list answer. Keys that end in `_us` are microseconds since 1970; they go out as RFC 3339 times under
@@ -37,6 +43,9 @@ class Filter:
     kind: str | None = None
     type: str | None = None
     group: str | None = None
+    """By the field `group` of a device alone; who knows groups by rule and by hand has to look at them first."""
+    label: str | None = None
+    """`key=value`, or `key` with any value."""
     presence: DerivedPresence | None = None
     hostname: str | None = None
     q: str | None = None
@@ -50,6 +59,7 @@ class Filter:
             and (self.kind is None or known.kind == self.kind)
             and (self.type is None or known.type == self.type)
             and (self.group is None or known.group == self.group)
+            and (self.label is None or has_label(known.labels, self.label))
             and (self.presence is None or device.presence == self.presence)
             and (self.hostname is None or known.hostname == self.hostname)
             and (self.q is None or self._found_in(known))
@@ -92,7 +102,7 @@ class Fleet(Protocol):
         """Change fields by the names of `DeviceSnapshot` and return the result; None when the serial is unknown.
 
         Possible names: `label`, `group`, `site`, `offline_after` (None: back to policy), `metadata` (bytes, a JSON
-        object), `device_token`, `pinned`.
+        object), `device_token`, `pinned`; and `labels`, which are merged: a value of None takes one away.
         """
         ...
 
@@ -329,6 +339,11 @@ class Face:
     soil_health: SoilHealth
     scans: Scans
     enrolments: Enrolments
+    alarms: Alarms
+    commands: Commands
+    notifications: Notifications
+    groups: Groups
+    twins: Twins
     followers: Followers
     links: Links
     supervision: Supervision

@@ -28,7 +28,7 @@ class Intake(Protocol):
 
 def hand_in(call: Call, take: Intake) -> Item:
     """Give the body to `take`, unread but for its length; a device's token speaks for that device alone."""
-    key = _idempotency_key(call)
+    key = idempotency_key(call)
     body = read_body(call.environ, LARGEST_PAYLOAD)
     serial = call.who.serial if call.who is not None else None
     try:
@@ -37,7 +37,8 @@ def hand_in(call: Call, take: Intake) -> Item:
         raise _refusal(error) from None
 
 
-def _idempotency_key(call: Call) -> str:
+def idempotency_key(call: Call) -> str:
+    """Return the key that names this request, empty without one. Raises a 400 for one that is none."""
     key: str | None = call.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not _KEY.match(key):
         raise bad_field(IDEMPOTENCY_KEY, "must have 1 to 128 visible ASCII characters")

@@ -35,6 +35,11 @@ PARAMETERS: dict[str, Item] = {
         "maxLength": MAX_TEXT,
         "description": f"kinds of events, separated by commas: {', '.join(EVENT_KINDS)}",
     },
+    "If-Match": {
+        "type": "string",
+        "pattern": '^"?[0-9]{1,18}"?$',
+        "description": "the version that was read; `version` in the body may give it instead",
+    },
     "Idempotency-Key": {
         "type": "string",
         "pattern": "^[\\x21-\\x7e]{1,128}$",

@@ -10,6 +10,7 @@ import msgspec
 
 from actors import timestamps
 from actors.fleet import DeviceView
+from actors.groups.labels import decode_labels
 from web.face import Item
 
 _EMPTY = b"{}"
@@ -48,6 +49,7 @@ def device_json(device: DeviceView) -> Item:
         "device_token": known.device_token or None,
         "metadata": msgspec.Raw(known.metadata or _EMPTY),
         "supervised": bool(device.supervision),
+        "labels": decode_labels(known.labels),
     }
 
 
@@ -88,6 +90,26 @@ def scan_json(row: Item) -> Item:
     }
 
 
+def command_json(row: Item) -> Item:
+    """Return a command and what has become of it; what is not known is null."""
+    return {
+        "id": row["id"],
+        "device": row["device"],
+        "name": row["name"],
+        "args": row["args"],
+        "state": row["state"],
+        "result": row["result"],
+        "reason": row["reason"] or None,
+        "batch": row["batch"] or None,
+        "by": row["by"] or None,
+        "created": rfc3339(row["created_us"]),
+        "deadline": rfc3339(row["deadline_us"]),
+        "sent": rfc3339(row["sent_us"] or 0),
+        "accepted": rfc3339(row["accepted_us"] or 0),
+        "updated": rfc3339(row["changed_us"]),
+    }
+
+
 def enrolment_json(row: Item) -> Item:
     """Return an enrolment; what is not known is null."""
     return {
@@ -102,6 +124,16 @@ def enrolment_json(row: Item) -> Item:
         "approved_until": rfc3339(row["approved_until_us"] or 0),
         "changed_by": row["changed_by"] or None,
     }
+
+
+def group_json(row: Item) -> Item:
+    """Return a group; what is not known is null."""
+    return _plain_dict(row) | {"changed_by": row["changed_by"] or None}
+
+
+def roster_json(row: Item) -> Item:
+    """Return who is expected at a site and who is there."""
+    return _plain_dict(row)
 
 
 def listing(items: Sequence[Any], cursor: str | None = None) -> Item:

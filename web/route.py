@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from web.auth import Access
+from web.call import BODY_LIMIT
 
 Handler = Callable[..., Any]
 """Called with the `Call` and the variables of its path; returns a `Reply`, or what becomes JSON."""
@@ -41,6 +42,8 @@ class Route:
     """Query parameters that the handler reads."""
     body: type[msgspec.Struct] | None = None
     """What the body must be."""
+    body_limit: int = BODY_LIMIT
+    """Bytes of a body; longer ones are refused unread."""
     status: int = 200
     """Of the answer when all is well."""
     known_status: int | None = None

@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from actors.device_facts import kind_of_type
 from actors.fleet import DeviceView
+from actors.groups.labels import MOST_LABELS, Changes, Key, Value, encode_labels
 from actors.messages import DeviceSnapshot, Kind
 from actors.presence import DerivedPresence
 from web.call import Call, Reply
@@ -19,7 +21,7 @@ from web.render import device_json, listing
 
 MAX_METADATA = 16_384
 """Bytes of JSON."""
-FILTERS = ("site", "kind", "type", "group", "presence", "q")
+FILTERS = ("site", "kind", "type", "group", "label", "presence", "q")
 """Query parameters that choose devices."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PRESENCES: tuple[DerivedPresence, ...] = get_args(DerivedPresence)
@@ -32,6 +34,7 @@ Label = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*
 Token = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[\x21-\x7e]*\Z")]
 Silence = Annotated[float, msgspec.Meta(ge=1, le=30 * 86_400)]
 Metadata = dict[str, Any]
+Labels = Annotated[dict[Key, Value], msgspec.Meta(max_length=MOST_LABELS)]
 
 
 class NewDevice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -40,6 +43,10 @@ class NewDevice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     serial: Serial
     kind: Kind = "other"
     type: Short = ""
+    device_type: Short = ""
+    """The type, from which the kind follows where that is left out: `iot_sensor`, `industrial_controller`, ..."""
+    platform: Short = ""
+    """Kept in the metadata."""
     device_id: Short = ""
     site: Short = ""
     label: Label = ""
@@ -49,6 +56,7 @@ class NewDevice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     offline_after: Silence | None = None
     metadata: Metadata = {}
     device_token: Token = ""
+    labels: Labels = {}
     pinned: bool = False
 
 
@@ -61,6 +69,7 @@ class DeviceChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     offline_after: Silence | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
     device_token: Token | msgspec.UnsetType = msgspec.UNSET
+    labels: Changes | msgspec.UnsetType = msgspec.UNSET
     pinned: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -70,16 +79,21 @@ _CHANGES = msgspec.json.Decoder(DeviceChanges)
 
 def index(call: Call) -> Item:
     """List devices by serial, a page at a time."""
-    where = Filter(
+    devices, cursor = call.face.fleet.page(after_serial(call), call.limit(), wanted(call))
+    return listing([device_json(device) for device in devices], cursor)
+
+
+def wanted(call: Call) -> Filter:
+    """Return which devices the query asks for."""
+    return Filter(
         site=call.text("site"),
         kind=call.choice("kind", KINDS),
         type=call.text("type"),
         group=call.text("group"),
+        label=call.text("label"),
         presence=call.choice("presence", PRESENCES),
         q=call.text("q"),
     )
-    devices, cursor = call.face.fleet.page(after_serial(call), call.limit(), where)
-    return listing([device_json(device) for device in devices], cursor)
 
 
 def show(call: Call, serial: str) -> Item:
@@ -102,8 +116,13 @@ def supervision(call: Call, serial: str) -> Item:
 def create(call: Call) -> Reply:
     """Add a device."""
     new = call.decode(_NEW)
-    fields = msgspec.structs.asdict(new) | {"metadata": _encode_metadata(new.metadata)}
-    device = call.face.fleet.create(DeviceSnapshot(family=_family(new.kind), **fields))
+    kind = kind_of_type(new.device_type) if new.device_type and new.kind == "other" else new.kind
+    metadata = new.metadata | ({"platform": new.platform} if new.platform else {})
+    fields = msgspec.structs.asdict(new)
+    del fields["device_type"], fields["platform"]
+    fields |= {"metadata": _encode_metadata(metadata), "labels": encode_labels(new.labels)}
+    fields |= {"kind": kind, "type": new.type or new.device_type}
+    device = call.face.fleet.create(DeviceSnapshot(family=_family(kind), **fields))
     return Reply(device_json(device), 201, {"Location": f"/api/devices/{quote(new.serial)}"})
 
 

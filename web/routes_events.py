@@ -23,11 +23,16 @@ EVENT_KINDS = (
     "reading",
     "scan",
     "enrolment",
+    "command",
+    "group",
+    "twin",
     "removed",
     "sight",
     "link",
     "supervision",
     "dead_letter",
+    "alarm",
+    "delivery",
 )
 """What a stream can be restricted to; `actors.events` tells what is in them."""
 

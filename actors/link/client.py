@@ -5,7 +5,8 @@ there. `BufferedClient` receives 64 KB at a time, decodes PUBLISH itself and joi
 
 Private names of paho-mqtt 2.2 that are touched, here and nowhere else:
 `_sock`, `_sock_recv`, `_in_packet`, `_packet_read`, `_handle_publish`, `_loop_rc_handle`, `_packet_queue`,
-`_last_bytes_received`, `_protocol`, `_do_on_publish`, `_ssl_wrap_socket`, `_ssl_context`.
+`_last_bytes_received`, `_protocol`, `_do_on_publish`, `_handle_pubrec`, `_out_messages`, `_ssl_wrap_socket`,
+`_ssl_context`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -67,7 +69,7 @@ class BufferedClient(Client):
         self.received: list[Publication] = []
         """What `read` took, in order; the owner empties it."""
         self.answered: list[tuple[int, int]] = []
-        """(packet id, reason code) of our QoS 1 publications that the broker answered; the owner empties it."""
+        """(packet id, reason code) of our QoS 1 and 2 publications that the broker answered; the owner empties it."""
         self.dry_at = 0.0
         """Monotonic time: everything that had arrived at our socket before it has been taken."""
         self.last_failure = ""
@@ -79,6 +81,8 @@ class BufferedClient(Client):
         self._more = False
         self._short = False
         self._tls = False
+        self._taken: dict[int, int] = {}
+        """Packet id to the reason code with which the broker has taken a QoS 2 publication: its PUBREC."""
 
     @property
     def v5(self) -> bool:
@@ -233,8 +237,19 @@ class BufferedClient(Client):
 
     def _do_on_publish(self, mid: int, reason_code: ReasonCode, properties: Properties) -> MQTTErrorCode:
         """Note the answer; `on_publish` would be called for QoS 0 too, at the price of three objects each."""
-        self.answered.append((mid, reason_code.value))
+        self.answered.append((mid, self._taken.pop(mid, 0) or reason_code.value))
         return super()._do_on_publish(mid, reason_code, properties)
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        """Keep the reason code, which paho ignores; one that refuses ends the publication (MQTT 5, 4.3.3)."""
+        packet = self._in_packet["packet"]
+        mid, code = packet[0] << 8 | packet[1], packet[2] if len(packet) > 2 else 0
+        if code and mid in self._out_messages:
+            self._taken[mid] = code
+            if code >= 0x80:
+                refusal = ReasonCode(PacketTypes.PUBREC, identifier=code)
+                return self._do_on_publish(mid, refusal, Properties(PacketTypes.PUBREC))  # type: ignore[no-untyped-call]
+        return super()._handle_pubrec()
 
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
         """Wrap and shake hands; unlike paho's, a failed handshake leaves no open socket behind."""

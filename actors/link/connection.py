@@ -82,6 +82,7 @@ class Connection:
         client_id: str,
         filters: Sequence[str],
         optional_filters: Sequence[str] = (),
+        durable_filters: Sequence[str] = (),
         persistent: bool,
         resume_within: int = 0,
         will: Callable[[], Announcement | None],
@@ -101,6 +102,8 @@ class Connection:
         self._client_id = client_id
         self._filters = tuple(filters)
         self._optional_filters = tuple(optional_filters)
+        self._durable_filters = frozenset(durable_filters)
+        """Those of `filters` that are subscribed with QoS 1 though the session is not one of QoS 1."""
         self._persistent = persistent
         self._resume_within = resume_within
         self._make_will = will
@@ -218,7 +221,7 @@ class Connection:
         client = BufferedClient(
             self._client_id,
             v5=self._v5,
-            clean=not self._persistent,
+            clean=not self._persistent and not self._durable_filters,
             now=self._clock.monotonic,
             topics=self._topics,
         )
@@ -305,15 +308,15 @@ class Connection:
 
     def _send_subscribe(self, filters: Sequence[str], *, awaited: bool) -> None:
         assert self.client is not None
-        qos = 1 if self._persistent else 0
+        qos = {item: int(self._persistent or item in self._durable_filters) for item in filters}
         if self._v5:
-            options = SubscribeOptions(qos=qos)
+            options = [SubscribeOptions(qos=0), SubscribeOptions(qos=1)]
             if self._persistent and awaited:
                 # A resumed session gets no retained messages anew: they were stored the first time.
-                options.retainHandling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
-            _, mid = self.client.subscribe([(item, options) for item in filters])
+                options[1].retainHandling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+            _, mid = self.client.subscribe([(item, options[level]) for item, level in qos.items()])
         else:
-            _, mid = self.client.subscribe([(item, qos) for item in filters])
+            _, mid = self.client.subscribe(list(qos.items()))
         if awaited and mid is not None:
             self._awaited.add(mid)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.link.link import LinkActor
@@ -22,6 +22,7 @@ class ControlLink(LinkActor):
         will: Callable[[], Announcement | None],
         greet: Callable[[bool], list[Announcement]],
         farewell: Callable[[], list[Announcement]],
+        watched: Mapping[str, Callable[[bytes], None]] | None = None,
         **settings: Any,
     ) -> None:
         """Assign.
@@ -30,6 +31,7 @@ class ControlLink(LinkActor):
             will: asked before each connection for what the broker publishes when it dies.
             greet: returns what to publish on each connection; True on the first one of this process.
             farewell: returns what to publish before a stop.
+            watched: topics of others, which a broker may refuse us, and what gets each payload.
             settings: see `LinkActor`.
 
         """
@@ -37,12 +39,13 @@ class ControlLink(LinkActor):
         self._will = will
         self._greet = greet
         self._farewell = farewell
+        self._watched = dict(watched or {})
         self._dropped_total = 0
         self._dropped_last: int | None = None
 
     def optional_filters(self) -> tuple[str, ...]:
-        """Ask for the broker's count of dropped messages too."""
-        return (*super().optional_filters(), DROPPED_TOPIC)
+        """Ask for the broker's count of dropped messages too, and for what is watched."""
+        return (*super().optional_filters(), DROPPED_TOPIC, *self._watched)
 
     def will(self) -> Announcement | None:
         """Return the last will."""
@@ -62,7 +65,9 @@ class ControlLink(LinkActor):
     def handle_own(self, publication: Publication) -> None:
         """Add up the growth of the broker's count, which starts at 0 again when the broker does."""
         topic, payload, *_ = publication
-        if topic != DROPPED_TOPIC:
+        if topic in self._watched:
+            self._watched[topic](payload)
+        elif topic != DROPPED_TOPIC:
             super().handle_own(publication)
         elif payload.isdigit():
             count = int(payload)

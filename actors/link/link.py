@@ -132,6 +132,10 @@ class LinkActor(ThreadedActor):
         """Return filters whose messages this link keeps for itself; a broker may refuse them."""
         return (self._marker.topic,)
 
+    def durable_filters(self) -> tuple[str, ...]:
+        """Return those of our filters that are subscribed with QoS 1, where the link itself has QoS 0."""
+        return ()
+
     def will(self) -> Announcement | None:
         """Return what the broker publishes when the connection dies that is about to be made."""
         return None
@@ -180,13 +184,14 @@ class LinkActor(ThreadedActor):
     def on_start(self) -> None:
         """Open the selector; the first attempt to connect is made by the loop."""
         self._poller = Poller()
-        self._publisher = Publisher(self._clock, self._board.counters)
+        self._publisher = Publisher(self._clock, self._board.counters, self._directory.tell)
         self._intake = Intake(self._name, self._routes, self.optional_filters(), self.ledger())
         self._connection = Connection(
             options=self._options,
             client_id=self._client_id,
             filters=[item for route in self._routes for item in route.filters],
             optional_filters=self.optional_filters(),
+            durable_filters=self.durable_filters(),
             persistent=self.persistent,
             resume_within=self.resume_within,
             will=self.will,

@@ -1,9 +1,10 @@
-"""What a link publishes: a bounded queue of QoS 1, and a window of packets that the broker has not answered."""
+"""What a link publishes: a bounded queue of QoS 1 and 2, and a window of packets that the broker has not answered."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from paho.mqtt.enums import MQTTErrorCode
@@ -11,16 +12,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from actors.link.client import BufferedClient
-from actors.link.messages import Publish
+from actors.link.messages import ACCEPTED, DROPPED, REFUSED, Publish, Published
 from actors.link.status import LinkCounters
 from actors.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-#: QoS 1 publications kept while the broker is away or slow.
+#: QoS 1 and 2 publications kept while the broker is away or slow.
 QUEUE_LIMIT = 10_000
 
-#: Unanswered QoS 1 publications, if the broker's Receive Maximum allows as many; 3.1.1 brokers do not say.
+#: Unanswered publications, if the broker's Receive Maximum allows as many; 3.1.1 brokers do not say.
 WINDOW_V5 = 1000
 WINDOW_V311 = 20
 
@@ -39,11 +40,14 @@ class _Item:
 
 
 class Publisher:
-    """Sends `Publish` messages through whichever connection is up."""
+    """Sends `Publish` messages through whichever connection is up, and tells `report` what has become of them."""
 
-    def __init__(self, clock: Clock, counters: LinkCounters) -> None:
+    def __init__(
+        self, clock: Clock, counters: LinkCounters, report: Callable[[str, Published], None] | None = None
+    ) -> None:
         self._clock = clock
         self._counters = counters
+        self._report = report
         self._client: BufferedClient | None = None
         self._window = WINDOW_V5
         self._largest = 0
@@ -75,17 +79,19 @@ class Publisher:
             else:
                 self._counters.publish_abandoned += 1
                 logger.error("gave up publishing on %s: the connection broke each time", item.message.topic)
+                self._drop(item.message, "abandoned", f"the connection broke {MAX_ATTEMPTS} times while it was sent")
         self._in_flight.clear()
 
     def publish(self, message: Publish) -> None:
         """Send, queue, or drop and count."""
         if message.qos == 0:
             if self._client is None:
-                self._counters.publish_link_down += 1
+                self._lose(message)
             else:
                 self._send(self._client, _Item(message, float("inf")))
         elif len(self._waiting) + len(self._in_flight) >= QUEUE_LIMIT:
             self._counters.publish_overflow += 1
+            self._drop(message, "overflow", f"{QUEUE_LIMIT} publications wait for the broker already")
         else:
             expires_at = float("inf") if message.expiry is None else self._clock.monotonic() + message.expiry
             self._waiting.append(_Item(message, expires_at))
@@ -103,9 +109,12 @@ class Publisher:
     def _take_answers(self, client: BufferedClient) -> None:
         for mid, code in client.answered:
             item = self._in_flight.pop(mid, None)
-            if item is not None and code >= 0x80:
+            if item is None:
+                continue
+            if code >= REFUSED:
                 self._counters.publish_refused += 1
                 logger.warning("the broker refused a publication on %s: reason code 0x%02X", item.message.topic, code)
+            self._tell(item.message, code)
         client.answered.clear()
 
     def _send(self, client: BufferedClient, item: _Item) -> None:
@@ -113,27 +122,56 @@ class Publisher:
         left = item.expires_at - self._clock.monotonic()
         if left <= 0:
             self._counters.publish_expired += 1
+            self._drop(message, "expired", "its time was over before it could be sent")
             return
         if self._largest and len(message.topic.encode()) + len(message.payload) + _OVERHEAD > self._largest:
             # Sent all the same it would end the connection, again and again.
             self._refuse(message, f"larger than the broker's {self._largest} bytes")
             return
-        properties = None
-        if client.v5 and message.expiry is not None:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.MessageExpiryInterval = max(1, int(min(left, message.expiry)))
+        properties = _properties(message, left) if client.v5 else None
         try:
-            info = client.publish(message.topic, message.payload, min(message.qos, 1), message.retain, properties)
+            info = client.publish(message.topic, message.payload, message.qos, message.retain, properties)
         except ValueError as error:
             self._refuse(message, str(error))
             return
         if message.qos:
             self._in_flight[info.mid] = item
         elif info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN:
-            self._counters.publish_link_down += 1
+            self._lose(message)
             return
+        else:
+            self._tell(message, ACCEPTED)
         self._counters.published += 1
 
     def _refuse(self, message: Publish, why: str) -> None:
         self._counters.publish_invalid += 1
         logger.warning("cannot publish on %r: %s", message.topic, why)
+        self._drop(message, "invalid", why)
+
+    def _lose(self, message: Publish) -> None:
+        self._counters.publish_link_down += 1
+        self._drop(message, "link_down", "the broker cannot be reached")
+
+    def _drop(self, message: Publish, cause: str, detail: str) -> None:
+        self._tell(message, DROPPED, cause, detail)
+
+    def _tell(self, message: Publish, reason: int, cause: str = "", detail: str = "") -> None:
+        if message.reply_to and self._report is not None:
+            self._report(message.reply_to, Published(message.token, reason, cause, detail))
+
+
+def _properties(message: Publish, left: float) -> Properties | None:
+    """Return the properties of a publication, None for none; `left` are the seconds until it expires."""
+    told = {
+        "MessageExpiryInterval": None if message.expiry is None else max(1, int(min(left, message.expiry))),
+        "ResponseTopic": message.response_topic or None,
+        "CorrelationData": message.correlation or None,
+        "ContentType": message.content_type or None,
+    }
+    if not any(value is not None for value in told.values()):
+        return None
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    for name, value in told.items():
+        if value is not None:
+            setattr(properties, name, value)
+    return properties

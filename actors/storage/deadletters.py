@@ -6,7 +6,16 @@ from typing import Final
 
 import msgspec
 
-from actors.messages import DeleteDevice, StoreDeadLetter, StoreDevice, StoreReading, StoreScan, StoreSensors, Write
+from actors.messages import (
+    DeleteDevice,
+    StoreDeadLetter,
+    StoreDevice,
+    StoreReading,
+    StoreScan,
+    StoreSensors,
+    StoreTwinReport,
+    Write,
+)
 from actors.storage.connection import Connection
 from actors.storage.models import DeadLetter
 from actors.storage.sql import Dialect
@@ -33,6 +42,8 @@ def from_refused(write: Write, detail: str, now_us: int) -> StoreDeadLetter:
         return from_row(write, REFUSED, f"ts_us {write.ts_us}, {write.channel}: {detail}")
     if isinstance(write, StoreScan):
         return from_row(write, REFUSED, f"scan_id {write.scan_id}: {detail}")
+    if isinstance(write, StoreTwinReport):
+        return from_row(write, REFUSED, f"version {write.version}: {detail}")
     if isinstance(write, StoreDevice):
         serial = write.snapshot.serial
     else:
@@ -40,9 +51,15 @@ def from_refused(write: Write, detail: str, now_us: int) -> StoreDeadLetter:
     return StoreDeadLetter(REFUSED, f"{type(write).__name__}: {detail}", "", "", _encode(write), now_us, serial)
 
 
-def from_row(row: StoreReading | StoreScan, reason: str, detail: str) -> StoreDeadLetter:
-    """Return the dead letter of a reading or a scan; it inherits the token, so that its delivery is settled."""
-    text = row.measures if isinstance(row, StoreReading) else row.code
+def from_row(row: StoreReading | StoreScan | StoreTwinReport, reason: str, detail: str) -> StoreDeadLetter:
+    """Return the dead letter of a reading, scan or report; it inherits the token, so that its delivery is settled."""
+    match row:
+        case StoreReading():
+            text = row.measures
+        case StoreScan():
+            text = row.code
+        case _:
+            text = row.reported
     return StoreDeadLetter(
         reason,
         detail,
@@ -52,7 +69,7 @@ def from_row(row: StoreReading | StoreScan, reason: str, detail: str) -> StoreDe
         row.rx_us,
         row.serial,
         token=row.token,
-        reply_to=row.reply_to,
+        reply_to=None if isinstance(row, StoreTwinReport) else row.reply_to,
     )
 
 

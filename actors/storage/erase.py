@@ -36,7 +36,7 @@ class Eraser:
         self.rows(Analysed, "reading_id", old)
         return self.rows(Reading, "id", old)
 
-    def rows(self, table: type[Table], key: str, values: Sequence[int]) -> int:
+    def rows(self, table: type[Table], key: str, values: Sequence[int | str]) -> int:
         """Delete the rows whose column `key` is one of `values`; return how many."""
         deleted = 0
         for part in slices(values):

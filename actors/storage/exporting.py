@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from peewee import fn
 
+from actors.groups.book import belongs_to
+from actors.storage.administration import load_devices
+from actors.storage.groups import find_group
 from actors.storage.models import Device, Reading
 from actors.storage.purge import TOMBSTONE
 from actors.storage.queries import MOST_ROWS
@@ -53,6 +56,16 @@ def devices_called(database: Any, serials: Sequence[str]) -> list[ExportDevice]:
         query = Device.select(Device.id, Device.serial, Device.site).where(Device.serial.in_(part))
         found += [ExportDevice(*row) for row in query.tuples().execute(database)]
     return sorted(found, key=lambda device: device.serial)
+
+
+def members_of(database: Any, name: str) -> list[str] | None:
+    """Return the serials of the devices in a group, None for a group that there is not."""
+    group = find_group(database, name)
+    belongs, found, after = belongs_to(name, group), list[str](), ""
+    while page := load_devices(database, after, MOST_ROWS):
+        found += [device.serial for device in page if belongs(device)]
+        after = page[-1].serial
+    return found if found or group is not None else None
 
 
 def all_devices(database: Any) -> Iterator[ExportDevice]:

@@ -20,6 +20,7 @@ from actors.messages import (
     StoreReading,
     StoreScan,
     StoreSensors,
+    StoreTwinReport,
     Write,
 )
 from actors.storage.models import Device
@@ -42,6 +43,7 @@ class Plan:
     """(serial, name, first_seen_us)"""
     readings: list[StoreReading] = field(default_factory=list)
     scans: list[StoreScan] = field(default_factory=list)
+    twin_reports: list[StoreTwinReport] = field(default_factory=list)
     dead_letters: list[StoreDeadLetter] = field(default_factory=list)
     events: list[StoreEvent] = field(default_factory=list)
     deletes: list[str] = field(default_factory=list)
@@ -64,6 +66,7 @@ class Plan:
         known.update(self.devices, self.presence, self.last_seen, self.deletes)
         known.update(serial for serial, _, _ in self.sensors)
         known.update(scan.serial for scan in self.scans)
+        known.update(report.serial for report in self.twin_reports)
         return known
 
     def note_first_seen(self, fresh: Iterable[DeviceSnapshot]) -> None:
@@ -94,6 +97,7 @@ _SORT: Final[dict[type[Any], Callable[[Plan, Any], None]]] = {
     StoreLastSeen: Plan._add_last_seen,  # noqa: SLF001
     StoreSensors: Plan._add_sensors,  # noqa: SLF001
     StoreScan: lambda plan, write: plan.scans.append(write),
+    StoreTwinReport: lambda plan, write: plan.twin_reports.append(write),
     StoreDeadLetter: lambda plan, write: plan.dead_letters.append(write),
     StoreEvent: lambda plan, write: plan.events.append(write),
     DeleteDevice: lambda plan, write: plan.deletes.append(write.serial),
@@ -113,7 +117,7 @@ def settle(writes: Iterable[Write]) -> dict[str, list[int]]:
     """Return the tokens of the deliveries that end with these writes, by link, each once."""
     settled: dict[str, dict[int, Any]] = {}
     for write in writes:
-        if isinstance(write, StoreReading | StoreScan | StoreDeadLetter) and write.token:
+        if isinstance(write, StoreReading | StoreScan | StoreTwinReport | StoreDeadLetter) and write.token:
             settled.setdefault(write.link, {})[write.token] = None
     return {link: list(tokens) for link, tokens in settled.items()}
 
@@ -140,6 +144,7 @@ def to_snapshot(row: Sequence[Any], last_seen_us: int) -> DeviceSnapshot:
     values = dict(zip(DEVICE_COLUMNS, row, strict=True))
     for name in ("services", "system_info", "metadata"):
         values[name] = values[name].encode()
+    values["labels"] = values["labels"] or ""
     for name in ("quarantined", "pinned"):  # SQLite and MySQL have numbers only
         values[name] = bool(values[name])
     return DeviceSnapshot(last_seen_us=last_seen_us, **values)

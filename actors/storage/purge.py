@@ -11,7 +11,22 @@ from typing import Final
 
 from actors.storage.connection import Connection
 from actors.storage.erase import Eraser
-from actors.storage.models import Device, Event, LastSeen, Reading, Receipt, RollupDay, RollupHour, Scan, Sensor, Table
+from actors.storage.models import (
+    Alarm,
+    Command,
+    Delivery,
+    Device,
+    Event,
+    FleetGroupMember,
+    LastSeen,
+    Reading,
+    Receipt,
+    RollupDay,
+    RollupHour,
+    Scan,
+    Sensor,
+    Table,
+)
 from actors.storage.sql import Dialect
 
 #: Begins the serial of a deleted device; serial numbers match `[A-Za-z0-9._:-]{1,64}`.
@@ -29,7 +44,8 @@ class Purge:
         self._eraser = Eraser(connection, dialect)
         self._rename = dialect.update(Device, ("serial",), "id")
         self._by_id = [dialect.delete(model, "device_id") for model in (LastSeen, Sensor, Receipt)]
-        self._by_serial = dialect.delete(Event, "serial")
+        self._by_serial = [dialect.delete(model, "serial") for model in (Event, Alarm, Command, FleetGroupMember)]
+        self._by_serial.append(dialect.delete(Delivery, "device"))
         self._find = dialect.select(Device, ("id",), "WHERE serial LIKE ? AND id > ? ORDER BY id LIMIT 1")
         self._readings = dialect.select(Reading, ("id",), "WHERE device_id = ? LIMIT ?")
         self._scans = dialect.select(Scan, ("id",), "WHERE device_id = ? LIMIT ?")
@@ -43,7 +59,8 @@ class Purge:
         """Take the device out of sight and delete all of it but its readings and roll-ups."""
         for sql in self._by_id:
             self._connection.execute(sql, (device_id,))
-        self._connection.execute(self._by_serial, (serial,))
+        for sql in self._by_serial:
+            self._connection.execute(sql, (serial,))
         self._connection.execute(self._rename, (f"{TOMBSTONE}{device_id}", device_id))
         self.look_again()
 

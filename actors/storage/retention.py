@@ -13,15 +13,32 @@ from typing import Final
 
 import msgspec
 
+from actors.commands.messages import FINAL
 from actors.storage.connection import Connection
 from actors.storage.erase import STEP, Eraser
-from actors.storage.models import Event, Reading, Receipt, RollupDay, RollupHour, Scan, Setting, Table
+from actors.storage.models import (
+    Alarm,
+    AlarmNotice,
+    Command,
+    Delivery,
+    Event,
+    Notification,
+    Reading,
+    Receipt,
+    RollupDay,
+    RollupHour,
+    Scan,
+    Setting,
+    Table,
+)
 from actors.storage.receipts import BY_KEY
 from actors.storage.rollups import CURSORS, DAY_US, Cursor, horizon_key
 from actors.storage.sql import Dialect, get_columns
 
 logger = logging.getLogger(__name__)
 
+#: Notifications looked at in one step: each has a recipient at least.
+AT_ONCE: Final = 200
 #: How long an `Idempotency-Key`, or an id without a timestamp, is remembered.
 REMEMBER_US: Final = DAY_US
 
@@ -36,6 +53,8 @@ class RetentionRules(msgspec.Struct, frozen=True, kw_only=True):
     scans_days: float = 0
     hourly_days: float = 0
     daily_days: float = 0
+    notifications_days: float = 0
+    commands_days: float = 0
     events_days: float = 0
     followers: tuple[str, ...] = ()
     """Keys in `setting` of followers whose cursors count as 0 until they are there."""
@@ -74,8 +93,14 @@ class Retention:
             self._steps.append(("rollup_hour", self._of_rollup(RollupHour, rules.hourly_days)))
         if rules.daily_days:
             self._steps.append(("rollup_day", self._of_rollup(RollupDay, rules.daily_days)))
+        if rules.notifications_days:
+            self._steps.append(("notification", self._notifications))
+        if rules.commands_days:
+            self._steps.append(("command", self._commands))
         if rules.events_days:
             self._steps.append(("event", self._events))
+            self._steps.append(("alarm", self._of_alarms(Alarm, "cleared_us")))
+            self._steps.append(("alarm_notice", self._of_alarms(AlarmNotice, "ended_us")))
 
     @property
     def is_due(self) -> bool:
@@ -151,11 +176,42 @@ class Retention:
             sql = self._dialect.upsert(Setting, get_columns(Setting), ("key",))
             self._connection.execute(sql, (key, str(since_us)))
 
+    def _notifications(self, now_us: int) -> tuple[int, bool]:
+        """Delete what has become of old notifications, then themselves."""
+        before = now_us - _to_us(self._rules.notifications_days)
+        sql = self._dialect.select(Notification, ("id",), "WHERE created_us < ? ORDER BY created_us LIMIT ?")
+        old = [row[0] for row in self._connection.fetch(sql, (before, AT_ONCE))]
+        if not old:
+            return 0, False
+        where = f"{self._dialect.within('notification_id', len(old))} LIMIT ?"
+        found = self._connection.fetch(self._dialect.select(Delivery, ("id",), where), (*old, STEP))
+        if found:
+            return self._eraser.rows(Delivery, "id", [row[0] for row in found]), True
+        return self._eraser.rows(Notification, "id", old), len(old) == AT_ONCE
+
+    def _commands(self, now_us: int) -> tuple[int, bool]:
+        before = now_us - _to_us(self._rules.commands_days)
+        sql = self._dialect.select(
+            Command, ("id",), f"{self._dialect.within('state', len(FINAL))} AND changed_us < ? LIMIT ?"
+        )
+        ids = [row[0] for row in self._connection.fetch(sql, (*FINAL, before, STEP))]
+        return self._eraser.rows(Command, "id", ids), len(ids) == STEP
+
     def _events(self, now_us: int) -> tuple[int, bool]:
         before = now_us - _to_us(self._rules.events_days)
         sql = self._dialect.select(Event, ("id",), "WHERE ts_us < ? ORDER BY ts_us LIMIT ?")
         ids = [row[0] for row in self._connection.fetch(sql, (before, STEP))]
         return self._eraser.rows(Event, "id", ids), len(ids) == STEP
+
+    def _of_alarms(self, table: type[Table], ended: str) -> Step:
+        """Return the step for alarms or their news, which go as long after their end as events after they happened."""
+
+        def step(now_us: int) -> tuple[int, bool]:
+            sql = self._dialect.select(table, ("id",), f"WHERE {ended} < ? LIMIT ?")
+            ids = [row[0] for row in self._connection.fetch(sql, (now_us - _to_us(self._rules.events_days), STEP))]
+            return self._eraser.rows(table, "id", ids), len(ids) == STEP
+
+        return step
 
     def _delete(self, table: type[Table], key: Sequence[str]) -> str:
         tests = " AND ".join(f"{self._dialect.quote(name)} = ?" for name in key)

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from peewee import Database
@@ -23,6 +22,7 @@ from actors.messages import (
     StorePresence,
     StoreReading,
     StoreScan,
+    StoreTwinReport,
     Write,
 )
 from actors.storage import deadletters
@@ -33,47 +33,18 @@ from actors.storage.models import Device
 from actors.storage.plan import Plan, cut_after_deletes, reading_rows, settle, to_row
 from actors.storage.purge import Purge
 from actors.storage.receipts import Receipts
+from actors.storage.result import CommitResult
 from actors.storage.retention import KEEP_ALL, Retention, RetentionRules
 from actors.storage.scans import ScanTable
 from actors.storage.sql import Dialect, Statements, slices
+from actors.storage.twins import TwinTable
 
 logger = logging.getLogger(__name__)
 
+__all__ = ["CommitResult", "Store"]
+
 T = TypeVar("T")
-Row = TypeVar("Row", StoreReading, StoreScan)
-
-
-@dataclass(slots=True)
-class CommitResult:
-    """What a commit did."""
-
-    new: list[StoreReading] = field(default_factory=list)
-    """Readings whose identity was new: only these have effects."""
-    known: list[StoreReading] = field(default_factory=list)
-    """Readings that were in the database already, or twice in the batch."""
-    scans: list[StoreScan] = field(default_factory=list)
-    """The same of scans: those that were new."""
-    known_scans: list[StoreScan] = field(default_factory=list)
-    dead: list[StoreDeadLetter] = field(default_factory=list)
-    """Every dead letter written, those that arrived as such included."""
-    dropped: int = 0
-    """Dead letters that the database refused as well; they are in the log."""
-    settled: dict[str, list[int]] = field(default_factory=dict)
-    """Link to the tokens of the deliveries that have ended."""
-
-    @property
-    def duplicates(self) -> int:
-        """How many readings were known."""
-        return len(self.known)
-
-    def add(self, other: CommitResult) -> None:
-        """Take over what a part of the batch did."""
-        self.new += other.new
-        self.known += other.known
-        self.scans += other.scans
-        self.known_scans += other.known_scans
-        self.dead += other.dead
-        self.dropped += other.dropped
+Row = TypeVar("Row", StoreReading, StoreScan, StoreTwinReport)
 
 
 class Store:
@@ -107,6 +78,7 @@ class Store:
         self._purge = Purge(self._connection, dialect)
         self._receipts = Receipts(self._connection, dialect)
         self._scans = ScanTable(self._connection, dialect)
+        self._twins = TwinTable(self._connection, dialect)
         self._migrated = False
         self._ids: dict[str, int] = {}
         self._fresh: list[str] = []
@@ -298,11 +270,15 @@ class Store:
         self._put_readings(plan.readings, result)
         if plan.scans:
             self._put_scans(plan.scans, result)
+        if plan.twin_reports:
+            self._put_twin_reports(plan.twin_reports, result)
         self._put_dead_letters(plan.dead_letters, result)
         self._put_events(plan.events)
         for serial in plan.deletes:
             if (device_id := ids.pop(serial, None)) is not None:
                 self._purge.bury(device_id, serial)
+                self._twins.forget(serial)
+                result.deleted.append(serial)
 
     def _find_ids(self, serials: Iterable[str]) -> None:
         missing = [serial for serial in serials if serial not in self._ids]
@@ -374,6 +350,11 @@ class Store:
         new, known = self._scans.put(scans, self._ids)
         result.scans += new
         result.known_scans += known
+
+    def _put_twin_reports(self, reports: list[StoreTwinReport], result: CommitResult) -> None:
+        reports = self._drop_strays(reports, result)
+        self._twins.put(reports)
+        result.twin_reports += reports
 
     def _drop_strays(self, rows: list[Row], result: CommitResult) -> list[Row]:
         """Dead-letter what comes from devices that have no row: it was refused, or deleted meanwhile."""

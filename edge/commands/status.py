@@ -44,6 +44,9 @@ def describe(state: dict[str, Any]) -> Iterator[str]:
     yield f"  uplink    {uplink['mode']}{_because(uplink['reason'] or uplink['error'])}"
     waits = f", the oldest for {outbox['oldest_age']:.0f} s" if outbox["items"] else ""
     yield f"  outbox    {outbox['items']} to deliver{waits}{_because(outbox['error'])}"
+    if inbox := state.get("inbox"):
+        counts = f"{inbox['notifications']} notifications, {inbox['commands']} commands"
+        yield f"  inbox     {counts}, {inbox['waiting']} waiting{_because(inbox['error'])}"
     services = state["services"]
     yield f"  devices   {services['scanners']} scanners, {services['sensors']} sensors"
     yield f"  hub       {state['hub']['state']}{_because(state['hub']['error'])}"

@@ -26,6 +26,7 @@ from edge.hub.parts import HubParts
 from edge.hub.topics import DesiredPatch, MethodCall, TwinAnswer, answer_method, event_topic, read_topic
 from edge.hub.twin import Request, Twin
 from edge.hub.window import Window
+from edge.inbox.items import ANSWERS
 
 logger = logging.getLogger(__name__)
 
@@ -248,7 +249,9 @@ class HubActor(ThreadedActor):
 
     def _send(self, item: Item, now: float) -> None:
         client = self._connection.client
-        if len(item.payload) > LARGEST_MESSAGE:
+        if item.kind in ANSWERS:  # to what the server has sent; they are nothing to a hub
+            self._parts.directory.tell(self._parts.outbox, Done(self._parts.destination, (item.id,)))
+        elif len(item.payload) > LARGEST_MESSAGE:
             self._refuse(item, f"{len(item.payload)} bytes are more than the {LARGEST_MESSAGE} that a hub takes")
         elif client is not None:
             info = client.publish(event_topic(self._identity, item.id, item.kind), item.payload, 1)

@@ -36,7 +36,7 @@ class SettingsTwin:
         for name, value in desired.items():
             if name != "heartbeat":
                 result[name] = {"error": "there is no such setting"}
-            elif not _is_heartbeat(value):
+            elif not is_heartbeat(value):
                 result[name] = {"error": f"must be seconds from {SHORTEST_HEARTBEAT} to {LONGEST_HEARTBEAT}"}
             else:
                 result[name] = heartbeat = value
@@ -46,7 +46,8 @@ class SettingsTwin:
         return result
 
 
-def _is_heartbeat(value: object) -> bool:
+def is_heartbeat(value: object) -> bool:
+    """Return whether a value can be the seconds between two heartbeats."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
     return SHORTEST_HEARTBEAT <= value <= LONGEST_HEARTBEAT

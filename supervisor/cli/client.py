@@ -59,9 +59,17 @@ class ApiClient:
         """Return the decoded answer; raise `ApiError` for anything but success."""
         return self._call("GET", path, params)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Send `body` as JSON and return the decoded answer."""
-        return self._call("POST", path, None, msgspec.json.encode(body))
+    def post(self, path: str, body: Mapping[str, Any], key: str = "") -> Any:
+        """Send `body` as JSON and return the decoded answer; with a `key` a second request is the same request."""
+        return self._call("POST", path, None, msgspec.json.encode(body), {"Idempotency-Key": key} if key else {})
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Change what is at `path` by `body` and return the decoded answer."""
+        return self._call("PATCH", path, None, msgspec.json.encode(body))
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Put `body` as JSON at `path` and return the decoded answer."""
+        return self._call("PUT", path, None, msgspec.json.encode(body))
 
     def delete(self, path: str) -> Any:
         """Delete what is at `path`."""
@@ -79,9 +87,16 @@ class ApiClient:
                 return
             left = None if left is None else left - len(page["items"])
 
-    def _call(self, method: str, path: str, params: Params | None, body: bytes | None = None) -> Any:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        params: Params | None,
+        body: bytes | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> Any:
         query = urlencode({key: value for key, value in (params or {}).items() if value is not None})
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **(extra or {})}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if body is not None:

@@ -15,6 +15,7 @@ _KINDS = ("raspberry_pi", "datalogger", "gateway", "sensor", "controller", "othe
 @click.option("--kind", type=click.Choice(_KINDS), help="Only this kind.")
 @click.option("--type", "type_", help="Only this type.")
 @click.option("--group", help="Only this group.")
+@click.option("--label", metavar="KEY[=VALUE]", help="Only those with this label.")
 @click.option("--presence", type=click.Choice(("online", "offline", "unknown")), help="Only these.")
 @click.option("-q", "--search", "q", help="Only those whose serial, label or host name contains this.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")

@@ -22,6 +22,7 @@ def export() -> None:
 @export.command()
 @click.option("--format", "form", type=click.Choice(FORMATS), default="csv", show_default=True)
 @click.option("--device", "devices", metavar="SERIAL", multiple=True, help="Only this device; may be given repeatedly.")
+@click.option("--group", "groups", metavar="NAME", multiple=True, help="Only this group; may be given repeatedly.")
 @click.option("--since", metavar="TIME", help="Only readings from this time on, by the clocks of the devices.")
 @click.option("--until", metavar="TIME", help="Only readings before this time.")
 @click.option("--metric", "metrics", metavar="NAME", multiple=True, help="Only this measure; may be given repeatedly.")
@@ -32,6 +33,7 @@ def readings(
     *,
     form: str,
     devices: Sequence[str],
+    groups: Sequence[str],
     since: str | None,
     until: str | None,
     metrics: Sequence[str],
@@ -44,9 +46,10 @@ def readings(
     csv and parquet have one line for each number: time, device, channel, metric, value, and the reading's health index
     and status. jsonl has one object for each reading, with all that is known of it. Times are RFC 3339, UTC.
     """
-    from .readings_file import write_readings  # not before it is asked for: it loads the tables
+    from .readings_file import Whose, write_readings  # not before it is asked for: it loads the tables
 
     loaded = load_config({"config": config, "data_dir": data_dir}, os.environ, cwd=Path.cwd())
-    count = write_readings(loaded, form=form, devices=devices, since=since, until=until, metrics=metrics, output=output)
+    whose = Whose(devices, groups)
+    count = write_readings(loaded, form=form, whose=whose, since=since, until=until, metrics=metrics, output=output)
     if output != "-":
         click.echo(f"{count} readings are in {output}.", err=True)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, Self
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol, Self
 from zoneinfo import ZoneInfo
 
 import click
@@ -29,6 +29,7 @@ from actors.storage.exporting import (
     devices_called,
     each_page,
     has_analysis,
+    members_of,
     newest_time,
 )
 from supervisor.server.config import Config
@@ -47,11 +48,18 @@ _decode = msgspec.json.Decoder(dict[str, float | int]).decode
 Numbers = dict[str, float | int]
 
 
+class Whose(NamedTuple):
+    """Whose readings are wanted: of these devices, and of those in these groups; without any, of all."""
+
+    devices: Sequence[str] = ()
+    groups: Sequence[str] = ()
+
+
 def write_readings(
     config: Config,
     *,
     form: str,
-    devices: Sequence[str],
+    whose: Whose,
     since: str | None,
     until: str | None,
     metrics: Sequence[str],
@@ -66,8 +74,8 @@ def write_readings(
     span = _span(since, until, ZoneInfo(config.timezone))
     make = _sink_for(form, output)
     with _explained(), _reading(config) as database, _target(output) as (stream, finish):
-        chosen = _choose(database, devices)
-        total = len(devices) or count_devices(database)
+        chosen = _choose(database, whose)
+        total = len(chosen) if isinstance(chosen, list) else count_devices(database)
         with _Progress(total) as progress:
             sink = make(stream)
             for device, page in _pages(database, chosen, span, progress):
@@ -125,11 +133,17 @@ def _reading(config: Config) -> Iterator[Any]:
         connection.close()
 
 
-def _choose(database: Any, serials: Sequence[str]) -> Iterable[ExportDevice]:
-    if not serials:
+def _choose(database: Any, whose: Whose) -> Iterable[ExportDevice]:
+    if not any(whose):
         return all_devices(database)
-    found = devices_called(database, serials)
-    if missing := set(serials) - {device.serial for device in found}:
+    serials = set(whose.devices)
+    for name in whose.groups:
+        members = members_of(database, name)
+        if members is None:
+            raise click.ClickException(f"There is no group {name}.")
+        serials |= set(members)
+    found = devices_called(database, list(serials))
+    if missing := set(whose.devices) - {device.serial for device in found}:
         raise click.ClickException(f"There is no device {min(missing)}.")
     return found
 

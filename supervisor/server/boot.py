@@ -23,7 +23,9 @@ from supervisor.process.end import ProcessEnd
 from supervisor.process.logs import configure_logging
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.process.sdnotify import Notifier
+from supervisor.server.alarms import AlarmsFace
 from supervisor.server.child import ProcessActor
+from supervisor.server.commands import CommandsFace
 from supervisor.server.config import Config
 from supervisor.server.embedded import BrokerProcess, EmbeddedBroker, keep_users
 from supervisor.server.enrolment import EnrolmentFace
@@ -36,15 +38,18 @@ from supervisor.server.faces import (
     SupervisionFace,
     TokensFace,
 )
+from supervisor.server.groups import GroupsFace
 from supervisor.server.health import Health
 from supervisor.server.instance import Instance
 from supervisor.server.metrics import make_metrics
+from supervisor.server.notifications import NotificationsFace
 from supervisor.server.parts import Parts
 from supervisor.server.presence import ServerPresence
 from supervisor.server.scans import ScansFace
 from supervisor.server.settings import Http
 from supervisor.server.soil import FollowersFace, SoilFace
 from supervisor.server.tree import presence_of, server_tree
+from supervisor.server.twins import TwinsFace
 from supervisor.server.values import broker_url
 from web.face import Face
 from web.server import HttpActor, HttpSettings
@@ -187,6 +192,11 @@ class Server:
             soil_health=SoilFace(parts),
             scans=ScansFace(parts),
             enrolments=EnrolmentFace(parts),
+            alarms=AlarmsFace(parts),
+            commands=CommandsFace(parts),
+            notifications=NotificationsFace(parts),
+            groups=GroupsFace(parts),
+            twins=TwinsFace(parts),
             followers=FollowersFace(parts),
             dead_letters=DeadLettersFace(parts),
             tokens=TokensFace(parts),

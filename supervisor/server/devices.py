@@ -13,7 +13,7 @@ from pykka import Future
 
 from actors.dead_letters import DeadLetterDesk
 from actors.device import DeviceActor, World, new_snapshot, request_announcement
-from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured, Scanned
+from actors.device_messages import Announced, Beaten, Changed, Farewell, Measured, Scanned, Told
 from actors.messages import (
     DeleteDevice,
     DeviceSnapshot,
@@ -37,7 +37,7 @@ MOST_DEVICES = 250_000
 """Serials beyond this are refused: a broken sender that invents serials must not fill the memory."""
 
 
-FROM_DEVICE = (Beaten, Announced, Farewell, Measured, Scanned)
+FROM_DEVICE = (Beaten, Announced, Farewell, Measured, Scanned, Told)
 
 
 def _data_of(message: Any) -> StoreReading | StoreScan | None:
@@ -127,7 +127,10 @@ class DeviceSupervisor(DynamicSupervisor):
             return
         delivery = message.delivery
         if delivery.retain and not isinstance(message, Measured | Scanned):
-            return  # what a broker kept is no sign that the device still exists
+            # What a broker kept is no sign that the device still exists.
+            if isinstance(message, Told):
+                self._world.directory.tell(message.service, message)
+            return
         snapshot = new_snapshot(name, message)
         self._world.fleet.add(snapshot)
         self._world.outgoing.add(StoreDevice(snapshot))
@@ -168,6 +171,8 @@ class DeviceSupervisor(DynamicSupervisor):
             self._world.outgoing.add(message.reading)
         elif isinstance(message, Scanned):
             self._world.outgoing.add(message.scan)
+        elif isinstance(message, Told):
+            self._world.directory.tell(message.service, message)
         elif isinstance(message, Beaten | Announced | Farewell):
             self._dead_letters.by_reason["undelivered"] += 1  # counted, not kept: the next beat says the same
         else:

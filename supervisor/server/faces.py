@@ -13,6 +13,8 @@ from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.device_messages import Changed
 from actors.fleet import DeviceView
+from actors.groups.labels import TooManyLabelsError
+from actors.groups.messages import Forget
 from actors.link.messages import Reconnect
 from actors.link.status import LinkStatus
 from actors.messages import Deliveries, Delivery, DeviceSnapshot, StoreDeadLetter
@@ -24,6 +26,7 @@ from actors.storage.tokens import Token, create_token, digest_token, find_token,
 from actors.topics import SENSOR_TAIL, BadTopicError, parse_pi, parse_sensor, parse_site
 from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
 from supervisor.server.devices import CreateDevice, RemoveDevice
+from supervisor.server.groups import predicate
 from supervisor.server.parts import Parts
 from web.face import ConflictError, Filter, Item
 from web.sessions import Credential, Role
@@ -47,7 +50,7 @@ class FleetFace:
 
     def page(self, after: str, limit: int, where: Filter) -> tuple[list[DeviceView], str | None]:
         """Return a page of devices by serial."""
-        return self._parts.fleet.page(after=after, limit=limit, where=where.matches)
+        return self._parts.fleet.page(after=after, limit=limit, where=predicate(self._parts.groups, where))
 
     def counts(self) -> Mapping[str, int]:
         """Return the counts by presence."""
@@ -66,9 +69,13 @@ class FleetFace:
         if serial not in self._parts.fleet:
             return None
         future: GuardedFuture[None] = GuardedFuture()
-        self._parts.devices.tell(serial, Changed(dict(changes), future))
+        fields = dict(changes)
+        labels = fields.pop("labels", {})
+        self._parts.devices.tell(serial, Changed(fields, future, labels))
         try:
             future.get(timeout=PATIENCE)
+        except TooManyLabelsError as error:
+            raise ConflictError(str(error)) from error
         except LookupError as error:
             raise ConflictError(f"{serial} is quarantined or stopped; resume it first") from error
         return self._parts.fleet.get(serial)
@@ -77,6 +84,7 @@ class FleetFace:
         """Remove a device and all that is kept of it."""
         removed = self._ask_devices(lambda future: RemoveDevice(serial, future))
         if removed:
+            self._parts.services.tell("groups", Forget(serial))
             self._parts.ring.publish("removed", serial, {"serial": serial})
         return removed
 

@@ -10,7 +10,15 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actors.alarms.rules import SEVERITIES
+from actors.alarms.tap import EVENTS as ALARM_EVENTS
+from actors.commands.book import EVENTS as COMMAND_EVENTS
 from actors.enrolment.actor import EVENTS
+from actors.groups.actor import ACTIONS
+from actors.groups.roster import count_rolls
+from actors.home_assistant.tap import EVENTS as HOME_EVENTS
+from actors.notifications.board import COUNTED
+from actors.twins.actor import EVENTS as TWIN_EVENTS
 from supervisor.server.parts import Parts
 
 Health = Callable[[], dict[str, Any]]
@@ -33,6 +41,12 @@ class MusterCollector(Collector):
         yield self._scans()
         yield from self._pipeline()
         yield from self._enrolments()
+        yield from self._groups()
+        yield from self._notifications()
+        yield from self._commands()
+        yield self._twins()
+        yield self._home_assistant()
+        yield from self._alarms()
         yield from self._followers()
         yield from self._actors(health)
 
@@ -112,6 +126,65 @@ class MusterCollector(Collector):
         for event in EVENTS:
             total.add_metric([event], self._parts.enrolment_board.counts[event])
         yield total
+
+    def _twins(self) -> Metric:
+        total = CounterMetricFamily("muster_twins", "Changes, reports and publications of twins.", labels=["event"])
+        for event in TWIN_EVENTS:
+            total.add_metric([event], self._parts.twin_board.counts[event])
+        return total
+
+    def _home_assistant(self) -> Metric:
+        total = CounterMetricFamily("muster_home_assistant", "What the bridge has told.", labels=["event"])
+        for event in HOME_EVENTS:
+            total.add_metric([event], self._parts.home_tap.counts[event])
+        return total
+
+    def _commands(self) -> Iterator[Metric]:
+        board = self._parts.command_board
+        total = CounterMetricFamily("muster_commands", "What became of commands.", labels=["event"])
+        for event in COMMAND_EVENTS:
+            total.add_metric([event], board.counts[event])
+        yield total
+        yield GaugeMetricFamily("muster_commands_open", "Commands that are not over.", value=board.open)
+
+    def _notifications(self) -> Iterator[Metric]:
+        board = self._parts.ledger_board
+        counted = CounterMetricFamily("muster_notifications", "What became of notifications.", labels=["event"])
+        for event in COUNTED:
+            counted.add_metric([event], board.counts[event])
+        yield counted
+        refused = CounterMetricFamily("muster_notifications_refused", "Requests refused.", labels=["reason"])
+        for reason, count in board.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
+        large = CounterMetricFamily("muster_notifications_large", "Large for devices of a kind.", labels=["kind"])
+        for kind, count in board.warned.items():
+            large.add_metric([kind], count)
+        yield large
+        under_way = len(board.under_way)
+        yield GaugeMetricFamily("muster_notifications_under_way", "Not answered by a broker yet.", value=under_way)
+
+    def _alarms(self) -> Iterator[Metric]:
+        tap = self._parts.alarm_tap
+        now = GaugeMetricFamily("muster_alarms", "Alarms that are not over.", labels=["severity"])
+        for severity in SEVERITIES:
+            now.add_metric([severity], tap.open[severity])
+        yield now
+        total = CounterMetricFamily("muster_alarm_events", "What became of alarms and their news.", labels=["event"])
+        for event in ALARM_EVENTS:
+            total.add_metric([event], tap.counts[event])
+        yield total
+
+    def _groups(self) -> Iterator[Metric]:
+        book = self._parts.groups
+        yield GaugeMetricFamily("muster_groups", "Groups that are declared.", value=len(book.groups))
+        changes = CounterMetricFamily("muster_group_changes", "Changes of groups and rosters.", labels=["action"])
+        for action in ACTIONS:
+            changes.add_metric([action], self._parts.group_counts[action])
+        roster = GaugeMetricFamily("muster_roster", "Devices of a site's roster, by state.", labels=["site", "state"])
+        for site, state, count in count_rolls(book.rosters(), self._parts.fleet):
+            roster.add_metric([site, state], count)
+        yield from (changes, roster)
 
     def _followers(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("muster_follower_up", "1 while a follower of the readings works.", labels=["name"])

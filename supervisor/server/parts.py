@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,8 +12,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pykka import ActorDeadError
 
+from actors.alarms.tap import AlarmTap
 from actors.analysis import SoilAnalyser, load_analysers
 from actors.analysts import Analysts
+from actors.commands.book import CommandBoard
 from actors.dead_letters import DeadLetterDesk
 from actors.device import World
 from actors.effects import Aftermath, Committed
@@ -20,11 +23,15 @@ from actors.enrolment.actor import EnrolmentBoard
 from actors.events import EventRing
 from actors.fleet import DeviceView, Fleet
 from actors.followers.plan import Followers
+from actors.groups.book import GroupBook
+from actors.groups.pick import Picker
+from actors.home_assistant.tap import HomeTap
 from actors.link.intake import Route
 from actors.link.options import BrokerOptions
 from actors.link.status import LinkBoard
 from actors.live import LiveFeed
 from actors.messages import DeviceSnapshot, StoreEvent
+from actors.notifications.board import LedgerBoard
 from actors.pipeline import PipelineState
 from actors.presence import OfflineAfter
 from actors.reader import Readers
@@ -39,6 +46,9 @@ from actors.storage.rollups import ROLLUP
 from actors.storage.tokens import TokenBook
 from actors.subscriber import Intake
 from actors.topics import BOUND_CONTROL, BOUND_DATA, SHARED_CONTROL, sensor_data, site_control, site_data
+from actors.twins.actor import NAME as TWINS
+from actors.twins.actor import TwinBoard
+from actors.twins.messages import LinkUp
 from actors.writes import Outgoing
 from supervisor.server.settings import Broker, Config
 from supervisor.server.watcher import LetterBox
@@ -73,6 +83,8 @@ class Parts:
         self.link_boards = {link: LinkBoard.of(link) for link in self.link_names()}
         live = LiveFeed(self.fleet, self.show, self.ring.skip)
         self.outgoing.on_round_end = live.flush
+        self.on_presence = live.on_presence
+        """Called with serial and presence of each device that has changed, on the dispatcher: they only `tell`."""
         self.analysts = Analysts(load_analysers(SoilAnalyser(config.soil)))
         self.statistics = PipelineStatistics()
         self.pipeline = PipelineState(config.prefixes, self.statistics, runtime.clock)
@@ -117,6 +129,17 @@ class Parts:
         self.admin_token = config.api_token or secrets.token_urlsafe(32)
         self.enrolment_key = config.enrolment_key or secrets.token_urlsafe(24)
         self.enrolment_board = EnrolmentBoard()
+        self.alarm_tap = AlarmTap()
+        if config.alarms.enabled:
+            self.on_presence.append(self.alarm_tap.changed)
+        self.home_tap = HomeTap.listening(self.on_presence, enabled=config.home_assistant.enabled)
+        self.twin_board = TwinBoard()
+        self.ledger_board = LedgerBoard()
+        self.groups = GroupBook(self.fleet, {site: roster.serials for site, roster in config.roster.items()})
+        self.group_counts: Counter[str] = Counter()
+        """What was done with groups and rosters since the process started, see `actors.groups.actor.ACTIONS`."""
+        self.command_board = CommandBoard()
+        self.picker = Picker(self.fleet, self.command_board.in_flight)
         self.http_port = 0
         """Where the page listens; 0 until it does."""
         for sight in self._each_sight():
@@ -208,6 +231,8 @@ class Parts:
     def _sight_changed(self, sight: Sight) -> None:
         """Note one event for the whole fleet, however many devices it hides."""
         self.ring.publish("sight", sight.name, {"link": sight.name, "sees": not sight.blind})
+        if not sight.blind and sight.name.endswith(".control"):
+            self.services.tell(TWINS, LinkUp(sight.name))
         kind = "blind" if sight.blind else "sight"
         now_us = int(self.runtime.clock.time() * 1_000_000)
         self.services.tell("notary", StoreEvent(kind, "", now_us, msgspec.json.encode({"link": sight.name}).decode()))

@@ -13,8 +13,11 @@ from urllib.parse import unquote
 
 import msgspec
 
+from actors.alarms.settings import AlarmSettings
 from actors.analysis import SoilSettings
 from actors.followers.settings import AuditSettings, SinkSettings
+from actors.groups.messages import Serials
+from actors.home_assistant.settings import HomeAssistantSettings
 from actors.hub.connection_string import parse_connection_string
 from actors.messages import Kind
 from supervisor.publisher.section import Publisher
@@ -192,6 +195,10 @@ class Retention(Section, frozen=True):
     """Sums of each measure by the hour."""
     daily_days: Days = 0.0
     """Sums of each measure by the day."""
+    notifications_days: Days = 90.0
+    """Notifications and what became of them at each recipient, by the time of their sending."""
+    commands_days: Days = 365.0
+    """Commands that are over, by the time of their last change."""
     events_days: Days = 365.0
     """The timelines of the devices and of the fleet."""
 
@@ -238,6 +245,12 @@ class Mdns(Section, frozen=True):
     """Names of network interfaces; empty means all."""
 
 
+class SiteRoster(Section, frozen=True):
+    """Who is expected at a site."""
+
+    serials: Serials
+
+
 class Limits(Section, frozen=True):
     """Bounds on what is kept in memory or taken from outside."""
 
@@ -282,6 +295,7 @@ class Config(Section, frozen=True):
     log: Literal["text", "json"] = "text"
     publishing: Publishing = Publishing()
     soil: SoilSettings = SoilSettings()
+    alarms: AlarmSettings = AlarmSettings()
     audit: AuditSettings = AuditSettings()
     sinks: SinkSettings = {}
     retention: Retention = Retention()
@@ -293,6 +307,9 @@ class Config(Section, frozen=True):
     enrolment: Enrolment = Enrolment()
     hub: Hub = Hub()
     mdns: Mdns = Mdns()
+    roster: dict[Site, SiteRoster] = {}
+    """Who is expected, by site."""
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -301,6 +318,8 @@ class Config(Section, frozen=True):
         names = [broker.name for broker in self.brokers]
         if len(set(names)) < len(names):
             raise ValueError(f"two brokers have the same name ({', '.join(sorted(names))})")
+        if self.home_assistant.broker not in ("", *names):
+            raise ValueError(f"`home_assistant.broker` names {self.home_assistant.broker!r}, which is no broker")
         if 0 < len(self.enrolment_key) < SHORTEST_KEY:
             raise ValueError(f"`enrolment_key` is too short to be a secret, {SHORTEST_KEY} characters are needed")
         check_timezone(self.timezone)

@@ -9,6 +9,7 @@ from functools import partial
 from pykka import Actor, ActorDeadError
 
 from actors.announcer import AnnouncerActor, own_addresses
+from actors.device_messages import Told
 from actors.effects import Committed, EffectsActor
 from actors.followers.board import FollowerBoard
 from actors.historian import Historian
@@ -31,12 +32,18 @@ from actors.subscriber import PiSubscriber, ScanIngest, SiteSubscriber
 from actors.version import __version__
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
+from supervisor.server.alarms import alarms_actor, courier_actor, tell_alarms
+from supervisor.server.commands import commander, watch_presence
 from supervisor.server.devices import DeviceSupervisor
 from supervisor.server.enrolment import enrolment_actor
+from supervisor.server.groups import groups_actor
+from supervisor.server.home_assistant import home_assistant, tell_home_assistant, watched_topics
 from supervisor.server.loader import LoaderActor
+from supervisor.server.notifications import ledger
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
 from supervisor.server.settings import Broker
+from supervisor.server.twins import tell_twins, twin_actor
 from supervisor.server.watcher import Watcher
 
 logger = logging.getLogger(__name__)
@@ -82,19 +89,27 @@ def server_tree(
             ChildSpec("http", http, shutdown=10.0),
             ChildSpec("watcher", lambda: watcher(parts, tree)),
             ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services, parts.is_ours), hang_after=60.0),
+            ChildSpec("groups", lambda: groups_actor(parts), hang_after=60.0),
             ChildSpec("devices", lambda: device_supervisor(parts), hang_after=60.0),
             ChildSpec("rollups", lambda: rollups(parts), hang_after=60.0),
+            ChildSpec("twins", lambda: twin_actor(parts), hang_after=60.0),
             ChildSpec("followers", lambda: group(parts, *followers(parts))),
+            ChildSpec("commander", lambda: commander(parts), hang_after=60.0),
+            ChildSpec("ledger", lambda: ledger(parts), hang_after=60.0),
             ChildSpec("subscribers", lambda: group(parts, *subscribers(parts))),
             ChildSpec("links", lambda: group(parts, *links(parts, presence))),
             ChildSpec("pipeline", lambda: pipeline(parts)),
+            ChildSpec("home_assistant", lambda: home_assistant(parts), hang_after=60.0),
             ChildSpec("enrolment", lambda: enrolment_actor(parts), hang_after=60.0),
+            ChildSpec("courier", lambda: courier_actor(parts), shutdown=2.0, hang_after=300.0),
+            ChildSpec("alarms", lambda: alarms_actor(parts, tree.actor_ref), shutdown=8.0, hang_after=60.0),
             ChildSpec("announcer", lambda: announcer(parts), shutdown=8.0, hang_after=60.0),
             ChildSpec("resolver", lambda: resolver(parts), shutdown=1.0, hang_after=20.0),
             *after,
         ),
     )
     parts.services.fallback = lambda name, message: to_supervisor(parts, tree, name, message)
+    watch_presence(parts)
     parts.devices.fallback = lambda serial, message: parts.services.tell("devices", Undelivered(serial, message))
     return tree
 
@@ -121,7 +136,14 @@ def registry(parts: Parts, url: str) -> RegistryActor:
         links=parts.data_links(),
         rules=retention_rules(parts),
         followed=[partial(_cursor_of, child.board) for child in parts.followers.children],
-        on_committed=(parts.letters.put, lambda result: tell_effects(parts, result)),
+        held=(parts.command_board.held,),
+        on_committed=(
+            parts.letters.put,
+            lambda result: tell_effects(parts, result),
+            partial(tell_twins, parts),
+            partial(tell_alarms, parts),
+            partial(tell_home_assistant, parts),
+        ),
     )
 
 
@@ -149,8 +171,9 @@ def _cursor_of(board: FollowerBoard) -> int:
 
 def tell_effects(parts: Parts, result: CommitResult) -> None:
     """Hand on what a commit has stored, known and refused; in one message, whatever the size of the batch."""
-    if result.new or result.known or result.dead or result.scans or result.known_scans:
-        committed = Committed(result.new, result.known, result.dead, result.scans, result.known_scans)
+    parts_of = (result.new, result.known, result.dead, result.scans, result.known_scans, result.twin_reports)
+    if any(parts_of):
+        committed = Committed(*parts_of)
         parts.services.tell("effects", committed)
 
 
@@ -162,6 +185,8 @@ def retention_rules(parts: Parts) -> RetentionRules:
         scans_days=kept.scans_days,
         hourly_days=kept.hourly_days,
         daily_days=kept.daily_days,
+        notifications_days=kept.notifications_days,
+        commands_days=kept.commands_days,
         events_days=kept.events_days,
         followers=(parts.rollup_key,),
     )
@@ -236,6 +261,7 @@ def control_link(parts: Parts, broker: Broker, presence: ServerPresence) -> Cont
         will=presence.will if speaks else lambda: None,
         greet=presence.greet if speaks else lambda _first: [],
         farewell=presence.farewell if speaks else list,
+        watched=watched_topics(parts, broker.name),
         name=f"{broker.name}.control",
         client_id=f"{broker.client_id or f'muster-{parts.instance_id}'}-control",
         options=link_options(broker),
@@ -329,6 +355,8 @@ def bury(parts: Parts, mail: DeadMail) -> None:
     if isinstance(mail.message, Deliveries) and mail.reason == "crashed_twice":
         for delivery in mail.message.items:
             parts.desk.refuse(delivery, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
+    elif isinstance(mail.message, Told) and mail.reason == "crashed_twice":
+        parts.desk.refuse(mail.message.delivery, "crashed", f"handling it ended {mail.child_path}: {mail.error!r}")
     elif isinstance(mail.message, Ingest | ScanIngest):
         answer_refused(mail.message.reply_to, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
     else:

@@ -42,7 +42,7 @@ class FakeServer:
                 self.end_headers()
                 self.wfile.write(raw)
 
-            do_GET = do_POST = do_DELETE = do  # noqa: N815
+            do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = do  # noqa: N815
 
             def log_message(self, *_):
                 pass

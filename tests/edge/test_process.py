@@ -100,6 +100,7 @@ def test_it_says_who_it_is_and_in_the_end_goodbye(edge):
         "control",
         "presence",
         "contact",
+        "inbox",
         "scanners",
         "sensors",
         "network",

@@ -97,6 +97,7 @@ class Rig:
             greet=self.greet,
             farewell=self.say_goodbye,
             **common,
+            **self.settings,
         )
 
     def greet(self, first):

@@ -167,6 +167,18 @@ def test_the_brokers_count_of_dropped_messages_is_watched(rig, device):
     eventually(lambda: rig.board.status.dropped_by_broker == 5, what="3 before and 2 after the broker's restart")
 
 
+def test_a_topic_that_somebody_watches_is_heard_and_told_to_no_subscriber(mosquitto, tmp_path, device):
+    heard = []
+    watched = {"homeassistant/status": heard.append}
+    with running(Rig(mosquitto.url, tmp_path, kind="control", watched=watched)) as rig:
+        rig.until("subscribed")
+        device.publish("homeassistant/status", b"online")
+        eventually(lambda: heard == [b"online"], what="the birth message")
+        device.publish("t/1", b"one")
+        (item,) = rig.wait_items(1)
+        assert item.topic == "t/1"
+
+
 def test_a_message_the_link_does_not_understand_is_counted_and_harmless(rig, device):
     rig.ref.tell("nonsense")
     rig.ref.tell(PauseReading())

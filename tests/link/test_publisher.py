@@ -135,10 +135,10 @@ def test_what_no_broker_would_take_is_refused_here(publisher, counters):
     assert publisher.idle
 
 
-def test_qos_0_is_dropped_without_a_connection_and_qos_2_is_sent_as_1(publisher, counters):
+def test_qos_0_is_dropped_without_a_connection_and_qos_2_is_sent_as_such(publisher, counters):
     publisher.publish(Publish("a", b""))
     client = Client()
     publisher.attach(client, None, None)
     publisher.publish(Publish("b", b"", qos=2))
-    assert client.sent == [("b", 1, None)]
+    assert client.sent == [("b", 2, None)]
     assert counters.publish_link_down == 1

@@ -311,6 +311,9 @@ def test_an_unknown_key_is_refused_with_file_and_key(load, tmp_path, toml, key):
         ("[[brokers]]\n[[brokers]]\n", ["same name"]),
         ("[[brokers]]\ntls = { cert = '/c.pem' }\n", ["brokers[0].tls", "key"]),
         ("[publishing]\nqos = 3\n", ["publishing.qos"]),
+        ("[home_assistant]\nbroker = 'hall'\n", ["home_assistant.broker", "'hall'"]),
+        ("[home_assistant]\nprefix = 'home/#'\n", ["home_assistant.prefix"]),
+        ("[home_assistant]\nrate = 0\n", ["home_assistant.rate"]),
     ],
 )
 def test_a_bad_value_in_the_file_is_refused_with_key_and_reason(load, tmp_path, toml, words):

@@ -45,6 +45,8 @@ from supervisor.server.tree import bury
 
 WATERMARK = 0.2
 """Seconds between two reports of a link on what it has handled."""
+DATA_VERBS = frozenset({"input", "output", "readings", "scans", "responses", "receipts", "reported", "data"})
+"""What comes through the data link."""
 SUBSCRIBERS = ("subscriber.pi", "subscriber.site", "subscriber.sensor")
 
 
@@ -196,7 +198,7 @@ class Server:
         dup: bool = False,
     ) -> Delivery:
         """Return a delivery as the link would stamp it; readings come through the data link at QoS 1."""
-        data = topic.rpartition("/")[2] in ("input", "output", "readings", "scans", "data")
+        data = topic.rpartition("/")[2] in DATA_VERBS
         link = link or ("local.data" if data else "local.control")
         qos = int(data) if qos is None else qos
         self._packets += 1

@@ -12,11 +12,17 @@ import msgspec
 
 from actors.events import EventRing
 from actors.fleet import DeviceView
+from actors.groups.labels import merge_labels
 from actors.messages import DeviceSnapshot
 from actors.runtime import ManualClock
+from tests.web.fake_alarms import FakeAlarms
+from tests.web.fake_commands import FakeCommands
 from tests.web.fake_enrolments import FakeEnrolments
+from tests.web.fake_groups import FakeGroups
+from tests.web.fake_notifications import FakeNotifications
 from tests.web.fake_scans import FakeScans
 from tests.web.fake_soil import NOON, FakeFollowers, FakeSoilHealth
+from tests.web.fake_twins import FakeTwins
 from web.app import make_app
 from web.face import ConflictError, Face
 from web.limits import Limits, Rates
@@ -75,6 +81,8 @@ class FakeFleet:
         if device is None:
             return None
         effective = changes.get("offline_after", device.offline_after) or 60.0
+        if "labels" in changes:
+            changes = changes | {"labels": merge_labels(device.snapshot.labels, changes["labels"])}
         snapshot = msgspec.structs.replace(device.snapshot, **changes)
         self.devices[serial] = device._replace(snapshot=snapshot, offline_after=effective)
         return self.devices[serial]
@@ -254,6 +262,11 @@ def make_face(*devices, clock=None, ring=None):
         soil_health=FakeSoilHealth(),
         scans=FakeScans(),
         enrolments=FakeEnrolments(),
+        alarms=FakeAlarms(),
+        commands=FakeCommands(),
+        notifications=FakeNotifications(),
+        groups=FakeGroups(fleet),
+        twins=FakeTwins(),
         followers=FakeFollowers(),
         links=FakeLinks(),
         supervision=FakeSupervision(),

@@ -18,6 +18,8 @@ OPEN = {
     "/",
     "/api/register_device",
     "/scans",
+    "/alarms",
+    "/notifications",
     "/hardware",
     "/login",
     "/favicon.ico",

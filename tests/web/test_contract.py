@@ -41,6 +41,22 @@ READ = {
     "/api/scans": "/api/scans",
     "/api/register_device": "/api/register_device",
     "/api/enrolments": "/api/enrolments",
+    "/api/devices/<serial>/commands": "/api/devices/contract-pi/commands",
+    "/api/commands": "/api/commands",
+    "/api/commands/<command>": "/api/commands",
+    "/api/notifications": "/api/notifications",
+    "/api/notifications/stats": "/api/notifications/stats",
+    "/api/notifications/<notification>": "/api/notifications",
+    "/api/groups": "/api/groups",
+    "/api/groups/<name>": "/api/groups/contract",
+    "/api/groups/<name>/devices": "/api/groups/contract/devices",
+    "/api/devices/pick": "/api/devices/pick",
+    "/api/rosters": "/api/rosters",
+    "/api/rosters/<site>": "/api/rosters/plant-1",
+    "/api/alarms": "/api/alarms",
+    "/api/alarms/<alarm>": "/api/alarms/1",
+    "/api/alarm-rules": "/api/alarm-rules",
+    "/api/devices/<serial>/twin": "/api/devices/contract-pi/twin",
     "/api/followers": "/api/followers",
     "/api/pi_devices": "/api/pi_devices",
     "/api/pi_device/<name>": "/api/pi_device/pi",
@@ -69,11 +85,22 @@ def up():
             wire.publish("devices/announce", b"\xff\xfe")
         server.post("/api/tokens", {"name": "contract", "role": "read"}, expect=201)
         server.post("/api/scans", SCAN, expect=201)
+        server.post("/api/groups", {"name": "contract", "rule": {"serial": "contract-*"}}, expect=201)
+        server.call("PUT", "/api/rosters/plant-1", {"serials": ["CONTRACT", "missing"]})
         server.post("/api/register_device", REQUEST, expect=201)
         eventually(lambda: server.readings("CONTRACT"), what="the reading is stored")
         eventually(lambda: server.readings("contract-soil"), what="the soil station's reading is stored")
         eventually(server.dead_letters, what="the dead letter is kept")
         eventually(lambda: (server.device("contract-pi") or {}).get("supervised"), what="the Pi's tree is known")
+        rule = {"name": "contract", "kind": "metric", "metric": "temperature", "over": -100}
+        server.post("/api/alarm-rules", rule, expect=201)
+        with Device(server.broker_url) as wire:
+            wire.publish("plant-1/datalogger/monstro/1/input", BEAT | {"temperature": 22.5, "level": 3})
+        eventually(lambda: server.items("/api/alarms"), what="the alarm is raised")
+        made = server.post("/api/devices/contract-pi/commands", {"name": "ping", "timeout": 600})
+        READ["/api/commands/<command>"] = f"/api/commands/{made['id']}"
+        sent = server.post("/api/notifications", {"device": "contract-pi", "title": "Hot"})
+        READ["/api/notifications/<notification>"] = f"/api/notifications/{sent['id']}"
         yield server
 
 
@@ -135,14 +162,56 @@ def test_enrolling_and_what_operators_decide_has_the_promised_form(up):
     assert up.call("DELETE", "/api/enrolments/contract-2").status == 204
 
 
+def test_commands_that_are_given_and_cancelled_have_the_promised_form(up):
+    ping = {"name": "ping", "timeout": 600}
+    one = up.post("/api/devices/contract-pi/commands", ping)
+    hold(one, BY_PATH["POST", "/api/devices/<serial>/commands"].answer)
+    hold(up.post("/api/commands", ping | {"group": "contract"}), BY_PATH["POST", "/api/commands"].answer)
+    cancelled = up.post(f"/api/commands/{one['id']}/cancel", expect=200)
+    hold(cancelled, BY_PATH["POST", "/api/commands/<command>/cancel"].answer)
+
+
+def test_notifications_that_are_sent_have_the_promised_form_known_or_not(up):
+    topic = {"topic": "contract", "title": "Hot"}
+    for path, body in (
+        ("/api/notifications", {"group": "contract", "title": "Hot"}),
+        ("/api/notifications/topic", topic),
+        ("/api/notifications/bulk", {"notifications": [topic, topic | {"topic": "+"}]}),
+    ):
+        hold(up.post(path, body), BY_PATH["POST", path].answer)
+
+
+def test_twins_that_are_changed_have_the_promised_form(up):
+    path = "/api/devices/contract-pi/twin"
+    change = {"desired": {"heartbeat": 15}, "version": up.get(path)["desired_version"]}
+    for method, route, target, body in (
+        ("PATCH", "/api/devices/<serial>/twin", path, change),
+        ("PATCH", "/api/twins", "/api/twins", {"device": "contract-pi", "desired": {"heartbeat": 20}}),
+    ):
+        answer = up.call(method, target, body)
+        assert answer.status == 200, answer
+        hold(answer.body, BY_PATH[method, route].answer)
+    for body, status in ((change, 409), ({"desired": {}}, 428)):
+        answer = up.call("PATCH", path, body)
+        assert answer.status == status, answer
+        hold(answer.body, ErrorBody)
+
+
 def test_what_is_created_changed_and_told_has_the_promised_form(up):
     letter = up.dead_letters()[0]["id"]
     for method, route, path, body, status in (
         ("POST", "/api/devices", "/api/devices", {"serial": "made"}, 201),
         ("PATCH", "/api/devices/<serial>", "/api/devices/made", {"label": "x"}, 200),
+        ("POST", "/api/groups", "/api/groups", {"name": "made", "members": ["CONTRACT"]}, 201),
+        ("PATCH", "/api/groups/<name>", "/api/groups/made", {"rule": {"site": "plant-*"}}, 200),
+        ("PUT", "/api/rosters/<site>", "/api/rosters/plant-2", {"serials": ["CONTRACT"]}, 200),
         ("POST", "/api/tokens", "/api/tokens", {"name": "n", "role": "read"}, 201),
         ("POST", "/api/links/<name>/reconnect", "/api/links/local.data/reconnect", {}, 202),
         ("POST", "/api/dead-letters/<letter>/replay", f"/api/dead-letters/{letter}/replay", {}, 202),
+        ("POST", "/api/alarms/<alarm>/acknowledge", "/api/alarms/1/acknowledge", {}, 200),
+        ("POST", "/api/alarms/<alarm>/silence", "/api/alarms/1/silence", {"seconds": 60}, 200),
+        ("POST", "/api/alarm-rules", "/api/alarm-rules", {"name": "made", "kind": "flapping"}, 201),
+        ("PATCH", "/api/alarm-rules/<name>", "/api/alarm-rules/made", {"severity": "info"}, 200),
         ("POST", "/api/login", "/api/login", {"token": up.token}, 200),
     ):
         answer = up.call(method, path, body)
@@ -163,6 +232,13 @@ def test_what_went_wrong_has_the_promised_form(up):
         ("POST", "/api/register_device", REQUEST | {"enrolment_key": "another key"}, 401),
         ("POST", "/api/register_device", REQUEST, 409),
         ("POST", "/api/enrolments/nobody/approve", {}, 404),
+        ("POST", "/api/groups", {"name": "contract"}, 409),
+        ("POST", "/api/groups", {"name": "typo", "members": ["typo"]}, 404),
+        ("GET", "/api/groups/typo", None, 404),
+        ("POST", "/api/devices/unknown/commands", {"name": "ping"}, 404),
+        ("POST", "/api/commands", {"name": "ping"}, 400),
+        ("POST", "/api/commands", {"name": "ping", "group": "nobody"}, 404),
+        ("POST", "/api/commands/nothing/cancel", {}, 404),
     ):
         answer = up.call(method, path, body)
         assert answer.status == status, answer

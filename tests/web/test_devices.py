@@ -34,6 +34,7 @@ FIELDS = [
     "device_token",
     "metadata",
     "supervised",
+    "labels",
 ]
 
 
@@ -81,6 +82,7 @@ def test_a_device_looks_exactly_like_this():
         "device_token": None,
         "metadata": {},
         "supervised": False,
+        "labels": {},
     }
 
 

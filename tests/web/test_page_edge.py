@@ -49,7 +49,12 @@ def test_a_device_that_is_chosen_tells_its_services_and_its_own_tree(site, shown
     expect(link).to_contain_text("OSError: no route")
     # The tree is the device's: nothing here can tell it anything.
     expect(panel.locator("#panel-nodes button")).to_have_count(0)
-    assert panel.get_by_role("link").get_attribute("href") == "/scans?device=pi-1"
+    links = {link.text_content(): link.get_attribute("href") for link in panel.get_by_role("link").all()}
+    assert links == {
+        "Scans": "/scans?device=pi-1",
+        "Alarms": "/alarms?state=all&device=pi-1",
+        "Notifications": "/notifications?device=pi-1",
+    }
     shown.keyboard.press("Enter")  # the button to close it has the focus
     expect(panel).to_be_hidden()
     assert console == []

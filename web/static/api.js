@@ -12,10 +12,11 @@ export class ApiError extends Error {
   }
 }
 
-async function request(method, path) {
+async function request(method, path, content) {
   const answer = await fetch(path, {
     method,
     headers: method === "GET" ? {} : { "X-Muster-CSRF": "1" },
+    body: content && JSON.stringify(content),
     signal: AbortSignal.timeout(15000),
   });
   const date = Date.parse(answer.headers.get("Date"));
@@ -29,7 +30,7 @@ async function request(method, path) {
 }
 
 export const get = (path) => request("GET", path);
-export const post = (path) => request("POST", path);
+export const post = (path, content) => request("POST", path, content);
 
 /** A path in which every segment is escaped, slashes between them kept. */
 export const escapePath = (path) => path.split("/").map(encodeURIComponent).join("/");

@@ -4,6 +4,7 @@ import * as device from "./device.js";
 import * as enrol from "./enrol.js";
 import * as fleet from "./fleet.js";
 import { refresh, start } from "./frame.js";
+import * as reach from "./reach.js";
 import * as tree from "./tree.js";
 
 const onDevice = (kind) => (data) => {
@@ -12,8 +13,8 @@ const onDevice = (kind) => (data) => {
 };
 
 start({
-  panels: [fleet.fleet, fleet.counts, device.device, enrol.waiting, tree.tree, tree.links, tree.letters],
-  often: [fleet.fleet, device.device, enrol.waiting],
+  panels: [fleet.fleet, fleet.counts, device.device, ...reach.panels, enrol.waiting, tree.tree, tree.links, tree.letters],
+  often: [fleet.fleet, device.device, ...reach.panels, enrol.waiting],
   events: {
     device: onDevice("device"),
     presence: onDevice("presence"),
@@ -23,10 +24,14 @@ start({
     link: () => refresh(tree.links),
     supervision: () => refresh(tree.tree, fleet.fleet),
     dead_letter: () => refresh(tree.letters),
+    alarm: (data) => reach.onChange(reach.alarms, data),
+    command: (data) => reach.onChange(reach.commands, data),
+    delivery: (data) => reach.onChange(reach.notifications, data),
   },
   ready: (role) => {
     fleet.start();
     device.start();
+    reach.start(role);
     enrol.start(role);
     tree.start(role);
   },

@@ -3,6 +3,7 @@
 import { ApiError, get } from "./api.js";
 import { h, keyed, Refresher, setText } from "./dom.js";
 import { drawTree, words } from "./nodes.js";
+import * as reach from "./reach.js";
 
 const element = (id) => document.getElementById(id);
 let chosen = null;
@@ -25,9 +26,13 @@ export const device = new Refresher(async () => {
 export function choose(serial) {
   chosen = serial;
   element("panel").hidden = !serial;
+  reach.choose(serial);
   if (!serial) return;
   setText(element("panel-title"), serial);
-  element("panel-scans").href = `/scans?${new URLSearchParams({ device: serial })}`;
+  const only = new URLSearchParams({ device: serial });
+  element("panel-scans").href = `/scans?${only}`;
+  element("panel-alarms").href = `/alarms?state=all&${only}`;
+  element("panel-notifications").href = `/notifications?${only}`;
   element("panel-facts").replaceChildren();
   element("panel-tree").hidden = true;
   element("panel-close").focus();

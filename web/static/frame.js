@@ -19,11 +19,14 @@ function report(message) {
   toastTimer = setTimeout(() => toast.classList.remove("shown"), 6000);
 }
 
-async function run(action) {
+/** Do something, and report its failure; whether it went well. */
+export async function run(action) {
   try {
     await action();
+    return true;
   } catch (error) {
     report(error.message);
+    return false;
   }
 }
 

@@ -2,19 +2,18 @@
 
 import { get } from "./api.js";
 import { flash, h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { chosen, startFilters } from "./filters.js";
 import { start } from "./frame.js";
 import { Pager } from "./pager.js";
 
-const FILTERS = ["code", "device"];
 const CHECKS = { true: ["right", "good"], false: ["wrong", "bad"], null: ["–", "none"] };
 const CONTROLS = { "\t": "TAB", "\n": "LF", "\r": "CR", "\x04": "EOT", "\x1c": "FS", "\x1d": "GS", "\x1e": "RS", "\x1f": "US" };
 
 const element = (id) => document.getElementById(id);
-const filter = Object.fromEntries(new URLSearchParams(location.search));
 const pager = new Pager(50);
 let drawn = null; // the question whose answer is shown
 
-const question = () => pager.question({ code: filter.code, device: filter.device });
+const question = () => pager.question(chosen);
 
 const list = new Refresher(async () => {
   const asked = question();
@@ -32,7 +31,7 @@ const list = new Refresher(async () => {
 function draw(scans, isSame) {
   element("none").hidden = scans.length > 0;
   element("table").hidden = scans.length === 0;
-  setText(element("none-words"), filter.code || filter.device ? "No scan matches." : "Nothing has been scanned yet.");
+  setText(element("none-words"), chosen.code || chosen.device ? "No scan matches." : "Nothing has been scanned yet.");
   keyed(element("list"), scans, ({ device_id, scan_id }) => `${device_id} ${scan_id}`, make, (row, scan) => {
     const isNew = isSame && !row.isConnected;
     update(row, scan);
@@ -85,14 +84,9 @@ start({
     scan: () => pager.isFirst && list.request(),
   },
   ready: () => {
-    for (const name of FILTERS) element(name).value = filter[name] ?? "";
     pager.start(() => list.request());
-    element("filters").addEventListener("submit", (event) => {
-      event.preventDefault();
-      for (const name of FILTERS) filter[name] = element(name).value.trim();
+    startFilters(["code", "device"], () => {
       pager.reset();
-      const chosen = FILTERS.filter((name) => filter[name]).map((name) => [name, filter[name]]);
-      history.replaceState(null, "", chosen.length ? `?${new URLSearchParams(chosen)}` : location.pathname);
       list.request();
     });
   },

@@ -9,12 +9,14 @@ import threading
 import pytest
 
 from actors.link.messages import Reconnect
+from actors.outbox import Put
 from actors.runtime import SystemClock
 from edge.hub import actor as actor_module
 from edge.hub import connection as connection_module
 from edge.hub import hub_specs
 from edge.hub import twin as twin_module
 from edge.hub.tree import hub
+from edge.inbox.items import receipt_item, response_item
 from tests.edge.hub.conftest import DEADLINE
 from tests.support.hub import KEY
 from tests.support.wait import eventually, throughout
@@ -63,6 +65,18 @@ def test_scans_reach_the_cloud_in_order_with_their_properties(world):
     assert first.properties == {"$.mid": ids[0], "$.ct": "application/json", "$.ce": "utf-8", "kind": "scan"}
     assert json.loads(first.payload) == {"code": "4006381333931"}
     assert world.board.counters.confirmed == 250
+
+
+def test_answers_to_the_server_are_nothing_to_the_hub(world):
+    for item in (
+        receipt_item("D-1", "n-1", "received", "", 1),
+        response_item("D-1", "c-1", {"state": "succeeded"}, 2),
+    ):
+        world.directory.tell("outbox", Put((item,)))
+    ids = world.put(1)
+    world.start()
+    world.until_empty()
+    assert world.ids == ids
 
 
 def test_a_scan_put_while_connected_leaves_at_once(world, monkeypatch):

@@ -1,0 +1,330 @@
+"""The alarms' desk: what is open, on disk first, then in memory, then told.
+
+Whatever cannot be stored is found again at the next look. Only the news do not wait for a database that is away: a new
+alarm is told at once then, and stored when the database is back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import pykka
+
+from actors.alarms.draft import Draft
+from actors.alarms.messages import (
+    Acknowledge,
+    Alarm,
+    AlarmError,
+    ChangeRule,
+    DropRule,
+    Event,
+    KnownRule,
+    Notice,
+    Order,
+    PutRule,
+    SilenceAlarm,
+    Told,
+)
+from actors.alarms.post import Post
+from actors.alarms.rulebook import RuleBook
+from actors.alarms.sentences import describe
+from actors.alarms.settings import AlarmSettings
+from actors.alarms.tap import AlarmTap
+from actors.alarms.watching import Figure, InGroup, Watch
+from actors.fleet import Fleet
+from actors.registry import Execute
+from actors.runtime import Clock
+from actors.storage import alarms as storage
+from actors.storage.alarms import Record
+from actors.storage.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+UNAVAILABLE = (StoreUnavailable, pykka.ActorDeadError, pykka.Timeout)
+
+
+class Written(NamedTuple):
+    """What a transaction has stored."""
+
+    alarms: list[Alarm]
+    notices: list[Notice]
+
+
+class AlarmDesk:
+    """Keeps the alarms. One thread alone calls it.
+
+    Args:
+        settings: `[alarms]`.
+        fleet: the roll call.
+        tap: what is heard of the server.
+        clock: tells the time.
+        ask: gets the writer's answer to a message.
+        figures: returns what the server tells of itself.
+        in_group: tells whether a device belongs to a group.
+        post: takes the news.
+        on_change: called with what an alarm is now, after each commit that has changed it.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: AlarmSettings,
+        fleet: Fleet,
+        tap: AlarmTap,
+        clock: Clock,
+        ask: Callable[[Any], Any],
+        figures: Callable[[], Iterable[Figure]],
+        in_group: InGroup,
+        post: Post,
+        on_change: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._settings = settings
+        self._tap = tap
+        self._clock = clock
+        self._ask = ask
+        self._figures = figures
+        self._post = post
+        self._on_change = on_change
+        self._rules = RuleBook(settings)
+        self._watch = Watch(fleet, tap, in_group)
+        self._open: dict[str, Alarm] = {}
+        """By key; one that is not stored yet has the id 0."""
+
+    # What the actor asks for
+
+    def load(self) -> None:
+        """Go on where the last process, or incarnation, has come to. Raises one of `UNAVAILABLE`."""
+        made, found = self._run(lambda database: (storage.load_rules(database), storage.load_open(database)))
+        for name, known in made:
+            if isinstance(known, str):
+                logger.warning("the alarm rule %s cannot be read and is not in force: %s", name, known)
+        self._rules = RuleBook(self._settings, (known for _, known in made if isinstance(known, KnownRule)))
+        self._open = {alarm.key: alarm for alarm in found}
+        self._begin()
+        self._count()
+        self._post.load(self._run)
+
+    def look(self) -> None:
+        """Look at everything once; store and tell what has changed."""
+        draft = self._draft()
+        self._watch.look(draft, self._figures(), self._open)
+        self._commit(draft)
+        self._post.work(self._run, self._now_us())
+
+    def told(self, told: Told) -> None:
+        """Take note of what became of news."""
+        key = self._post.told(told, self._now_us())
+        if key is not None and key in self._open:  # it was told without the database, and has not arrived
+            self._open[key] = msgspec.structs.replace(self._open[key], told_us=None)
+        self._post.work(self._run, self._now_us())
+
+    def acknowledge(self, order: Acknowledge) -> Alarm:
+        """Say no more of an alarm. Raises `AlarmError`."""
+        alarm = self._find_open(order.id)
+        if alarm.acknowledged_us is not None:
+            return alarm
+        now_us = self._now_us()
+        then = msgspec.structs.replace(alarm, acknowledged_us=now_us, acknowledged_by=order.by, updated_us=now_us)
+        return self._carry_out(then, order, "acknowledged")
+
+    def silence(self, order: SilenceAlarm) -> Alarm:
+        """Say nothing of an alarm for a time. Raises `AlarmError`."""
+        alarm = self._find_open(order.id)
+        now_us = self._now_us()
+        until_us = order.until_us if order.until_us > now_us else None
+        by = order.by if until_us is not None else ""
+        then = msgspec.structs.replace(alarm, silenced_until_us=until_us, silenced_by=by, updated_us=now_us)
+        return self._carry_out(then, order, "silenced" if until_us is not None else "silence_ended")
+
+    def rules(self) -> list[KnownRule]:
+        """Return all rules by name."""
+        return self._rules.all()
+
+    def put_rule(self, order: PutRule) -> KnownRule:
+        """Make a rule. Raises `AlarmError`."""
+        return self._keep_rule(self._rules.check_new(order, self._now_us()), order, "rule_made")
+
+    def change_rule(self, order: ChangeRule) -> KnownRule:
+        """Change a rule. Raises `AlarmError`."""
+        return self._keep_rule(self._rules.check_change(order, self._now_us()), order, "rule_changed")
+
+    def drop_rule(self, order: DropRule) -> None:
+        """Delete a rule, or what was changed of one of Muster's own. Raises `AlarmError`."""
+        self._rules.check_drop(order.name)
+        record, now_us = _record_of(order, "rule_deleted", rule=order.name), self._now_us()
+
+        def work(database: Any) -> None:
+            storage.drop_rule(database, order.name)
+            storage.put_records(database, [record], now_us)
+
+        self._run(work)
+        self._tap.counts["rule_deleted"] += 1
+        self._rules.drop(order.name)
+        self._begin(order.name)
+
+    # Rules
+
+    def _keep_rule(self, known: KnownRule, order: Order, action: str) -> KnownRule:
+        record, now_us = _record_of(order, action, rule=known.rule.name), self._now_us()
+
+        def work(database: Any) -> None:
+            storage.put_rule(database, known)
+            storage.put_records(database, [record], now_us)
+
+        self._run(work)
+        self._tap.counts[action] += 1
+        self._rules.put(known)
+        self._begin(known.rule.name)
+        return known
+
+    def _begin(self, changed: str = "") -> None:
+        """Watch by the rules as they are now."""
+        draft = self._draft()
+        self._watch.begin(self._rules, draft, list(self._open.values()), changed)
+        self._commit(draft)
+
+    # Storing and telling
+
+    def _commit(self, draft: Draft) -> None:
+        """Store what was found; with it what could not be stored before, and what has been silenced until now."""
+        new = {key: alarm for key, alarm in self._open.items() if not alarm.id} | draft.raised
+        changed = {key: alarm for key, alarm in self._open.items() if alarm.id and self._is_untold(alarm, draft.now_us)}
+        changed |= draft.changed
+        if not new and not changed:
+            return
+        records = [_record_of_alarm(alarm, "raised") for alarm in draft.raised.values()]
+        records += [_record_of_alarm(alarm, "cleared") for alarm in draft.changed.values() if not alarm.is_open]
+        try:
+            written = self._run(partial(self._write, new=new, changed=changed, records=records, now_us=draft.now_us))
+        except UNAVAILABLE as error:
+            self._go_on_without(draft, error)
+            return
+        for alarm in draft.raised.values():
+            logger.warning("alarm raised: %s", alarm.summary)
+        self._tap.counts["raised"] += len(draft.raised)
+        self._tap.counts["cleared"] += sum(not alarm.is_open for alarm in draft.changed.values())
+        self._apply(written)
+
+    def _go_on_without(self, draft: Draft, error: Exception) -> None:
+        """Tell new alarms although the database is away; everything else is found again."""
+        subjects: dict[str, set[str]] = {}
+        for alarm in (*draft.raised.values(), *draft.changed.values()):
+            subjects.setdefault(alarm.rule, set()).add(alarm.subject)
+        self._watch.not_stored(subjects)
+        for key, alarm in draft.raised.items():
+            logger.warning("alarm raised, and not stored yet (%s): %s", error, alarm.summary)
+            self._tap.counts["raised"] += 1
+            told = msgspec.structs.replace(alarm, told_us=draft.now_us)
+            self._open[key] = told
+            body = describe(told, draft.now_us)
+            self._post.tell_at_once(key, self._channels(alarm, "raised"), "raised", body)
+            self._on_change(body)
+        self._count()
+
+    def _write(
+        self,
+        database: Any,
+        new: Mapping[str, Alarm],
+        changed: Mapping[str, Alarm],
+        records: list[Record],
+        now_us: int,
+    ) -> Written:
+        """Store alarms with the news of them; runs in the writer, in one transaction."""
+        written = Written([], [])
+        stored = {key: storage.put_new(database, alarm) for key, alarm in new.items()}
+        for key, alarm in changed.items():
+            if not alarm.id:
+                alarm = msgspec.structs.replace(alarm, id=stored[key].id)  # noqa: PLW2901 - now with its id
+            stored[key] = alarm
+        for alarm in stored.values():
+            event = self._event_of(alarm, now_us)
+            then = msgspec.structs.replace(alarm, told_us=now_us) if event == "raised" else alarm
+            storage.update_alarm(database, then)
+            written.alarms.append(then)
+            if event is not None:
+                body = describe(then, now_us)
+                for channel in self._channels(then, event):
+                    written.notices.append(storage.insert_notice(database, channel, event, body, now_us))
+        storage.put_records(database, records, now_us)
+        return written
+
+    def _apply(self, written: Written) -> None:
+        """Take over what is stored, show it, and send the news."""
+        now_us = self._now_us()
+        for alarm in written.alarms:
+            if alarm.is_open:
+                self._open[alarm.key] = alarm
+            else:
+                self._open.pop(alarm.key, None)
+            self._on_change(describe(alarm, now_us))
+        self._count()
+        for notice in written.notices:
+            self._post.send(notice, now_us)
+
+    def _event_of(self, alarm: Alarm, now_us: int) -> Event | None:
+        """Return what is to be told of an alarm that is written now."""
+        if alarm.is_open:
+            return "raised" if self._is_untold(alarm, now_us) else None
+        is_silenced = (alarm.silenced_until_us or 0) > now_us
+        return "cleared" if alarm.told_us is not None and not is_silenced else None
+
+    def _is_untold(self, alarm: Alarm, now_us: int) -> bool:
+        return alarm.told_us is None and not alarm.is_quiet(now_us)
+
+    def _channels(self, alarm: Alarm, event: Event) -> list[str]:
+        known = self._rules.get(alarm.rule)
+        if known is None:
+            return []
+        names = self._settings.channels_of(known.rule)
+        return [name for name in names if event == "raised" or self._settings.channels[name].cleared]
+
+    # Orders
+
+    def _find_open(self, alarm_id: int) -> Alarm:
+        for alarm in self._open.values():
+            if alarm.id == alarm_id:
+                return alarm
+        if self._run(lambda database: storage.find_alarm(database, alarm_id)) is None:
+            raise AlarmError("not_found", "there is no alarm of this id", id=alarm_id)
+        raise AlarmError("conflict", f"the alarm {alarm_id} is over already", id=alarm_id)
+
+    def _carry_out(self, alarm: Alarm, order: Order, action: str) -> Alarm:
+        record = _record_of(order, action, alarm.serial, alarm=alarm.id, rule=alarm.rule)
+        changed = {alarm.key: alarm}
+        written = self._run(partial(self._write, new={}, changed=changed, records=[record], now_us=self._now_us()))
+        self._tap.counts[action] += 1
+        self._apply(written)
+        return written.alarms[0]
+
+    # Small things
+
+    def _draft(self) -> Draft:
+        return Draft(self._open, self._clock.monotonic(), self._now_us())
+
+    def _count(self) -> None:
+        self._tap.open.clear()
+        self._tap.open.update(alarm.severity for alarm in self._open.values())
+
+    def _run(self, work: Callable[[Any], T]) -> T:
+        answer: T = self._ask(Execute(work))
+        return answer
+
+    def _now_us(self) -> int:
+        return int(self._clock.time() * 1_000_000)
+
+
+def _record_of(order: Order, action: str, serial: str = "", **more: Any) -> Record:
+    return Record(serial, {"action": action, "by": order.by, "from": order.address, **more})
+
+
+def _record_of_alarm(alarm: Alarm, action: str) -> Record:
+    data = {"action": action, "rule": alarm.rule, "severity": alarm.severity, "subject": alarm.subject}
+    why = {"why": alarm.cleared_why} if alarm.cleared_why else {}
+    return Record(alarm.serial, data | {"summary": alarm.summary} | why)

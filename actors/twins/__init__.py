@@ -1,0 +1,1 @@
+"""Device twins: what operators desire of a device, what it reports, and the difference between the two."""

@@ -1,0 +1,125 @@
+// The page of the alarms: what is open, or was, the newest first, and what operators say to it.
+
+import { get, post, serverNow } from "./api.js";
+import { flash, h, keyed, Refresher, setDue, setText, setTime } from "./dom.js";
+import { chosen, startFilters } from "./filters.js";
+import { button, start } from "./frame.js";
+import { words } from "./nodes.js";
+import { Pager } from "./pager.js";
+import { drawState } from "./states.js";
+
+const SILENCE = 3600; // seconds that the button gives
+const WHY = { rule_changed: "its rule was changed", device_removed: "its device was removed" };
+
+const element = (id) => document.getElementById(id);
+const pager = new Pager(50);
+let drawn = null; // the question whose answer is shown
+let mayOperate = false;
+
+const question = () => pager.question({ ...chosen, state: chosen.state === "all" ? "" : chosen.state || "open" });
+
+const list = new Refresher(async () => {
+  const asked = question();
+  const page = await get(`/api/alarms?${asked}`);
+  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
+  if (!pager.take(page)) {
+    list.request();
+    return;
+  }
+  draw(page.items, asked === drawn);
+  drawn = asked;
+});
+
+/** `isSame`: the same question was answered before, so that an alarm which was not there is a new one. */
+function draw(alarms, isSame) {
+  element("none").hidden = alarms.length > 0;
+  element("table").hidden = alarms.length === 0;
+  const isNarrow = chosen.device || chosen.severity || chosen.state;
+  setText(element("none-words"), isNarrow ? "No alarm matches." : "No alarm is open.");
+  keyed(element("list"), alarms, ({ id }) => id, make, (row, alarm) => {
+    const isNew = isSame && !row.isConnected;
+    update(row, alarm);
+    if (isNew) flash(row);
+  });
+  pager.draw(element("alarms-note"), alarms.length);
+}
+
+function make({ id }) {
+  const part = (name) => h("span", { class: name });
+  const tell = (name, label, path, content) => {
+    const made = button(label, `${label}: alarm ${id}`, () => post(`/api/alarms/${id}/${path}`, content), list);
+    made.classList.add(name);
+    return made;
+  };
+  const buttons = [
+    tell("acknowledge", "Acknowledge", "acknowledge"),
+    tell("silence", "Silence 1 h", "silence", { seconds: SILENCE }),
+    tell("wake", "End silence", "silence", { seconds: 0 }),
+  ];
+  return h(
+    "tr",
+    {},
+    h(
+      "th",
+      { scope: "row", class: "what" },
+      h("span", { class: "summary" }),
+      part("rule"),
+      h("details", {}, h("summary"), h("p", { class: "members" })),
+    ),
+    h("td", { class: "severity" }, part("verdict")),
+    h("td", { class: "device" }, h("a", { class: "serial" }), part("site")),
+    h("td", { class: "time" }, part("age"), h("span", { class: "over" }, "over ", part("ended"))),
+    h("td", { class: "state" }, part("verdict"), part("said"), part("quieted"), mayOperate ? h("span", { class: "buttons" }, ...buttons) : null),
+  );
+}
+
+function update(row, alarm) {
+  const part = (name) => row.querySelector(name);
+  const isOpen = alarm.state === "open";
+  const isSilent = isOpen && Date.parse(alarm.silenced_until) > serverNow();
+  setText(part(".summary"), alarm.summary);
+  setText(part(".rule"), alarm.rule);
+  part(".rule").title = words(alarm.kind);
+  drawMembers(part("details"), alarm);
+  drawState(part(".severity .verdict"), alarm.severity);
+  part(".serial").hidden = !alarm.device;
+  setText(part(".serial"), alarm.device ?? "");
+  part(".serial").href = `/alarms?${new URLSearchParams({ device: alarm.device ?? "", state: "all" })}`;
+  part(".serial").title = `Only alarms of ${alarm.device}`;
+  setText(part(".site"), alarm.site ?? "");
+  setTime(part(".age"), alarm.raised, " ago");
+  drawState(part(".state .verdict"), !isOpen ? "over" : alarm.acknowledged ? "acknowledged" : "open");
+  setText(part(".said"), !isOpen ? (WHY[alarm.cleared_why] ?? "") : alarm.acknowledged ? `by ${alarm.acknowledged_by}` : "");
+  setDue(part(".quieted"), isSilent ? Date.parse(alarm.silenced_until) : null, "silenced, ends ");
+  part(".over").hidden = isOpen;
+  setTime(part(".ended"), alarm.cleared, " ago");
+  if (!mayOperate) return;
+  part(".buttons").hidden = !isOpen;
+  part(".acknowledge").hidden = Boolean(alarm.acknowledged);
+  part(".silence").hidden = isSilent;
+  part(".wake").hidden = !isSilent;
+}
+
+function drawMembers(details, { count, members }) {
+  details.hidden = count < 2;
+  setText(details.querySelector("summary"), `${count.toLocaleString()} devices`);
+  const others = count > members.length ? ` and ${(count - members.length).toLocaleString()} more` : "";
+  setText(details.querySelector(".members"), members.join(", ") + others);
+}
+
+start({
+  panels: [list],
+  often: [list],
+  events: {
+    // Later pages stand still for whoever reads them.
+    alarm: () => pager.isFirst && list.request(),
+  },
+  ready: (role) => {
+    mayOperate = role === "operate" || role === "admin";
+    pager.start(() => list.request());
+    startFilters(["state", "severity", "device"], () => {
+      pager.reset();
+      list.request();
+    });
+  },
+});

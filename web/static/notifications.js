@@ -1,0 +1,134 @@
+// The page of the notifications: the newest first, and what has become of each at each of its recipients.
+
+import { ApiError, get } from "./api.js";
+import { flash, h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { chosen, startFilters } from "./filters.js";
+import { start } from "./frame.js";
+import { words } from "./nodes.js";
+import { Pager } from "./pager.js";
+import { drawState } from "./states.js";
+
+const SHOWN = 100; // recipients of one notification
+const NOTHING = { items: [], cursor: null };
+
+const element = (id) => document.getElementById(id);
+const pager = new Pager(50);
+let drawn = null; // the question whose answer is shown
+
+const question = () => pager.question(chosen);
+
+const list = new Refresher(async () => {
+  const asked = question();
+  const page = await get(`/api/notifications?${asked}`).catch(noneOfUnknown);
+  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
+  if (!pager.take(page)) {
+    list.request();
+    return;
+  }
+  draw(page.items, asked === drawn);
+  drawn = asked;
+});
+
+const totals = new Refresher(async () => {
+  const told = await get("/api/notifications/stats");
+  const counts = [
+    [told.total_success, "accepted"],
+    [told.total_failed, "failed or expired"],
+    [told.waiting, "waiting"],
+  ];
+  const said = counts.filter(([count]) => count).map(([count, what]) => `${count.toLocaleString()} ${what}`);
+  setText(element("totals"), [...said, ...(told.connected ? [] : ["the broker is away"])].join(" · "));
+});
+
+/** A device that nobody knows has had none. */
+function noneOfUnknown(error) {
+  if (error instanceof ApiError && error.status === 404) return NOTHING;
+  throw error;
+}
+
+/** `isSame`: the same question was answered before, so that one which was not there is new. */
+function draw(notifications, isSame) {
+  element("none").hidden = notifications.length > 0;
+  element("table").hidden = notifications.length === 0;
+  setText(element("none-words"), chosen.device ? "No notification to this device." : "Nothing has been sent yet.");
+  keyed(element("list"), notifications, ({ id }) => id, make, (row, notification) => {
+    const isNew = isSame && !row.isConnected;
+    update(row, notification);
+    if (isNew) flash(row);
+  });
+  pager.draw(element("notifications-note"), notifications.length);
+}
+
+function make({ id }) {
+  const part = (name) => h("span", { class: name });
+  const recipients = h("ul", { class: "recipients" });
+  const details = h("details", {}, h("summary"), recipients);
+  const row = h(
+    "tr",
+    {},
+    h("th", { scope: "row", class: "what" }, part("title"), details),
+    h("td", { class: "how" }, part("priority"), part("qos")),
+    h("td", { class: "state" }, part("verdict"), part("tally")),
+    h("td", { class: "time" }, part("age"), part("by")),
+  );
+  const deliveries = new Refresher(async () => {
+    if (!details.open) return;
+    const told = await get(`/api/notifications/${encodeURIComponent(id)}?limit=${SHOWN}`);
+    drawRecipients(recipients, told);
+  });
+  details.addEventListener("toggle", () => deliveries.request());
+  row.look = () => deliveries.request();
+  return row;
+}
+
+function update(row, notification) {
+  const part = (name) => row.querySelector(`.${name}`);
+  const counts = Object.entries(notification.counts);
+  const { recipients } = notification;
+  setText(part("title"), notification.title || "(without a title)");
+  setText(row.querySelector("summary"), recipients === 1 ? "1 recipient" : `${recipients.toLocaleString()} recipients`);
+  setText(part("priority"), notification.priority);
+  setText(part("qos"), `QoS ${notification.qos}${notification.retain ? ", retained" : ""}`);
+  drawState(part("verdict"), notification.status);
+  const told = counts.map(([state, count]) => `${count.toLocaleString()} ${words(state)}`);
+  setText(part("tally"), counts.length > 1 ? told.join(" · ") : "");
+  setTime(part("age"), notification.created, " ago");
+  setText(part("by"), notification.sent_by ? `by ${notification.sent_by}` : "");
+  row.look();
+}
+
+function drawRecipients(recipients, { deliveries, cursor }) {
+  const rows = cursor ? [...deliveries, null] : deliveries;
+  keyed(recipients, rows, (told) => (told ? `${told.device} ${told.topic}` : ""), makeRecipient, updateRecipient);
+}
+
+function makeRecipient(told) {
+  if (!told) return h("li", { class: "quiet", text: `the first ${SHOWN}` });
+  const name = h("span", { class: "address", text: told.device ?? told.topic, title: told.topic });
+  return h("li", {}, name, h("span", { class: "verdict" }), h("span", { class: "quiet" }));
+}
+
+function updateRecipient(row, told) {
+  if (!told) return;
+  drawState(row.querySelector(".verdict"), told.state);
+  setText(row.querySelector(".quiet"), words(told.reason ?? ""));
+}
+
+start({
+  panels: [list, totals],
+  often: [list, totals],
+  events: {
+    delivery: () => {
+      totals.request();
+      // Later pages stand still for whoever reads them.
+      if (pager.isFirst) list.request();
+    },
+  },
+  ready: () => {
+    pager.start(() => list.request());
+    startFilters(["device"], () => {
+      pager.reset();
+      list.request();
+    });
+  },
+});

@@ -1,0 +1,28 @@
+// The states of alarms, commands and deliveries: a word and a tone each.
+
+import { setText } from "./dom.js";
+import { words } from "./nodes.js";
+
+/** Without a tone: what says nothing of the device yet, such as `sent` and `accepted`. */
+const TONES = {
+  open: "open",
+  queued: "open",
+  running: "open",
+  received: "good",
+  displayed: "good",
+  succeeded: "good",
+  failed: "bad",
+  expired: "bad",
+  timed_out: "bad",
+  critical: "bad",
+  warning: "open",
+};
+
+/** Write a state. */
+export function drawState(element, state) {
+  setText(element, words(state));
+  element.dataset.tone = TONES[state] ?? "none";
+}
+
+/** Whether a command in this state can still be cancelled. */
+export const isUnderWay = (state) => ["queued", "sent", "running"].includes(state);
