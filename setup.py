@@ -66,7 +66,7 @@ setup(
         "parquet": PARQUET,
         "edge": EDGE,
         "scanner": SCANNER,
-        "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + DEV,
+        "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + SCANNER + DEV,
     },
     entry_points={
         "console_scripts": [

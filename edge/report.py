@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pykka
 
+from actors.clock_quality import clock_quality
 from actors.outbox import GetStats, OutboxStats, OutboxUnavailableError
 from actors.runtime import ThreadedActor
-from edge.clock import clock_quality
 from edge.presence import TellStatus
-from edge.sdnotify import Notifier
 from edge.state import describe_edge
 from supervisor import SupervisionError, count_children
 from supervisor.process.private_file import write_private
+from supervisor.process.sdnotify import Notifier
 
 if TYPE_CHECKING:
     from edge.parts import EdgeParts

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from actors.barcodes import identify
+from actors.clock_quality import clock_quality
 from actors.outbox_file import Item
 from actors.timestamps import rfc3339
-from edge.clock import clock_quality
 
 KIND = "scan"
 """The kind of our items in the outbox."""

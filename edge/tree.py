@@ -20,10 +20,10 @@ from edge.parts import HUB, SERVER, EdgeParts
 from edge.presence import REQUESTS, Announce, Connected, PresenceActor, SetHeartbeat
 from edge.report import Reporter
 from edge.scanner.tree import ScannerParts, scanners_spec
-from edge.sdnotify import Notifier
 from edge.sensors import sensors
 from edge.state import describe_edge
 from supervisor import BackoffPolicy, ChildSpec, Intensity, Supervisor
+from supervisor.process.sdnotify import Notifier
 
 GIVE_UP = Intensity(restarts=20, within=60.0)
 """Restarts after which the process ends, to be started anew from outside."""

@@ -89,7 +89,7 @@ def server_tree(
             ChildSpec("links", lambda: group(parts, *links(parts, presence))),
             ChildSpec("pipeline", lambda: pipeline(parts)),
             ChildSpec("enrolment", lambda: enrolment_actor(parts), hang_after=60.0),
-            ChildSpec("announcer", lambda: announcer(parts), shutdown=8.0, hang_after=60.0),
+            *announcers(parts),
             ChildSpec("resolver", lambda: resolver(parts), shutdown=1.0, hang_after=20.0),
             *after,
         ),
@@ -263,11 +263,17 @@ def data_link(parts: Parts, broker: Broker) -> DataLink:
     )
 
 
-def announcer(parts: Parts) -> AnnouncerActor | None:
-    """Return the actor that tells the local network of this server; none while the page is for this machine only."""
+def announcers(parts: Parts) -> tuple[ChildSpec, ...]:
+    """Return who tells the local network of this server; nobody while the page is for this machine only."""
     http, mdns = parts.config.http, parts.config.mdns
     if not mdns.announce or http.is_loopback:
-        return None
+        return ()
+    return (ChildSpec("announcer", lambda: announcer(parts), shutdown=8.0, hang_after=60.0),)
+
+
+def announcer(parts: Parts) -> AnnouncerActor:
+    """Return the actor that tells the local network of this server."""
+    http, mdns = parts.config.http, parts.config.mdns
     return AnnouncerActor(
         server_id=parts.instance_id,
         version=__version__,

@@ -5,7 +5,7 @@ import re
 import msgspec
 import pytest
 
-from edge.clock import clock_quality
+from actors.clock_quality import clock_quality
 from edge.scans import BadCodeError, make_scan
 
 NOW_US = 1_795_234_567_890_123
