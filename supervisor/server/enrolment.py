@@ -87,9 +87,9 @@ class EnrolmentFace:
         now_us = self._now_us()
         known, digest = parts.readers.ask(FindEnrolment(device_id, now_us))
         broker = device_broker(parts.config, host)
-        prove = partial(prove_server, server_id=parts.instance_id, device_id=device_id, nonce=nonce)
+        prove = partial(prove_server, server_id=parts.server_id, device_id=device_id, nonce=nonce)
         return {
-            "server_id": parts.instance_id,
+            "server_id": parts.server_id,
             "version": __version__,
             "device_id": device_id,
             "state": known.state_at(now_us) if known is not None else "unknown",
@@ -108,7 +108,7 @@ class EnrolmentFace:
         broker = device_broker(self._parts.config, host)
         return {
             "device_id": application.device_id,
-            "server_id": self._parts.instance_id,
+            "server_id": self._parts.server_id,
             "connection_string": granted.hub or broker.url,
             "mqtt": {
                 "host": broker.host,

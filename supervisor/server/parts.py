@@ -40,6 +40,7 @@ from actors.storage.tokens import TokenBook
 from actors.subscriber import Intake
 from actors.topics import BOUND_CONTROL, BOUND_DATA, SHARED_CONTROL, sensor_data, site_control, site_data
 from actors.writes import Outgoing
+from supervisor.server.instance import public_name
 from supervisor.server.settings import Broker, Config
 from supervisor.server.watcher import LetterBox
 from web.render import device_json, rfc3339
@@ -58,6 +59,8 @@ class Parts:
         self.config = config
         self.runtime = runtime
         self.instance_id = instance_id
+        """Secret; `server_id` is for the world."""
+        self.server_id = public_name(instance_id)
         self.services = Directory()
         self.devices = Directory()
         self.ring = EventRing()

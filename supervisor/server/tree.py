@@ -275,7 +275,7 @@ def announcer(parts: Parts) -> AnnouncerActor:
     """Return the actor that tells the local network of this server."""
     http, mdns = parts.config.http, parts.config.mdns
     return AnnouncerActor(
-        server_id=parts.instance_id,
+        server_id=parts.server_id,
         version=__version__,
         port=lambda: parts.http_port,
         addresses=lambda: own_addresses(http.host, mdns.interfaces),
