@@ -26,6 +26,7 @@ from actors.link.messages import Replay
 from actors.messages import Deliveries, Delivery, StoreReading
 from actors.payloads import (
     LARGEST_PAYLOAD,
+    LONGEST_SENDER_ID,
     RefusedError,
     answer_refused,
     decode_announcement,
@@ -43,7 +44,6 @@ logger = logging.getLogger(__name__)
 
 PI_SERIAL = ("device_id", "serial_number")
 SITE_SERIAL = ("serial_number", "device_id")
-LONGEST_SENDER_ID = 128
 CLOCKS = ("ntp", "rtc", "unsynced")
 
 

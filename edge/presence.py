@@ -37,6 +37,9 @@ class Connected(msgspec.Struct, frozen=True):
 class Announce(msgspec.Struct, frozen=True):
     """Announce now; from a command, or to itself when the time has come that a request has spread."""
 
+    connect: bool = False
+    """Whether a link that is down is to connect at once."""
+
 
 class TellStatus(msgspec.Struct, frozen=True):
     """From the reporter: something has changed that a status tells."""
@@ -130,6 +133,8 @@ class PresenceActor(PooledActor):
                 self._beat(message)
             case Deliveries():
                 self._take(message)
+            case Announce(connect=True) if not self._is_up:
+                self._directory.tell("link", Reconnect())  # whoever connects announces
             case Connected() | Announce():
                 self._announce()
             case TellStatus():

@@ -74,6 +74,8 @@ def outbox(parts: EdgeParts) -> Outbox:
         destinations=parts.destinations(),
         directory=parts.directory,
         notify=("uplink", "hub") if parts.hub_at_start else ("uplink",),
+        keep_others=parts.bearings.credentials is None,
+        device_id=parts.device_id,
     )
 
 
@@ -81,10 +83,11 @@ def control(parts: EdgeParts) -> Control:
     """Return who answers the commands of this machine."""
     return Control(
         parts.home.control,
+        device_id=parts.device_id,
         directory=parts.directory,
         outbox="outbox",
         status=lambda: describe_edge(parts),
-        commands={"announce": ("presence", Announce()), "look": ("locator", Look())},
+        commands={"announce": ("presence", Announce(connect=True)), "look": ("locator", Look())},
     )
 
 
@@ -159,6 +162,7 @@ def uplink(parts: EdgeParts) -> Uplink:
         link_board=parts.boards.link,
         board=parts.boards.uplink,
         can_publish=parts.bearings.broker() is not None,
+        on_lost=parts.bearings.lost,
     )
 
 

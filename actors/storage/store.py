@@ -17,14 +17,7 @@ from typing import Any, TypeVar
 
 from peewee import Database
 
-from actors.messages import (
-    StoreDeadLetter,
-    StoreEvent,
-    StorePresence,
-    StoreReading,
-    StoreScan,
-    Write,
-)
+from actors.messages import StoreDeadLetter, StoreEvent, StorePresence, StoreReading, StoreScan, Write
 from actors.storage import deadletters
 from actors.storage.connection import Connection
 from actors.storage.database import migrate
@@ -58,6 +51,8 @@ class CommitResult:
     """Every dead letter written, those that arrived as such included."""
     dropped: int = 0
     """Dead letters that the database refused as well; they are in the log."""
+    buried: int = 0
+    """Devices deleted, whose tokens have ended."""
     settled: dict[str, list[int]] = field(default_factory=dict)
     """Link to the tokens of the deliveries that have ended."""
 
@@ -74,6 +69,7 @@ class CommitResult:
         self.known_scans += other.known_scans
         self.dead += other.dead
         self.dropped += other.dropped
+        self.buried += other.buried
 
 
 class Store:
@@ -303,6 +299,7 @@ class Store:
         for serial in plan.deletes:
             if (device_id := ids.pop(serial, None)) is not None:
                 self._purge.bury(device_id, serial)
+                result.buried += 1
 
     def _find_ids(self, serials: Iterable[str]) -> None:
         missing = [serial for serial in serials if serial not in self._ids]

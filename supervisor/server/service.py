@@ -249,6 +249,7 @@ def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str]
         f"username = {_quote(DEVICES)}",
         f"password = {_quote(made_up.devices_password)}",
         *([f"broker_url = {_quote(outside)}"] if outside else []),
+        *([f"hosts = [{_quote(choices.domain)}]"] if choices.domain else []),
     ]
     agreement = tuple((key, before.get(key, value), value) for key, value in told.items())
     return [

@@ -121,8 +121,14 @@ def registry(parts: Parts, url: str) -> RegistryActor:
         links=parts.data_links(),
         rules=retention_rules(parts),
         followed=[partial(_cursor_of, child.board) for child in parts.followers.children],
-        on_committed=(parts.letters.put, lambda result: tell_effects(parts, result)),
+        on_committed=(parts.letters.put, lambda result: tell_effects(parts, result), partial(forget_tokens, parts)),
     )
+
+
+def forget_tokens(parts: Parts, result: CommitResult) -> None:
+    """Let no token of a deleted device be believed any longer."""
+    if result.buried:
+        parts.tokens.forget()
 
 
 def rollups(parts: Parts) -> RollupActor:
