@@ -18,7 +18,7 @@ run: .venv/.installed-run vendor ## Start Muster with a simulated fleet (ARGS="-
 
 test: .venv/.installed-dev vendor ## Run the tests against real servers (ARGS="-k presence")
 	@scripts/system-packages mosquitto=mosquitto mosquitto_pub=mosquitto-clients mariadbd=mariadb-server \
-		initdb=postgresql chromium=chromium ip=iproute2
+		initdb=postgresql chromium=chromium ip=iproute2 systemd-analyze=systemd
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: .venv/.installed-dev ## Report what ruff, mypy and import-linter find
@@ -44,7 +44,8 @@ clean: ## Remove what the other targets made, .venv included
 	@scripts/setup server,broker
 	@touch $@
 
-# The extra `dev` holds all that `run` needs.
+# The extra `dev` holds all that `run` needs. Its library evdev is compiled.
 .venv/.installed-dev: $(INSTALL_INPUTS)
+	@scripts/system-packages gcc=gcc /usr/include/linux/input.h=linux-libc-dev
 	@scripts/setup dev
 	@touch .venv/.installed-run $@

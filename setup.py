@@ -69,7 +69,7 @@ setup(
         "alerts": ALERTS,
         "edge": EDGE,
         "scanner": SCANNER,
-        "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + DEV,
+        "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + SCANNER + DEV,
     },
     entry_points={
         "console_scripts": [

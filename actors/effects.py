@@ -21,7 +21,7 @@ from actors.fleet import Fleet, Record
 from actors.historian import WINDOW, Recall, Recalled
 from actors.link.messages import Publish
 from actors.messages import StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport
-from actors.payloads import answer_refused
+from actors.payloads import LONGEST_SENDER_ID, answer_refused
 from actors.runtime import Directory, PooledActor, Runtime
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
@@ -201,8 +201,11 @@ class EffectsActor(PooledActor):
             return
         serial = letter.serial or said.publisher_id or said.device_id or said.serial_number or ""
         told_id = getattr(said, next((name for tail, name in _NAMED_BY.items() if letter.topic.endswith(tail)), "id"))
-        if told_id is not None and SERIAL.fullmatch(serial):
-            self._receipt(serial)[1][str(told_id)] = letter.reason
+        if told_id is None or not SERIAL.fullmatch(serial):
+            return
+        # Who sends a longer id than is taken has the reason in the dead letters; echoed, it would make receipts grow.
+        if len(text := str(told_id)) <= LONGEST_SENDER_ID:
+            self._receipt(serial)[1][text] = letter.reason
 
     def _receipt(self, serial: str) -> tuple[list[str], dict[str, str]]:
         return self._receipts.setdefault(serial, ([], {}))

@@ -45,6 +45,8 @@ MOST_ITEMS = 100_000
 MOST_BYTES = 256 * 2**20
 GROUP = 500
 """Puts that share one commit at most: an fsync costs the same for one and for many."""
+ANOTHER_DEVICE = "another_device"
+"""Why an item is refused that was put under the id of another device."""
 LOG_EVERY = 60.0
 """Seconds between two lines about items that had to be dropped."""
 
@@ -143,6 +145,8 @@ class Outbox(ThreadedActor):
         most_bytes: int = MOST_BYTES,
         directory: Directory | None = None,
         notify: Sequence[str] = (),
+        keep_others: bool = False,
+        device_id: str = "",
     ) -> None:
         """Assign.
 
@@ -155,6 +159,9 @@ class Outbox(ThreadedActor):
             most_bytes: bound on their payload together.
             directory: where the names in `notify` are found.
             notify: actors that are told `Arrived` after each commit of new items.
+            keep_others: whether destinations that the file has beside these stay, see `OutboxFile`.
+            device_id: whose outbox it is; what another device has put on a topic of its own is refused when the file is
+                opened. Empty lets everything pass.
 
         """
         super().__init__()
@@ -163,9 +170,13 @@ class Outbox(ThreadedActor):
         self._board = board
         self._directory = directory
         self._notify = tuple(notify)
-        self._file = OutboxFile(path, destinations, most_items=most_items, most_bytes=most_bytes)
+        self._device_id = device_id
+        self._file = OutboxFile(
+            path, destinations, most_items=most_items, most_bytes=most_bytes, keep_others=keep_others
+        )
         self._puts: list[Put] = []
-        self._late: list[Done | Refused] = []
+        self._late: dict[tuple[str, str], Done | Refused] = {}
+        """Receipts that are not noted yet, by destination and id: one that is told again is one."""
         self._logged_at = float("-inf")
 
     def on_start(self) -> None:
@@ -183,11 +194,14 @@ class Outbox(ThreadedActor):
                 self._commit()
             return None
         self._commit()
-        if isinstance(message, Done | Refused):
-            self._late.append(message)
-            self._settle_late()
-            return None
-        return self._answer(message)
+        match message:
+            case Done():
+                for item_id in message.ids:
+                    self._late[message.destination, item_id] = Done(message.destination, (item_id,))
+            case Refused():
+                self._late[message.destination, message.id] = message
+        self._settle_late()
+        return None if isinstance(message, Done | Refused) else self._answer(message)
 
     def on_stop(self) -> None:
         """Do what still waits in the mailbox, then close: who told it has been stopped before us."""
@@ -203,7 +217,7 @@ class Outbox(ThreadedActor):
 
     def unfinished(self) -> list[Any]:
         """Return what a crash would lose: puts that are not committed, and receipts that could not be noted."""
-        return [*self._puts, *self._late]
+        return [*self._puts, *self._late.values()]
 
     def sever(self) -> None:
         """Break a statement that hangs."""
@@ -255,19 +269,32 @@ class Outbox(ThreadedActor):
 
     def _settle_late(self) -> None:
         """Note receipts; what cannot be noted now (the disk is full) waits for the next chance."""
-        while self._late:
-            message = self._late[0]
-            try:
-                self._ensure_open()
-                if isinstance(message, Done):
-                    self._file.done(message.destination, message.ids)
-                elif self._file.refuse(message.destination, message.id, message.reason):
-                    self._board.drop("refused", 1)
-                    logger.warning("%s refused %s: %s", message.destination, message.id, message.reason)
-            except OutboxUnavailableError as error:
-                self._failed(error)
-                return
-            self._late.pop(0)
+        if not self._late:
+            return
+        try:
+            self._ensure_open()
+            for destination in {destination for destination, _ in self._late}:
+                self._note(destination)
+        except OutboxUnavailableError as error:
+            self._failed(error)
+        else:
+            self._board.last_error = ""
+
+    def _note(self, destination: str) -> None:
+        """Note the receipts of one destination, those that confirm in one commit."""
+        late = [message for (of, _), message in self._late.items() if of == destination]
+        done = [item_id for message in late if isinstance(message, Done) for item_id in message.ids]
+        if done:
+            self._file.done(destination, done)
+        for item_id in done:
+            del self._late[destination, item_id]
+        for message in late:
+            if isinstance(message, Done):
+                continue
+            if self._file.refuse(destination, message.id, message.reason):
+                self._board.drop("refused", 1)
+                logger.warning("%s refused %s: %s", destination, message.id, message.reason)
+            del self._late[destination, message.id]
 
     def _ensure_open(self) -> None:
         """Open the file unless it is open.
@@ -279,9 +306,18 @@ class Outbox(ThreadedActor):
         if self._file.is_open:
             return
         aside = self._file.open()
+        self._board.last_error = ""
+        if self._device_id:
+            self._refuse_others()
         if aside is not None:
             self._board.corrupt_files += 1
             logger.error("the outbox %s was corrupt; it is now %s and a new one begins", self._path, aside.name)
+
+    def _refuse_others(self) -> None:
+        number = self._file.refuse_others_of(self._device_id, ANOTHER_DEVICE)
+        if number:
+            self._board.drop("refused", number)
+            logger.warning("%d items are of another device than %s; refused", number, self._device_id)
 
     def _failed(self, error: OutboxUnavailableError) -> OutboxUnavailableError:
         if str(error) != self._board.last_error:

@@ -81,7 +81,26 @@ class RefusedItem(msgspec.Struct, frozen=True, gc=False):
 class OutboxFile:
     """The queue. Every method but `interrupt` belongs to the thread that opened it."""
 
-    def __init__(self, path: Path, destinations: Sequence[str], *, most_items: int, most_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        destinations: Sequence[str],
+        *,
+        most_items: int,
+        most_bytes: int,
+        keep_others: bool = False,
+    ) -> None:
+        """Assign.
+
+        Args:
+            path: the file.
+            destinations: who has to confirm each item.
+            most_items: bound on the number of items.
+            most_bytes: bound on their payload together.
+            keep_others: whether destinations that the file has beside these stay, and are owed new items too; else what
+                is owed to them is forgotten.
+
+        """
         self.items = 0
         self.bytes = 0
         """Payload of all items."""
@@ -89,6 +108,7 @@ class OutboxFile:
         """Items that each destination has not confirmed."""
         self._path = path
         self._most_items, self._most_bytes = most_items, most_bytes
+        self._keep_others = keep_others
         self._bits: dict[str, int] = {}
         self._db: sqlite3.Connection | None = None
         self._corrupt = False
@@ -157,7 +177,12 @@ class OutboxFile:
             return self._make_room(db)
 
     def take(self, destination: str, *, limit: int, after: int, most_bytes: int, kinds: Sequence[str]) -> list[Item]:
-        """Return the oldest items behind `after` that a destination has not confirmed; see `actors.outbox.Take`."""
+        """Return the oldest items behind `after` that a destination has not confirmed; see `actors.outbox.Take`.
+
+        Raises:
+            KeyError: there is no such destination; whoever asks is told so, and asks again later.
+
+        """
         condition = f"AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         sql = (
             "SELECT id, kind, topic, payload, created_us, seq FROM item"  # noqa: S608 - only placeholders are added
@@ -186,13 +211,27 @@ class OutboxFile:
     def refuse(self, destination: str, item_id: str, reason: str) -> bool:
         """Move an item aside that a destination will never take; return whether it was there."""
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO refused (id, destination, kind, topic, payload, created_us, reason)"
-                " SELECT id, ?, kind, topic, payload, created_us, ? FROM item WHERE id = ? AND owed & ?",
-                (destination, reason, item_id, 1 << self._bits[destination]),
-            )
-            db.execute("DELETE FROM refused WHERE seq <= (SELECT max(seq) FROM refused) - ?", (MOST_REFUSED,))
-            return self._settle(db, destination, item_id)
+            return self._refuse(db, destination, item_id, reason)
+
+    def refuse_others_of(self, device_id: str, reason: str) -> int:
+        """Move aside in one commit what was put under the id of another device: nothing would ever confirm it.
+
+        Args:
+            device_id: ours; topics of devices are `devices/{id}/...`, and other topics are nobody's.
+            reason: what is noted with each.
+
+        Returns:
+            How many there were.
+
+        """
+        sql = "SELECT id FROM item WHERE topic GLOB 'devices/*' AND substr(topic, 1, ?) != ?"
+        own = f"devices/{device_id}/"
+        with self._transaction() as db:
+            found = [str(item_id) for (item_id,) in db.execute(sql, (len(own), own))]
+            for item_id in found:
+                for destination in self._bits:
+                    self._refuse(db, destination, item_id, reason)
+        return len(found)
 
     def refused(self, limit: int) -> list[RefusedItem]:
         """Return what was refused, the newest first."""
@@ -228,8 +267,10 @@ class OutboxFile:
         self._recount(db)
 
     def _assign_bits(self, db: sqlite3.Connection) -> None:
-        """Give each destination its bit; nothing is owed any more to one that is no longer wanted."""
-        known = {name: bit for bit, name in db.execute("SELECT bit, name FROM destination")}
+        """Give each destination its bit; nothing is owed any more to one that is neither wanted nor kept."""
+        known = {name: bit for bit, name in db.execute("SELECT bit, name FROM destination ORDER BY bit")}
+        if self._keep_others:
+            self.backlog = dict.fromkeys([*self.backlog, *known], 0)
         db.execute("BEGIN IMMEDIATE")
         for name in known.keys() - self.backlog.keys():
             db.execute("UPDATE item SET owed = owed & ~?", (1 << known[name],))
@@ -272,8 +313,17 @@ class OutboxFile:
             dropped += 1
         return dropped
 
+    def _refuse(self, db: sqlite3.Connection, destination: str, item_id: str, reason: str) -> bool:
+        db.execute(
+            "INSERT INTO refused (id, destination, kind, topic, payload, created_us, reason)"
+            " SELECT id, ?, kind, topic, payload, created_us, ? FROM item WHERE id = ? AND owed & ?",
+            (destination, reason, item_id, self._mask(destination)),
+        )
+        db.execute("DELETE FROM refused WHERE seq <= (SELECT max(seq) FROM refused) - ?", (MOST_REFUSED,))
+        return self._settle(db, destination, item_id)
+
     def _settle(self, db: sqlite3.Connection, destination: str, item_id: str) -> bool:
-        bit = 1 << self._bits[destination]
+        bit = self._mask(destination)
         row = db.execute("SELECT seq, owed, length(payload) FROM item WHERE id = ?", (item_id,)).fetchone()
         if row is None or not row[1] & bit:
             return False
@@ -285,6 +335,10 @@ class OutboxFile:
             db.execute("UPDATE item SET owed = ? WHERE seq = ?", (owed & ~bit, seq))
             self.backlog[destination] -= 1
         return True
+
+    def _mask(self, destination: str) -> int:
+        """Return the bit of a destination in `owed`; none of one that is not known, as after its hub was dropped."""
+        return 1 << self._bits[destination] if destination in self._bits else 0
 
     def _count(self, owed: int, size: int, items: int) -> None:
         self.items += items

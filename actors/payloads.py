@@ -27,6 +27,8 @@ MOST_MEASURES = 256
 LONGEST_MEASURE = 120
 """Characters in the name of a measure."""
 LARGEST_INTEGER = 2**63 - 1
+LONGEST_SENDER_ID = 128
+"""Characters of the id that a sender gives to a message."""
 LARGEST_EXACT = 2.0**53
 """Whole floats beyond this are not exact, so they stay floats."""
 

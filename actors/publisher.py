@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import pykka
 
+from actors.clock_quality import clock_quality
 from actors.drivers.base import Driver, DriverOptions, EndOfReadingsError
 from actors.outbox import Item, OutboxUnavailableError, Put
 from actors.runtime import Directory, GuardedFuture, Runtime, ThreadedActor
@@ -35,9 +36,6 @@ SAVE_AGAIN = 5.0
 """Seconds until readings are offered again to an outbox that could not take them."""
 MOST_UNSAVED = 1_000
 """Readings kept in memory while the outbox cannot take them; beyond, the oldest goes and is counted."""
-
-CLOCK_IS_NTP = Path("/run/systemd/timesync/synchronized")
-"""There while systemd has set the clock by NTP; other services leave no such sign, and then nothing is claimed."""
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -236,14 +234,13 @@ class PublisherActor(ThreadedActor):
 
     def _item(self, now_us: int, readings: dict[str, float]) -> Item:
         item_id = f"{now_us // 1000:012x}-{secrets.token_hex(8)}"
-        body: dict[str, Any] = {
+        body = {
             "timestamp": rfc3339(now_us),
             "publisher_id": self._station.publisher_id,
             "id": item_id,
             "sensor_readings": readings,
+            "clock": clock_quality(),
         }
-        if CLOCK_IS_NTP.exists():
-            body["clock"] = "ntp"
         return Item(item_id, KIND, self._station.topic, msgspec.json.encode(body), now_us)
 
     def _finite(self, readings: Mapping[str, float]) -> dict[str, float]:

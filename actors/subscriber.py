@@ -28,6 +28,7 @@ from actors.messages import Deliveries, Delivery, Settled, StoreReading
 from actors.notifications.receipts import decode_receipt, is_own
 from actors.payloads import (
     LARGEST_PAYLOAD,
+    LONGEST_SENDER_ID,
     RefusedError,
     answer_refused,
     decode_announcement,
@@ -46,7 +47,6 @@ logger = logging.getLogger(__name__)
 
 PI_SERIAL = ("device_id", "serial_number")
 SITE_SERIAL = ("serial_number", "device_id")
-LONGEST_SENDER_ID = 128
 CLOCKS = ("ntp", "rtc", "unsynced")
 
 

@@ -14,7 +14,7 @@ NAMES = {
     "crash": "SIGKILL of the server in mid-stream, 50 times",
     "analysis": "one analysis and one update of what is usual, in microseconds",
     "notify": "a bulk of notifications through the ledger, against a bare paho publish loop",
-    "edge": "an edge at rest: memory, CPU, time to its first announcement",
+    "edge": "an edge: how soon it is found and missed; memory and CPU at rest",
     "soak": "100 publishers and 10 subscribers for ten minutes: memory",
 }
 

@@ -1,18 +1,23 @@
-"""An edge at rest: its memory, its share of a core, the time from its start to its first announcement."""
+"""An edge: how soon it is online, known elsewhere, missed; at rest its memory and its share of a core."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
 from bench.support import broker, muster
+from tests.support.edge import Edge as DeviceUnderTest
+from tests.support.muster import MusterUp
+from tests.support.network import Network
 
 KEY = "a-fleet-key-for-the-bench"
 SETTLED = 20.0
@@ -100,6 +105,63 @@ def measure(name: str, **environment: str) -> None:
           f"core (budget 1), first announcement {announced:.2f} s after its start (budget 2)", flush=True)  # fmt: skip
 
 
+def seconds_until(condition: Callable[[], object], timeout: float = 60.0) -> float:
+    started = time.monotonic()
+    while not condition():
+        if time.monotonic() - started > timeout:
+            raise TimeoutError
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def contact() -> None:
+    """From nothing configured to online; from a SIGKILL to offline."""
+    with MusterUp() as up:
+        pi = DeviceUnderTest("pi-7", runtime_dir=up.directory / "run")
+        try:
+            pi.start()
+            online = seconds_until(lambda: up.presence("pi-7") == "online")
+            time.sleep(1)
+            pi.kill()
+            offline = seconds_until(lambda: up.presence("pi-7") == "offline")
+            pi.start()
+            seconds_until(lambda: up.presence("pi-7") == "online")
+            time.sleep(1)
+            pi.process.send(signal.SIGINT)
+            goodbye = seconds_until(lambda: up.presence("pi-7") == "offline")
+        finally:
+            pi.close()
+    print(f"nothing configured: online {online:.2f} s after its start (budget 3); offline {offline:.2f} s after "
+          f"SIGKILL, {goodbye:.2f} s after Ctrl-C", flush=True)  # fmt: skip
+
+
+def moves() -> None:
+    """Two hosts: the edge's address changes, then the server's."""
+    with Network() as network:
+        address = network.add_host("srv", "192.168.77.2/24")
+        network.add_host("pi", "192.168.77.5/24")
+        up = MusterUp("--lan", env={"MUSTER_HTTP": "0.0.0.0:5000", "MUSTER_ENROLMENT_KEY": KEY})
+        up.address, up.prefix = f"{address}:5000", network.on("srv")
+        pi = DeviceUnderTest("pi-7", env={"MUSTER_ENROLMENT_KEY": KEY}, prefix=network.on("pi"))
+        with up:
+            try:
+                pi.start()
+                found = seconds_until(lambda: up.presence("pi-7") == "online")
+                time.sleep(2)
+                network.move("pi", "192.168.77.5/24", "192.168.77.99/24")
+                known = seconds_until(lambda: up.device("pi-7")["ip_address"] == "192.168.77.99")
+                time.sleep(2)
+                network.move("srv", "192.168.77.2/24", "192.168.77.200/24")
+                pi.run("scan", "40063813")
+                again = seconds_until(lambda: up.items("/api/scans"), 180)
+            finally:
+                pi.close()
+    print(f"two hosts: found by mDNS and online {found:.2f} s after its start; its new address known {known:.2f} s "
+          f"after the change (budget 2); a scan {again:.0f} s after the server moved", flush=True)  # fmt: skip
+
+
 def run() -> None:
+    contact()
+    moves()
     measure("as started by hand")
     measure("as its systemd unit starts it", MALLOC_ARENA_MAX="1")

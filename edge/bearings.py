@@ -1,4 +1,4 @@
-"""Bearings: where broker and server are, and what opens them. Read on any thread, changed by the locator alone.
+"""Bearings: where broker and server are, and what opens them. Read on any thread, changed by the locator.
 
 What an enrolment gave is kept in a file of mode 0600, replaced at once and durably, so that after a power cut the
 device speaks to its broker again without asking anybody. Every value is immutable and swapped whole.
@@ -10,7 +10,8 @@ import contextlib
 import logging
 import re
 import secrets
-from typing import Annotated, Literal
+import threading
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -94,20 +95,23 @@ class _Now(msgspec.Struct, frozen=True):
 class Bearings:
     """What the links of this device ask before each connection."""
 
-    def __init__(self, home: Places, settings: EdgeSettings, device_id: str) -> None:
+    def __init__(self, home: Places, settings: EdgeSettings, device_id: str, *, read_only: bool = False) -> None:
         """Load what an earlier run has kept; what cannot be used is set aside, and the device enrols anew.
 
         Args:
             home: says which file keeps the enrolment.
             settings: what is configured, which wins over what was learned.
             device_id: ours; the enrolment of another device (a copied card) is not used.
+            read_only: whether what cannot be used stays where it is: commands do not decide that it is of no use.
 
         """
+        self._is_read_only = read_only
         self._file = home.enrolment
         self._claim_file = self._file.with_name(f"{self._file.stem}-claim")
         self._settings = settings
         self._device_id = device_id
         self._is_kept = True
+        self._change = threading.Lock()
         self._now = _Now(self._load())
 
     def __repr__(self) -> str:
@@ -173,22 +177,22 @@ class Bearings:
         """Say how far the search has come."""
         if (state, detail) != (self._now.state, self._now.detail):
             logger.info("server: %s", detail)
-        self._now = msgspec.structs.replace(self._now, state=state, detail=detail)
+        self._swap(state=state, detail=detail)
 
     def verified(self, url: str) -> None:
         """Use this server from now on."""
-        self._now = msgspec.structs.replace(self._now, server_url=url)
+        self._swap(server_url=url)
 
     def lost(self) -> None:
-        """Send no token anywhere until a server has been verified again."""
-        self._now = msgspec.structs.replace(self._now, server_url="")
+        """Send no token anywhere until a server has been verified again; the uplink may say so too."""
+        self._swap(server_url="")
 
     def adopt(self, credentials: Credentials) -> None:
         """Use these credentials from now on, and keep them; a disk that refuses them is asked again by `keep`."""
         if credentials == self._now.credentials:
             return
         self._is_kept = False
-        self._now = msgspec.structs.replace(self._now, credentials=credentials)
+        self._swap(credentials=credentials)
         self.keep()
 
     def claim(self) -> str:
@@ -222,6 +226,10 @@ class Bearings:
         with contextlib.suppress(OSError):
             self._claim_file.unlink(missing_ok=True)
 
+    def _swap(self, **changes: Any) -> None:
+        with self._change:
+            self._now = msgspec.structs.replace(self._now, **changes)
+
     def _load(self) -> Credentials | None:
         try:
             credentials = msgspec.json.decode(self._file.read_bytes(), type=Credentials)
@@ -236,6 +244,8 @@ class Bearings:
         return credentials
 
     def _set_aside(self, reason: str) -> None:
+        if self._is_read_only:
+            return
         aside = self._file.with_name(f"{self._file.name}.aside")
         logger.warning("The enrolment in %s %s; set aside, this device enrols anew.", self._file, reason)
         try:

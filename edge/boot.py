@@ -15,13 +15,13 @@ from edge.home import Home
 from edge.identity import identify
 from edge.link import Goodbye
 from edge.parts import EdgeParts
-from edge.sdnotify import Notifier
 from edge.settings import EdgeSettings
 from edge.tree import edge_tree
 from supervisor import Root, SupervisionError
 from supervisor.process.end import ProcessEnd
 from supervisor.process.logs import configure_logging
 from supervisor.process.rundir import runtime_directory
+from supervisor.process.sdnotify import Notifier
 
 logger = logging.getLogger(__name__)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from actors.outbox import MOST_BYTES, MOST_ITEMS
 from actors.outbox_file import Item, OutboxFile, OutboxUnavailableError
+from edge.bearings import Bearings
 from edge.home import EdgeRunsError, Home, Places
-from edge.wire import PUT_TIMEOUT, Answer, Request, near, read_line
+from edge.identity import identify
+from edge.scans import NewScan, make_scan
+from edge.settings import EdgeSettings
+from edge.wire import LONGEST_ANSWER, PUT_TIMEOUT, Answer, Request, near, read_line
 
 PATIENCE = 10.0
 """Seconds for a scan to be kept: by a running edge, by one that is just starting, or by ourselves."""
@@ -38,7 +41,7 @@ def ask(home: Places, request: Request, *, timeout: float = TIMEOUT) -> Answer:
             sock.settimeout(timeout)
             sock.connect(path)
             sock.sendall(msgspec.json.encode(request) + b"\n")
-            return msgspec.json.decode(read_line(sock), type=Answer)
+            return msgspec.json.decode(read_line(sock, seconds=timeout, longest=LONGEST_ANSWER), type=Answer)
     except PermissionError:
         raise EdgeUnreachableError(
             f"You may not reach the edge on {home.path}; ask as its user or with sudo."
@@ -47,58 +50,87 @@ def ask(home: Places, request: Request, *, timeout: float = TIMEOUT) -> Answer:
         raise EdgeUnreachableError(f"No edge answers on {home.path} ({error}).") from None
 
 
-def queue_scan(
-    home: Places, item: Item, *, destinations: Sequence[str] = ("server",), patience: float = PATIENCE
-) -> None:
+def queue_scan(settings: EdgeSettings, scan: NewScan, *, patience: float = PATIENCE) -> str:
     """Have a scan kept: by the running edge, or, when none runs, by writing its outbox ourselves. On the disk then.
 
     Args:
-        home: of the edge.
-        item: the scan; offered again it is kept once.
-        destinations: whom an edge that does not run will have to deliver to.
+        settings: say where the edge is; who it is, only where none runs: one that runs knows that itself.
+        scan: offered again it is kept once.
         patience: seconds after which we give up.
+
+    Returns:
+        The scan as it was kept, JSON.
 
     Raises:
         EdgeUnreachableError: neither has worked.
+        edge.identity.IdentityError: no edge runs, and it cannot be told whose scan it is.
 
     """
+    home = Places(settings.home)
     deadline = time.monotonic() + patience
     while True:
-        refusal = _offer(home, item)
-        if refusal is None:
-            return
-        trouble = _write(home, item, destinations)
-        if trouble is None:
-            return
+        try:
+            return _offer(home, scan)
+        except EdgeUnreachableError as error:
+            refusal = str(error)
+        try:
+            return _write(settings, scan)
+        except EdgeUnreachableError as error:
+            trouble = str(error)
         if time.monotonic() >= deadline:
             raise EdgeUnreachableError(f"The scan could not be kept. {refusal} {trouble}")
         time.sleep(AGAIN_AFTER)
 
 
-def _offer(home: Places, item: Item) -> str | None:
-    """Give the scan to the running edge; return why it does not have it, None if it has."""
-    try:
-        answer = ask(home, Request("scan", item), timeout=PUT_TIMEOUT)
-    except EdgeUnreachableError as error:
-        return str(error)
-    return None if answer.ok else f"The edge refuses it: {answer.error}."
+def _offer(home: Places, scan: NewScan) -> str:
+    """Give the scan to the running edge.
+
+    Raises:
+        EdgeUnreachableError: it does not have it.
+
+    """
+    answer = ask(home, Request("scan", scan), timeout=PUT_TIMEOUT)
+    if not answer.ok:
+        raise EdgeUnreachableError(f"The edge refuses it: {answer.error}.")
+    return answer.scan
 
 
-def _write(home: Places, item: Item, destinations: Sequence[str]) -> str | None:
-    """Write the scan into the outbox of an edge that does not run; return why it is not there, None if it is."""
+def _write(settings: EdgeSettings, scan: NewScan) -> str:
+    """Write the scan into the outbox of an edge that does not run.
+
+    Raises:
+        EdgeUnreachableError: it is not there.
+        edge.identity.IdentityError: as of `queue_scan`.
+
+    """
     try:
-        with Home(home.path, patience=LOCK_PATIENCE) as held:
-            outbox = OutboxFile(held.outbox, destinations, most_items=MOST_ITEMS, most_bytes=MOST_BYTES)
-            try:
-                outbox.open()
-                outbox.put((item,))
-            finally:
-                outbox.close()
+        with Home(settings.home, patience=LOCK_PATIENCE) as held:
+            device_id = identify(held.identity, configured=settings.device_id, strict=True).device_id
+            item = make_scan(
+                device_id,
+                scan.code,
+                symbology=scan.symbology,
+                scanner=scan.scanner,
+                now_us=time.time_ns() // 1000,
+                scan_id=scan.scan_id,
+            )
+            _put(held, item, has_hub=bool(Bearings(held, settings, device_id, read_only=True).hub()))
     except EdgeRunsError as error:
-        return str(error)
+        raise EdgeUnreachableError(str(error)) from None
     except OutboxUnavailableError as error:
-        return f"{error}."
-    return None
+        raise EdgeUnreachableError(f"{error}.") from None
+    return item.payload.decode()
+
+
+def _put(home: Home, item: Item, *, has_hub: bool) -> None:
+    """Put an item for all whom the edge had to deliver to when it ran last, and for those that we know."""
+    destinations = ("server", "hub") if has_hub else ("server",)
+    outbox = OutboxFile(home.outbox, destinations, most_items=MOST_ITEMS, most_bytes=MOST_BYTES, keep_others=True)
+    try:
+        outbox.open()
+        outbox.put((item,))
+    finally:
+        outbox.close()
 
 
 def read_state(home: Places) -> dict[str, Any] | None:

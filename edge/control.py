@@ -2,7 +2,7 @@
 
 A request is a JSON object on one line, `{"command": "scan" | "announce" | "status" | "look", ...}`; the answer is one
 too, `{"ok": true, ...}` or `{"ok": false, "error": "..."}`. Who may open the socket (its mode and its directory's) may
-scan; nothing else can be done here.
+scan under the id of this device; nothing else can be done here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,16 @@ from typing import Any
 import msgspec
 import pykka
 
-from actors.outbox import Item, OutboxUnavailableError, Put
+from actors.outbox import OutboxUnavailableError, Put
 from actors.runtime import Directory, GuardedFuture
+from edge.scans import BadCodeError, NewScan, make_scan
 from edge.waiting import WaitingActor
-from edge.wire import PUT_TIMEOUT, Answer, Request, near, read_line
+from edge.wire import LONGEST_REQUEST, PUT_TIMEOUT, Answer, Request, near, read_line
 
 logger = logging.getLogger(__name__)
 
 READ_TIMEOUT = 2.0
-"""Seconds for a client to say what it wants."""
+"""Seconds for a client to say what it wants, and again to take the answer."""
 _BACKLOG = 64
 
 
@@ -36,6 +38,7 @@ class Control(WaitingActor):
         self,
         path: Path,
         *,
+        device_id: str,
         directory: Directory,
         outbox: str,
         status: Callable[[], dict[str, Any]],
@@ -45,6 +48,7 @@ class Control(WaitingActor):
 
         Args:
             path: of the socket; its directory exists and is ours alone.
+            device_id: ours; every scan is one of ours.
             directory: where the actors are found.
             outbox: name of the outbox.
             status: returns what `status` answers.
@@ -53,8 +57,9 @@ class Control(WaitingActor):
         """
         super().__init__()
         self._path, self._directory, self._outbox, self._status = path, directory, outbox, status
-        self._commands = dict(commands)
+        self._device_id, self._commands = device_id, dict(commands)
         self._listener: socket.socket | None = None
+        self._client: socket.socket | None = None
 
     def open(self) -> socket.socket:
         """Listen, in the place of whatever an earlier run has left.
@@ -77,7 +82,16 @@ class Control(WaitingActor):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            self._path.unlink(missing_ok=True)
+            if not self.given_up:  # else the name is our successor's
+                self._path.unlink(missing_ok=True)
+
+    def sever(self) -> None:
+        """End a wait, and the talk with a client that hangs."""
+        super().sever()
+        client = self._client
+        if client is not None:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
     def happened(self, *, readable: bool) -> None:
         """Serve one client."""
@@ -87,10 +101,17 @@ class Control(WaitingActor):
             client, _ = self._listener.accept()
         except (BlockingIOError, ConnectionError):
             return
-        with client:
+        self._client = client
+        try:
+            line = read_line(client, seconds=READ_TIMEOUT, longest=LONGEST_REQUEST)
+            answer = msgspec.json.encode(self._answer(line)) + b"\n"
             client.settimeout(READ_TIMEOUT)
-            with contextlib.suppress(OSError):  # it has gone, or was too slow
-                client.sendall(msgspec.json.encode(self._answer(read_line(client))) + b"\n")
+            client.sendall(answer)
+        except OSError as error:
+            logger.debug("control: a client has gone, or was too slow: %s", error)
+        finally:
+            self._client = None
+            client.close()
 
     def _answer(self, line: bytes) -> Answer:
         try:
@@ -98,7 +119,7 @@ class Control(WaitingActor):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return Answer(ok=False, error=f"the request cannot be read: {error}")
         if request.command == "scan":
-            return self._keep(request.item)
+            return self._keep(request.scan)
         if request.command == "status":
             return Answer(ok=True, status=self._status())
         if request.command not in self._commands:
@@ -107,13 +128,24 @@ class Control(WaitingActor):
         self._directory.tell(name, message)
         return Answer(ok=True)
 
-    def _keep(self, item: Item | None) -> Answer:
-        if item is None:
-            return Answer(ok=False, error="`item` is missing")
+    def _keep(self, scan: NewScan | None) -> Answer:
+        if scan is None:
+            return Answer(ok=False, error="`scan` is missing")
+        try:
+            item = make_scan(
+                self._device_id,
+                scan.code,
+                symbology=scan.symbology,
+                scanner=scan.scanner,
+                now_us=time.time_ns() // 1000,
+                scan_id=scan.scan_id,
+            )
+        except BadCodeError as error:
+            return Answer(ok=False, error=str(error).rstrip("."))
         future: GuardedFuture[int] = GuardedFuture()
         self._directory.tell(self._outbox, Put((item,), future))
         try:
             future.get(timeout=PUT_TIMEOUT)
         except (OutboxUnavailableError, pykka.Timeout) as error:
             return Answer(ok=False, error=str(error) or "the outbox did not answer in time")
-        return Answer(ok=True)
+        return Answer(ok=True, scan=item.payload.decode())

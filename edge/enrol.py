@@ -9,6 +9,7 @@ import msgspec
 
 from edge.bearings import MqttAccess
 from edge.finding.exchange import Answer, ExchangeError, exchange
+from edge.finding.places import authority
 from edge.finding.proof import Proofs, Secrets, Verdict, judge, make_nonce
 
 PATH = "/api/register_device"
@@ -72,6 +73,8 @@ class _Inspection(msgspec.Struct, frozen=True):
     state: Text
     proofs: _Proofs
     mqtt: BrokerPlace | None = None
+    detail: Text = ""
+    """Why there are no proofs."""
 
 
 class _Http(msgspec.Struct, frozen=True):
@@ -167,9 +170,11 @@ def inspect(url: str, device_id: str, own: Secrets, *, ca_file: str, seconds: fl
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise StrangerError("what answers is not Muster") from None
     proofs = Proofs(said.proofs.enrolment_key, said.proofs.device)
-    verdict = judge(proofs, own, server_id=said.server_id, device_id=device_id, nonce=nonce)
+    verdict = judge(proofs, own, server_id=said.server_id, device_id=device_id, nonce=nonce, address=authority(url))
     if not verdict:
-        raise ImpostorError("it does not prove that it knows our enrolment key or our token")
+        why = _readable(said.detail)
+        reason = "it does not prove that it knows our enrolment key or our token"
+        raise ImpostorError(f"{reason}; it says that {why}" if why else reason)
     return Server(said.server_id, said.state, said.mqtt, verdict)
 
 
@@ -230,8 +235,13 @@ def _refusal(answer: Answer) -> EnrolmentError:
 
 def _sentence(answer: Answer) -> str:
     """Return what a server says of its refusal, as far as it says anything."""
-    said = "".join(c for c in _error_of(answer).message if c.isprintable()).rstrip(".")
-    return f"it answers {answer.status}" + (f": {said[:300]}" if said else "")
+    said = _readable(_error_of(answer).message)
+    return f"it answers {answer.status}" + (f": {said}" if said else "")
+
+
+def _readable(text: str) -> str:
+    """Return what a stranger says as it may stand in a sentence of ours."""
+    return "".join(c for c in text if c.isprintable())[:300].rstrip(".")
 
 
 def _error_of(answer: Answer) -> _Error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,6 +23,9 @@ from edge.link import Line
 from edge.network import Address, NetworkBoard, primary
 from edge.nodes import lives, shorten_tracebacks
 from edge.scanner.board import ScannerBoard
+
+if TYPE_CHECKING:
+    from actors.publisher import StationBoard
 
 LARGEST_TREE = 40_000
 """Bytes of our tree in a status, which may have 65,536 in all."""
@@ -62,6 +65,8 @@ class Boards:
         self.told: Any = None
         """The `Facts.news` of the last status; written by who tells it."""
         self.sensors = tuple(sensors)
+        self.stations: dict[str, StationBoard] = {}
+        """How the stations are, by id."""
 
 
 class Facts:

@@ -9,6 +9,7 @@ is 0600. The lock is the kernel's (`flock`): it ends with the process, however t
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,6 +55,26 @@ class Places:
 def home_of(data_dir: Path) -> Places:
     """Return the places of the edge in a data directory, without touching any."""
     return Places(data_dir / DIRECTORY)
+
+
+def become_owner(data_dir: Path) -> None:
+    """As root, become the user to whom the edge in a data directory belongs, for good; others stay who they are.
+
+    What root would make there, its service could not use. Where nothing is there yet, it will be root's.
+
+    Raises:
+        OSError: the directory cannot be looked at.
+
+    """
+    if os.geteuid() != 0:
+        return
+    for path in (home_of(data_dir).path, data_dir):
+        if path.exists():
+            owner = path.stat()
+            os.setgroups([])
+            os.setgid(owner.st_gid)
+            os.setuid(owner.st_uid)
+            return
 
 
 class Home(Places):

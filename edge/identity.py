@@ -28,6 +28,10 @@ _PERMANENT = "0"
 """`addr_assign_type` of a MAC that the hardware brought along (NET_ADDR_PERM, linux/netdevice.h)."""
 
 
+class IdentityError(Exception):
+    """It cannot be told who this board is; the message is one sentence."""
+
+
 class Identity(msgspec.Struct, frozen=True):
     """The id of a device and where it is from."""
 
@@ -75,13 +79,18 @@ class Board(NamedTuple):
         return _read(self.root / path, strip=False)
 
 
-def identify(record: Path, *, configured: str = "", board: Board | None = None) -> Identity:
+def identify(record: Path, *, configured: str = "", board: Board | None = None, strict: bool = False) -> Identity:
     """Return who we are, and keep it where it could not be found out again.
 
     Args:
         record: the file of the record; its directory exists.
         configured: wins over everything, and is not kept.
         board: where the board says who it is.
+        strict: whether a record that may not be read or written is an error. A command needs the identity of the edge
+            and no other; an edge that runs goes on with another one rather than not at all.
+
+    Raises:
+        IdentityError: `strict`, and the identity depends on a record that cannot be used.
 
     """
     board = board or Board()
@@ -91,12 +100,26 @@ def identify(record: Path, *, configured: str = "", board: Board | None = None) 
     serial = board.cpu_serial()
     if serial:
         return _keep(record, Identity(serial, "cpu", macs))
+    if strict:
+        _check(record)
     known = _recall(record, macs)
     if known is not None:
         return known
     if macs:
         return _keep(record, Identity(macs[0].replace(":", ""), "mac", macs))
-    return _keep(record, Identity(f"edge-{secrets.token_hex(8)}", "generated"))
+    return _keep(record, Identity(f"edge-{secrets.token_hex(8)}", "generated"), strict=strict)
+
+
+def _check(record: Path) -> None:
+    try:
+        record.read_bytes()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise IdentityError(
+            f"The identity of this device in {record} cannot be read ({error.strerror}); ask as the user of the edge,"
+            " or start the edge."
+        ) from None
 
 
 def _recall(record: Path, macs: tuple[str, ...]) -> Identity | None:
@@ -117,13 +140,15 @@ def _recall(record: Path, macs: tuple[str, ...]) -> Identity | None:
     return known
 
 
-def _keep(record: Path, identity: Identity) -> Identity:
+def _keep(record: Path, identity: Identity, *, strict: bool = False) -> Identity:
     """Write the record if it says something else; a disk that refuses it costs an identity that was drawn, no more."""
     content = msgspec.json.encode(identity)
     try:
         if not record.exists() or record.read_bytes() != content:
             write_private(record, content, durable=True)
     except OSError as error:
+        if strict:
+            raise IdentityError(f"The identity of this device cannot be kept in {record} ({error.strerror}).") from None
         logger.error("The identity cannot be kept in %s: %s.", record, error.strerror)  # noqa: TRY400 - says it all
     return identity
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import socket
 from collections.abc import Callable
@@ -12,8 +13,17 @@ from typing import Any
 import msgspec
 from paho.mqtt.properties import Properties
 
-from actors.link.messages import Announcement, Publish
+from actors.link.messages import Announcement, Publish, Reconnect
+from actors.link.status import LinkState
+from actors.runtime import compute_backoff
 from edge.inbox.link import InboxLink
+
+logger = logging.getLogger(__name__)
+
+RIVAL_FLOOR, RIVAL_CAP = 30.0, 300.0
+"""Seconds until we connect again after another client has taken our connection over: nobody sits beside an edge."""
+RIVAL_GONE = 600.0
+"""Seconds without a takeover after which the next one counts as the first."""
 
 
 class Goodbye(msgspec.Struct, frozen=True):
@@ -59,6 +69,10 @@ class EdgeLink(InboxLink):
         self._offline = offline
         self._on_connected = on_connected
         self._has_left = False
+        self._takeovers = 0
+        self._taken_at = float("-inf")
+        self._return_at: float | None = None
+        """When we connect again after a takeover; None while there is none."""
 
     def on_receive(self, message: Any) -> None:
         """Say goodbye when asked to; what would be said after it is not said, for it would call us back to life."""
@@ -68,6 +82,16 @@ class EdgeLink(InboxLink):
             self._has_left = True
         elif not (self._has_left and isinstance(message, Publish)):
             super().on_receive(message)
+
+    def each_round(self, now: float) -> None:
+        """Come back after a takeover, whose cause may be a copied card or an old connection of our own."""
+        super().each_round(now)
+        if self._connection.state is not LinkState.TAKEN_OVER:
+            self._return_at = None
+        elif self._return_at is None:
+            self._yield(now)
+        elif now >= self._return_at:
+            super().on_receive(Reconnect())
 
     def connection_up(self, properties: Properties | None) -> None:
         """Learn which of our addresses the connection has."""
@@ -83,6 +107,17 @@ class EdgeLink(InboxLink):
         """Forget our end of the connection."""
         self._line.local_ip = ""
         super().connection_lost()
+
+    def _yield(self, now: float) -> None:
+        self._takeovers = self._takeovers + 1 if now - self._taken_at < RIVAL_GONE + RIVAL_CAP else 0
+        self._taken_at = now
+        delay = compute_backoff(self._takeovers, base=2 * RIVAL_FLOOR, cap=RIVAL_CAP, floor=RIVAL_FLOOR)
+        self._return_at = now + delay
+        self._connection.last_error = (
+            f"another client is connected with our client id {self._client_id}: is there a second device with a copy of"
+            f" this one's card, or with the same `device_id`? Trying again in {delay:.0f} s."
+        )
+        logger.warning("%s: %s", self._name, self._connection.last_error)
 
     def _last_will(self) -> Announcement:
         self._line.session = secrets.token_hex(8)

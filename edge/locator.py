@@ -23,13 +23,15 @@ from edge.finding.agenda import Agenda
 from edge.finding.entry import Entry
 from edge.finding.search import SECONDS, Found, Search, Vain
 from edge.finding.trouble import Contact, Trouble
-from edge.network import NetworkChanged
+from edge.network import Address, NetworkChanged
 from edge.settings import EdgeSettings
 
 logger = logging.getLogger(__name__)
 
 TICK = 2.0
 """Seconds between two looks at what time asks for; a server that is started on this machine is found within that."""
+DISTURBED_EVERY = 30.0
+"""Seconds between two searches that a change of the network may cut short: one that keeps changing starves none."""
 HANG_AFTER = 120.0
 """For the specification of this child: longer than a search and an enrolment."""
 
@@ -91,6 +93,9 @@ class Locator(ThreadedActor):
         self._ticks_out = 0
         self._neighbour = ""
         self._judged_posts = -1
+        self._addresses: tuple[Address, ...] | None = None
+        """Those of real interfaces, as the last change of the network told them."""
+        self._disturbed_at = float("-inf")
 
     def on_start(self) -> None:
         """Begin at once."""
@@ -101,7 +106,10 @@ class Locator(ThreadedActor):
         match message:
             case Look():
                 self._agenda.hurry()
+            case NetworkChanged() if _real(message) == self._addresses:
+                return
             case NetworkChanged():
+                self._addresses = _real(message)
                 # The same address may be another machine here.
                 self._bearings.lost()
                 self._agenda.hurry()
@@ -124,14 +132,27 @@ class Locator(ThreadedActor):
         self._interruption.set()
 
     def _is_wanted(self) -> bool:
-        # A tick may lie there for good reason; whatever else comes is seen a tick later at most.
-        return len(self.actor_inbox.queue) > self._ticks_out or self.actor_stopped.is_set()
+        """Tell whether what waits in the mailbox is worth the search that is under way."""
+        waiting = [envelope.message for envelope in tuple(self.actor_inbox.queue)]
+        return any(map(self._disturbs, waiting)) or self.actor_stopped.is_set()
+
+    def _disturbs(self, message: Any) -> bool:
+        match message:
+            case Tick():
+                return False
+            case NetworkChanged():
+                is_allowed = self._now() >= self._disturbed_at + DISTURBED_EVERY
+                return is_allowed and _real(message) != self._addresses
+            case _:
+                return True
 
     def _notice(self) -> None:
         """Look for reasons to search before the time."""
         self._bearings.keep()
         if self._bearings.state == "found":
             self._agenda.note_trouble(bool(self._trouble().reason))
+            if not self._bearings.server_url:  # the uplink no longer trusts what answers there
+                self._agenda.sooner()
             return
         neighbour = self._search.neighbour()
         name = f"{neighbour.url} {neighbour.pid}" if neighbour is not None else ""
@@ -150,6 +171,8 @@ class Locator(ThreadedActor):
             elif not self._interruption.is_set():
                 self._give_up(result, was_wide=wide)
         finally:
+            if self._is_wanted():
+                self._disturbed_at = self._now()
             if self._usable() != before:
                 self._on_found()
 
@@ -185,6 +208,11 @@ class Locator(ThreadedActor):
 
     def _now(self) -> float:
         return self._runtime.clock.monotonic()
+
+
+def _real(change: NetworkChanged) -> tuple[Address, ...]:
+    """Return the addresses by which a server could be reached: containers that come and go change nothing."""
+    return tuple(address for address in change.addresses if not address.is_virtual)
 
 
 def make_locator(

@@ -25,6 +25,22 @@ DEBOUNCE = 0.2
 POLL_EVERY = 2.0
 """Seconds between two looks where the kernel does not tell; with netlink a look every `LOOK_EVERY` is a safety net."""
 LOOK_EVERY = 30.0
+VIRTUAL = (
+    "docker",
+    "br-",
+    "veth",
+    "virbr",
+    "vmnet",
+    "vboxnet",
+    "lxc",
+    "lxd",
+    "cni",
+    "flannel",
+    "cali",
+    "podman",
+    "kube",
+)
+"""Beginnings of the names of interfaces behind which there are containers and virtual machines, not a network."""
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
 _NETLINK_BUFFER = 65_536
 
@@ -44,6 +60,11 @@ class Address(msgspec.Struct, frozen=True, order=True):
     def is_loopback(self) -> bool:
         """Whether only this machine can use it."""
         return self.ip.startswith("127.") or self.ip == "::1"
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether it leads to containers of this machine only."""
+        return self.interface.startswith(VIRTUAL)
 
     @property
     def is_link_local(self) -> bool:

@@ -110,7 +110,10 @@ class EdgeParts:
         """Connect to the broker and the hub that are known now; called by the locator, on its thread."""
         if self.tree is None:
             return
-        if bool(self.bearings.hub()) != bool(self.hub_at_start):
+        hub = bool(self.bearings.hub())
+        # What a hub is owed is kept while nobody knows whether there is one.
+        is_in_doubt = not hub and HUB in self.boards.gauges.outbox.backlog
+        if hub != bool(self.hub_at_start) or is_in_doubt:
             self.tree.tell(BounceChild(child_id="outbox"))
         self.tree.tell(BounceChild(child_id="contact"))
 

@@ -37,6 +37,9 @@ class Connected(msgspec.Struct, frozen=True):
 class Announce(msgspec.Struct, frozen=True):
     """Announce now; from a command, or to itself when the time has come that a request has spread."""
 
+    connect: bool = False
+    """Whether a link that is down is to connect at once."""
+
 
 class TellStatus(msgspec.Struct, frozen=True):
     """From the reporter: something has changed that a status tells."""
@@ -137,7 +140,7 @@ class PresenceActor(PooledActor):
                 for name in self._then:
                     self._directory.tell(name, message)
             case Announce():
-                self._announce()
+                self._announce_as_asked(message)
             case TellStatus():
                 self._tell_status()
             case StatusDue():
@@ -150,6 +153,12 @@ class PresenceActor(PooledActor):
                 self._beat_later()
             case _:
                 logger.warning("presence: unexpected message %.200r", message)
+
+    def _announce_as_asked(self, message: Announce) -> None:
+        if message.connect and not self._is_up:
+            self._directory.tell("link", Reconnect())  # whoever connects announces
+        else:
+            self._announce()
 
     def _beat(self, beat: Beat) -> None:
         if beat.number != self._interval:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pykka
 
+from actors.clock_quality import clock_quality
 from actors.outbox import GetStats, OutboxStats, OutboxUnavailableError
 from actors.runtime import ThreadedActor
-from edge.clock import clock_quality
 from edge.presence import TellStatus
-from edge.sdnotify import Notifier
 from edge.state import describe_edge
 from supervisor import SupervisionError, count_children
 from supervisor.process.private_file import write_private
+from supervisor.process.sdnotify import Notifier
 
 if TYPE_CHECKING:
     from edge.parts import EdgeParts
@@ -33,7 +33,7 @@ AT_LEAST_EVERY = 60.0
 ASK_TIMEOUT = 2.0
 PULSE_TIMEOUT = 5.0
 """Seconds for the top supervisor to answer; one that does not is no longer a supervisor."""
-_NO_NEWS = ("updated", "system_info", "outbox", "inbox")
+_NO_NEWS = ("updated", "system_info", "outbox", "inbox", "sensors")
 """What changes by itself."""
 
 
@@ -97,6 +97,7 @@ class Reporter(ThreadedActor):
         now = self._now()
         outbox = state["outbox"]
         news = {key: value for key, value in state.items() if key not in _NO_NEWS}
+        news["sensors"] = [(sensor["id"], sensor["error"]) for sensor in state["sensors"]]
         news["outbox"] = (outbox["items"], outbox["dropped"], outbox["error"])
         if news == self._written and now - self._written_at < AT_LEAST_EVERY:
             return

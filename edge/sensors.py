@@ -31,14 +31,10 @@ def sensors(parts: EdgeParts) -> Supervisor | None:
 
 
 def sensor(parts: EdgeParts, name: str, settings: SensorSettings) -> PublisherActor:
-    """Return one station.
-
-    Raises:
-        DriverError: there is no such driver.
-
-    """
-    from actors.drivers import DriverOptions, find_driver, stable_seed
+    """Return one station."""
+    from actors.drivers import DriverOptions, stable_seed
     from actors.publisher import PublisherActor, Station, StationBoard
+    from edge.late_driver import LateDriver
 
     return PublisherActor(
         Station(
@@ -47,7 +43,7 @@ def sensor(parts: EdgeParts, name: str, settings: SensorSettings) -> PublisherAc
             interval=settings.interval,
             memory=parts.home.stations / f"{name}.json",
         ),
-        find_driver(settings.driver),
+        lambda options: LateDriver(settings.driver, options),
         DriverOptions(
             publisher_id=name,
             seed=stable_seed(name) if settings.seed is None else settings.seed,
@@ -58,5 +54,5 @@ def sensor(parts: EdgeParts, name: str, settings: SensorSettings) -> PublisherAc
         outbox="outbox",
         directory=parts.directory,
         runtime=parts.runtime,
-        board=StationBoard(),
+        board=parts.boards.stations.setdefault(name, StationBoard()),
     )

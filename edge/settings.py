@@ -150,6 +150,10 @@ class EdgeSettings(Section, frozen=True):
     def __post_init__(self) -> None:
         _check_serial("device_id", self.device_id)
         name_handlers(self.handlers)
+        for key, url in (("server_url", self.server_url), *(("candidates", one) for one in self.candidates)):
+            if "@" in url.partition("://")[2].partition("/")[0]:
+                # Not shown: what stands before the @ is a password more often than not.
+                raise ValueError(f"`{key}` has an `@`; a server's URL has no user name and password, leave them out")
         for candidate in self.candidates:
             if not _CANDIDATE.fullmatch(candidate):
                 raise ValueError(f"`candidates` has `{candidate[:80]}`, which is no URL, name or subnet")

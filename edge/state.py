@@ -14,6 +14,7 @@ from actors.version import __version__
 from edge.nodes import nodes
 
 if TYPE_CHECKING:
+    from actors.publisher import StationBoard
     from edge.parts import EdgeParts
 
 
@@ -46,6 +47,7 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
         "outbox": _outbox(boards.gauges.outbox),
         "inbox": boards.inbox.describe(),
         "scanners": [scanner.describe() for scanner in tuple(boards.scanners.scanners.values())],
+        "sensors": [_station(name, board) for name, board in tuple(boards.stations.items())],
         "services": facts.services(),
         "system_info": boards.gauges.vitals,
         "actors": list(_troubled(parts.describe())),
@@ -63,6 +65,16 @@ def _troubled(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "restarts": node["restarts"],
                 "error": f"{error['type']}: {error['message']}" if error else "",
             }
+
+
+def _station(name: str, board: StationBoard) -> dict[str, Any]:
+    return {
+        "id": name,
+        "readings": board.readings,
+        "failures": board.failures,
+        "last_reading": rfc3339(board.last_reading_us) if board.last_reading_us else None,
+        "error": board.last_error,
+    }
 
 
 def _uplink(status: UplinkStatus) -> dict[str, Any]:

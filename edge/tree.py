@@ -23,10 +23,10 @@ from edge.parts import HUB, SERVER, EdgeParts
 from edge.presence import REQUESTS, Announce, Connected, PresenceActor, SetHeartbeat
 from edge.report import Reporter
 from edge.scanner.tree import ScannerParts, scanners_spec
-from edge.sdnotify import Notifier
 from edge.sensors import sensors
 from edge.state import describe_edge
 from supervisor import BackoffPolicy, ChildSpec, Intensity, Supervisor
+from supervisor.process.sdnotify import Notifier
 
 GIVE_UP = Intensity(restarts=20, within=60.0)
 """Restarts after which the process ends, to be started anew from outside."""
@@ -79,6 +79,8 @@ def outbox(parts: EdgeParts) -> Outbox:
         destinations=parts.destinations(),
         directory=parts.directory,
         notify=("uplink", "hub") if parts.hub_at_start else ("uplink",),
+        keep_others=parts.bearings.credentials is None,
+        device_id=parts.device_id,
     )
 
 
@@ -86,10 +88,11 @@ def control(parts: EdgeParts) -> Control:
     """Return who answers the commands of this machine."""
     return Control(
         parts.home.control,
+        device_id=parts.device_id,
         directory=parts.directory,
         outbox="outbox",
         status=lambda: describe_edge(parts),
-        commands={"announce": ("presence", Announce()), "look": ("locator", Look())},
+        commands={"announce": ("presence", Announce(connect=True)), "look": ("locator", Look())},
     )
 
 
@@ -175,6 +178,7 @@ def uplink(parts: EdgeParts) -> Uplink:
         link_board=parts.boards.link,
         board=parts.boards.uplink,
         can_publish=parts.bearings.broker() is not None,
+        on_lost=parts.bearings.lost,
     )
 
 

@@ -58,7 +58,10 @@ class WaitingActor(ThreadedActor):
         readable, _ = self._poller.wait(min(patience, LONGEST_WAIT))
         self.actor_inbox.begin(current)
         self.happened(readable=readable)
-        self._wait_again()
+        if self.given_up:  # while it hung; it has a successor, and no further message wakes us
+            self._close_all()
+        else:
+            self._wait_again()
 
     def on_stop(self) -> None:
         """Close all of it; the wait that was to come next is nobody's loss."""

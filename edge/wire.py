@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from actors.outbox_file import Item
+from edge.scans import NewScan
 
-LONGEST_LINE = 2 * 2**20
-"""Bytes of a request: an item of the outbox in base64, and what stands around it."""
+LONGEST_REQUEST = 64 * 2**10
+"""Bytes: a code of which every character is escaped, and what stands around it."""
+LONGEST_ANSWER = 2 * 2**20
+"""Bytes: a status with what has gone wrong."""
 PUT_TIMEOUT = 10.0
 """Seconds for the outbox to have a scan on the disk."""
 
@@ -23,8 +26,8 @@ class Request(msgspec.Struct, frozen=True):
     """One line of a client."""
 
     command: str
-    item: Item | None = None
-    """What `scan` has read."""
+    scan: NewScan | None = None
+    """What `scan` has read; the edge makes it one of its own."""
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,22 +36,34 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     ok: bool
     error: str = ""
     status: dict[str, Any] | None = None
+    scan: str = ""
+    """The JSON of the scan that was kept."""
 
 
-def read_line(sock: socket.socket) -> bytes:
+def read_line(sock: socket.socket, *, seconds: float, longest: int) -> bytes:
     """Return the line that comes next, without its end, or what came of it before the other side closed.
 
+    Args:
+        sock: its timeout is left at what is left of `seconds`.
+        seconds: for all of it, however it comes.
+        longest: bytes.
+
     Raises:
-        OSError: nothing came in time, or too much.
+        OSError: it did not come in time, or too much.
 
     """
+    deadline = time.monotonic() + seconds
     line = b""
     while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the line did not come in time")
+        sock.settimeout(left)
         part = sock.recv(65_536)
         if not part:
             break
         line += part
-        if len(line) > LONGEST_LINE:
+        if len(line) > longest:
             raise OSError("the line is too long")
     return line.rstrip(b"\n")
 

@@ -137,6 +137,19 @@ def test_a_refused_message_gets_a_receipt_that_says_why(effects):
     assert (receipt["stored"], receipt["refused"]) == ([], {"r7": "beyond_physics"})
 
 
+def test_an_id_that_is_longer_than_any_is_not_sent_back(effects):
+    long = "x" * 60_000
+    dead = [
+        StoreDeadLetter("too_long", "", "local.data", topic, msgspec.json.encode({name: told}), 1, "soil-1")
+        for name, topic in (("scan_id", "devices/soil-1/scans"), ("id", "devices/soil-1/readings"))
+        for told in (long, long + "y", "z" * 128)
+    ]
+    effects.commit(dead=dead)
+    effects.advance(0.1)
+    (receipt,) = effects.sent("devices/soil-1/receipts")
+    assert receipt["refused"] == {"z" * 128: "too_long"}
+
+
 def test_what_cannot_be_read_gets_no_receipt(effects):
     effects.publish()
     effects.commit(dead=[StoreDeadLetter("not_json", "", "local.data", TOPIC, b"\xff{", 1)])

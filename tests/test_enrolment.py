@@ -23,7 +23,10 @@ from actors.runtime import Runtime
 from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import BadCursor, FindEvents
 from actors.writes import Batcher
-from supervisor.server.enrolment import EnrolmentFace, device_broker, enrolment_actor
+from edge.enrol import ImpostorError
+from edge.enrol import inspect as ask_server
+from edge.finding.proof import Secrets
+from supervisor.server.enrolment import SLOTS, EnrolmentFace, device_broker, enrolment_actor
 from supervisor.server.faces import TokensFace
 from supervisor.server.metrics import make_metrics
 from supervisor.server.parts import READERS, Parts
@@ -31,12 +34,15 @@ from supervisor.server.settings import Broker, Config, Database, Hub
 from supervisor.server.settings import Enrolment as Section
 from supervisor.server.tree import device_supervisor, registry
 from tests.support.muster import Muster
+from tests.support.relay import Relay
 from tests.support.wait import eventually
 from web.enrolments import EnrolmentRefusedError
 
 KEY = "the key of the whole fleet"
 NONCE = "0123456789abcdef"
 HOST = "muster.example:5000"
+OWN = Section(hosts=("muster.example",))
+"""The name by which the devices of these tests know the server."""
 
 
 @contextmanager
@@ -44,9 +50,8 @@ def running(url, directory, **settings):
     """Parts with what enrolment needs: registry, readers, devices, the actor itself."""
     runtime = Runtime.system()
     runtime.start()
-    config = Config(
-        enrolment_key=KEY, data_dir=str(directory), database=Database(url=url), api_token="admin-token", **settings
-    )
+    settings = {"enrolment_key": KEY, "api_token": "admin-token", "enrolment": OWN, **settings}
+    config = Config(data_dir=str(directory), database=Database(url=url), **settings)
     parts = Parts(config, runtime, "0a1b2c3d")
     refs = []
 
@@ -100,8 +105,17 @@ def known_as(server, token):
     return who and (who.role, who.serial)
 
 
+def inspect(server, device_id="pi-1", nonce=NONCE, *, address="10.0.0.7", host=HOST):
+    return server.face.inspect(device_id, nonce, address=address, host=host)
+
+
 def state_of(server, device_id="pi-1"):
-    return server.face.inspect(device_id, NONCE, HOST)["state"]
+    return inspect(server, device_id)["state"]
+
+
+def request_of(server, serial="pi-1"):
+    """The name of the request that waits."""
+    return next(item["request"] for item in server.face.items(100, "")[0] if item["serial"] == serial)
 
 
 def records(server, serial="pi-1"):
@@ -119,7 +133,7 @@ def actions(server, serial="pi-1"):
 
 def test_the_fleet_key_buys_credentials_that_open_the_api_for_this_device_alone(anywhere):
     answer = register(anywhere)
-    assert (answer["device_id"], answer["server_id"]) == ("pi-1", "0a1b2c3d")
+    assert (answer["device_id"], answer["server_id"]) == ("pi-1", anywhere.parts.server_id)
     assert known_as(anywhere, token_of(answer)) == ("device", "pi-1")
     assert state_of(anywhere) == "enrolled"
     (record,) = records(anywhere)
@@ -233,6 +247,47 @@ def test_an_approval_is_for_the_one_that_was_seen_to_wait(server):
     assert known_as(server, token_of(register(server, claim="b" * 32))) == ("device", "pi-1")
 
 
+def test_an_approval_of_the_request_that_was_seen_is_not_for_one_that_came_after_it(anywhere):
+    register(anywhere)
+    refusal(register, anywhere, claim="b" * 32)
+    seen = request_of(anywhere)
+    refusal(register, anywhere, claim="b" * 32)
+    assert request_of(anywhere) == seen, "who only asks again is the same"
+    refusal(register, anywhere, claim="c" * 32)
+    refused = refusal(anywhere.face.approve, "pi-1", "ada", "", seen)
+    assert (refused.status, refused.code) == (409, "changed")
+    assert state_of(anywhere) == "pending"
+    anywhere.face.approve("pi-1", "ada", "", request_of(anywhere))
+    anywhere.face.approve("pi-1", "ada", "", request_of(anywhere))  # pressed twice
+    assert refusal(register, anywhere, claim="b" * 32).code == "pending"
+
+
+@pytest.mark.parametrize("field", ["hostname", "mac_address", "device_type"])
+def test_who_says_something_else_of_itself_is_another_request(server, field):
+    register(server)
+    refusal(register, server)
+    seen = request_of(server)
+    refusal(register, server, **{field: "other"})
+    assert request_of(server) != seen
+
+
+def test_an_approval_before_a_new_card_has_asked_is_for_its_first_request(anywhere):
+    first = token_of(register(anywhere, claim="a" * 32))
+    assert request_of(anywhere) == ""
+    anywhere.face.approve("pi-1", "ada", "")
+    assert known_as(anywhere, token_of(register(anywhere, claim="b" * 32))) == ("device", "pi-1")
+    assert known_as(anywhere, first) is None
+    assert "whoever asks next" in records(anywhere)[1]["detail"]
+
+
+def test_a_revoked_device_with_a_new_card_needs_one_approval(server):
+    register(server, claim="a" * 32)
+    server.face.revoke("pi-1", "ada", "")
+    server.face.approve("pi-1", "ada", "")
+    register(server, claim="b" * 32)
+    assert state_of(server) == "enrolled"
+
+
 def test_a_device_whose_answer_was_lost_repeats_its_claim(server):
     first = token_of(register(server, claim="a" * 32))
     second = token_of(register(server, claim="a" * 32))
@@ -255,9 +310,17 @@ def test_what_was_denied_is_the_request_and_not_the_device_that_has_a_token(serv
     token = token_of(register(server))
     server.face.deny("pi-1", "ada", "")
     assert known_as(server, token) == ("device", "pi-1")
-    assert server.face.inspect("pi-1", NONCE, HOST)["proofs"]["device"]
-    register(server, proof=token)
-    assert state_of(server) == "enrolled"
+    assert inspect(server)["proofs"]["device"]
+
+
+def test_a_valid_token_does_not_undo_a_denial(anywhere):
+    token = token_of(register(anywhere))
+    anywhere.face.deny("pi-1", "ada", "")
+    assert refusal(register, anywhere, proof=token).code == "denied"
+    assert (state_of(anywhere), known_as(anywhere, token)) == ("denied", ("device", "pi-1"))
+    anywhere.face.approve("pi-1", "ada", "")
+    register(anywhere, proof=token)
+    assert state_of(anywhere) == "enrolled"
 
 
 def test_a_revoked_device_has_nothing_left(anywhere):
@@ -267,7 +330,7 @@ def test_a_revoked_device_has_nothing_left(anywhere):
     assert anywhere.face.revoke("pi-1", "ada", "10.0.0.1")["state"] == "denied"
     assert known_as(anywhere, token) is None
     assert known_as(anywhere, by_hand) is None
-    assert anywhere.face.inspect("pi-1", NONCE, HOST)["proofs"]["device"] == ""
+    assert inspect(anywhere)["proofs"]["device"] == ""
     assert refusal(register, anywhere, proof=token).code == "denied"
     assert actions(anywhere) == ["enrolled", "revoke"]
 
@@ -298,7 +361,8 @@ def test_of_two_that_enrol_one_serial_at_once_one_is_enrolled(anywhere):
 
 
 def test_everybody_waits_where_an_operator_has_to_approve_everybody(tmp_path):
-    with running(f"sqlite:///{tmp_path}/muster.db", tmp_path, enrolment=Section(approve="always")) as server:
+    section = Section(approve="always", hosts=OWN.hosts)
+    with running(f"sqlite:///{tmp_path}/muster.db", tmp_path, enrolment=section) as server:
         assert refusal(register, server).status == 409
         assert state_of(server) == "pending"
         server.face.approve("pi-1", "ada", "")
@@ -335,9 +399,10 @@ def test_an_approval_that_nobody_uses_ends_after_a_day():
     assert msgspec.structs.replace(row, token_id=1).state_at(APPROVED_FOR_US) == "enrolled"
 
 
-def test_proof_is_good_in_every_state():
-    for state in ("pending", "approved", "enrolled", "denied"):
+def test_proof_is_good_in_every_state_but_one_that_an_operator_has_ended():
+    for state in ("pending", "approved", "enrolled"):
         assert outcome(Enrolment(serial="a", state=state), is_proven=True) == "granted"
+    assert outcome(Enrolment(serial="a", state="denied"), is_proven=True) == "refused"
 
 
 def test_a_claim_is_worth_nothing_to_one_that_is_denied_or_waits():
@@ -350,32 +415,44 @@ def test_a_claim_is_worth_nothing_to_one_that_is_denied_or_waits():
 
 
 def test_the_server_proves_that_it_knows_the_key_and_the_token(anywhere):
-    told = anywhere.face.inspect("pi-1", NONCE, HOST)
-    message = f"muster-server\n0a1b2c3d\npi-1\n{NONCE}".encode()
+    told = inspect(anywhere)
+    message = f"muster-server\n{anywhere.parts.server_id}\npi-1\n{NONCE}\n{HOST}".encode()
     expected = hmac.new(KEY.encode(), message, hashlib.sha256).hexdigest()
     assert (told["state"], told["proofs"]) == ("unknown", {"enrolment_key": expected, "device": ""})
     token = token_of(register(anywhere))
     stored = hashlib.sha256(token.encode()).hexdigest().encode()
-    told = anywhere.face.inspect("pi-1", NONCE, HOST)
+    told = inspect(anywhere)
     assert told["proofs"]["device"] == hmac.new(stored, message, hashlib.sha256).hexdigest()
     assert told["mqtt"] == {"host": "muster.example", "port": 1883, "tls": False}
 
 
 def test_a_proof_is_for_one_server_one_device_and_one_nonce():
-    proofs = {
-        prove_server(KEY, server, device, nonce) for server in ("s", "t") for device in "ab" for nonce in ("1", "2")
-    }
-    assert len(proofs) == 8
+    asked = {"server_id": "s", "device_id": "d", "nonce": "n", "address": "a"}
+    assert len({prove_server(KEY, **(asked | {name: "x"})) for name in asked} | {prove_server(KEY, **asked)}) == 5
+
+
+def test_a_server_proves_itself_only_to_who_has_dialled_it(server):
+    told = inspect(server, host="10.9.8.7:5000")
+    assert told["proofs"] == {"enrolment_key": "", "device": ""}
+    assert "`10.9.8.7:5000` is none of its own" in told["detail"]
+    assert "enrolment.hosts" in told["detail"]
+    assert inspect(server)["detail"] == ""
+    for host in ("", "a b", "muster.example", "user@muster.example:5000", "muster.example:x"):
+        told = inspect(server, host=host)
+        assert (told["proofs"]["enrolment_key"], told["state"]) == ("", "unknown")
+        assert "Host header" in told["detail"]
+    spelled = inspect(server, host="MUSTER.Example:5000")["proofs"]
+    assert spelled == inspect(server)["proofs"]
 
 
 @pytest.mark.parametrize("nonce", ["", "0123456789abcde", "0123456789ABCDEF", "g" * 16, "0" * 65, "0123456789abcdef\n"])
 def test_a_bad_nonce_is_refused(server, nonce):
-    refused = refusal(server.face.inspect, "pi-1", nonce, HOST)
+    refused = refusal(inspect, server, "pi-1", nonce)
     assert (refused.status, refused.details) == (400, {"field": "nonce"})
 
 
 def test_a_device_that_is_none_is_told_nothing(server):
-    assert refusal(server.face.inspect, "a/b", NONCE, HOST).details == {"field": "device_id"}
+    assert refusal(inspect, server, "a/b").details == {"field": "device_id"}
 
 
 # -- the broker that devices are told of ------------------------------------------------------------------------------
@@ -407,7 +484,7 @@ def test_devices_get_the_user_that_is_configured_for_them():
 
 
 def test_the_credentials_are_in_the_answer_and_in_the_connection_string(tmp_path):
-    section = Section(username="fleet", password="p@ss")
+    section = Section(username="fleet", password="p@ss", hosts=OWN.hosts)
     with running(f"sqlite:///{tmp_path}/muster.db", tmp_path, enrolment=section) as server:
         answer = register(server)
         mqtt = {"host": "muster.example", "port": 1883, "username": "fleet", "password": "p@ss", "tls": False}
@@ -473,6 +550,43 @@ def test_the_hub_is_asked_only_for_who_is_enrolled(server):
     refusal(register, server)
     refusal(register, server, key="a wrong one")
     assert asked == ["pi-1"]
+
+
+def test_with_a_hub_that_is_silent_only_some_wait_and_all_others_are_told_to_come_again(server):
+    held, release = threading.Event(), threading.Event()
+
+    def identify(serial):
+        held.set()
+        release.wait(30)
+        return f"DeviceId={serial}"
+
+    with_hub(server, identify)
+    outcomes = []
+
+    def ask(number):
+        try:
+            outcomes.append(register(server, f"pi-{number}") and 201)
+        except EnrolmentRefusedError as refused:
+            outcomes.append((refused.status, refused.code))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(SLOTS + 5)]
+    for thread in threads:
+        thread.start()
+    assert held.wait(20)
+    eventually(lambda: len(outcomes) == 5, what="the answers to those that have no slot")
+    release.set()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcomes, key=str) == [(503, "busy")] * 5 + [201] * SLOTS
+    register(server, "pi-99")
+
+
+def test_an_enrolment_that_nobody_waits_for_any_more_changes_nothing(server):
+    now = server.parts.runtime.clock.monotonic()
+    late = Enrol(Application(device_id="pi-1", enrolment_key=KEY), "", "10.0.0.7", now - 1)
+    with pytest.raises(EnrolmentError, match="ask again"):
+        server.parts.services.get("enrolment").ask(late)
+    assert state_of(server) == "unknown"
 
 
 # -- operators --------------------------------------------------------------------------------------------------------
@@ -567,9 +681,24 @@ def test_a_device_enrols_over_http_and_an_operator_decides_by_command(mosquitto)
         again = server.post("/api/register_device", request, expect=201)
         assert made["http"]["token"] != again["http"]["token"]
         told = server.get("/api/register_device", device_id="pi-1", nonce=NONCE)
-        assert told["proofs"]["enrolment_key"] == prove_server(KEY, told["server_id"], "pi-1", NONCE)
+        asked = {"server_id": told["server_id"], "device_id": "pi-1", "nonce": NONCE}
+        address = server.address
+        assert told["proofs"]["enrolment_key"] == prove_server(KEY, **asked, address=address)
         assert server.run("enrolment", "revoke", "pi-1")[0] == 0
         kinds = [event["kind"] for event in server.items("/api/devices/pi-1/events")]
         assert kinds.count("enrolment") == 5
         secrets = (KEY, made["http"]["token"], again["http"]["token"])
         assert not any(secret in server.log for secret in secrets)
+
+
+def test_a_relay_that_a_device_finds_gets_no_key(mosquitto):
+    own = Secrets(KEY)
+    with Muster(mosquitto.url, env={"MUSTER_ENROLMENT_KEY": KEY}) as server:
+        url = f"http://{server.address}"
+        with Relay(url) as relay, pytest.raises(ImpostorError):
+            ask_server(relay.url, "pi-1", own, ca_file="")
+        with Relay(url, host=url.removeprefix("http://")) as relay, pytest.raises(ImpostorError):
+            ask_server(relay.url, "pi-1", own, ca_file="")
+        assert ask_server(url, "pi-1", own, ca_file="").verdict.by_key
+        named = url.replace("127.0.0.1", "localhost")
+        assert ask_server(named, "pi-1", own, ca_file="").verdict.by_key

@@ -173,6 +173,43 @@ def test_a_destination_that_is_no_longer_wanted_holds_nothing_back(make):
     assert rig.ids("barn") == ["id-3"]
 
 
+def test_who_only_queues_keeps_the_destinations_of_the_file(make):
+    rig = make(destinations=("server", "hub"))
+    rig.put(item(1))
+    rig.stop()
+    rig.settings["destinations"], rig.settings["keep_others"] = ("server",), True
+    rig.start()
+    rig.put(item(2))
+    rig.ref.tell(Done("server", ("id-1", "id-2")))
+    assert rig.ids("hub") == ["id-1", "id-2"]
+    assert rig.ask(GetStats()).backlog == {"server": 0, "hub": 2}
+
+
+def test_a_receipt_of_a_destination_that_was_dropped_meanwhile_harms_nobody(rig):
+    rig.put(item(1))
+    rig.ref.tell(Done("hub", ("id-1",)))
+    rig.ref.tell(Refused("hub", "id-1", "no"))
+    assert rig.ids() == ["id-1"]
+    assert rig.ask(ListRefused()) == []
+
+
+def test_what_another_device_has_put_is_refused_when_the_file_is_opened(make, caplog):
+    rig = make(destinations=("server", "hub"))
+    topics = ["devices/pi-6/scans", "devices/pi-7/scans", "devices/pi-70/scans", "field/sensor/data"]
+    rig.put(*(Item(f"id-{number}", "scan", topic, b"x", number) for number, topic in enumerate(topics, start=1)))
+    rig.stop()
+    rig.settings["device_id"] = "pi-7"
+    rig.start()
+    assert rig.ids() == rig.ids("hub") == ["id-2", "id-4"]
+    refused = rig.ask(ListRefused())
+    assert {(found.id, found.destination) for found in refused} == {
+        (item_id, destination) for item_id in ("id-1", "id-3") for destination in ("server", "hub")
+    }
+    assert {found.reason for found in refused} == {"another_device"}
+    assert rig.ask(GetStats()).dropped == {"refused": 2}
+    assert "2 items are of another device than pi-7" in caplog.text
+
+
 def test_everything_is_there_after_a_restart(rig):
     rig.put(item(1), item(2))
     rig.ref.tell(Done("server", ("id-1",)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Proofs(msgspec.Struct):
     enrolment_key: str
     """With the fleet's key."""
     device: str
-    """With what the server keeps of the device's token; empty for a device that is not enrolled."""
+    """With what the server keeps of the device's token; empty for a device that has none."""
 
 
 class Introduction(msgspec.Struct):
@@ -37,6 +37,8 @@ class Introduction(msgspec.Struct):
     state: Literal["unknown"] | EnrolmentState
     mqtt: BrokerPlace
     proofs: Proofs
+    detail: str
+    """Why the proofs are empty: the device has dialled what this server does not know as its own."""
     timestamp: Time
 
 
@@ -64,6 +66,13 @@ class EnrolledDevice(msgspec.Struct):
     http: HttpAccess
 
 
+class Approval(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of an approval; it may be left out."""
+
+    request: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """As the list has it: an approval of what does not wait any more is 409. Empty approves whatever waits now."""
+
+
 class Enrolment(msgspec.Struct):
     """What is known of a device that asked to enrol; what is not known is null."""
 
@@ -78,6 +87,8 @@ class Enrolment(msgspec.Struct):
     enrolled: Time | None
     approved_until: Time | None
     changed_by: str | None
+    request: str | None
+    """Names the request that waits or was approved; another one for the same serial has another name."""
 
 
 Enrolments = Page[Enrolment]

@@ -55,7 +55,7 @@ from web.answers import (
 )
 from web.answers_alarms import Alarm, AlarmRules, Alarms, AlarmWithNotices, KnownRule
 from web.answers_commands import Command, CommandPage, IssuedCommand, IssuedCommands
-from web.answers_enrolment import EnrolledDevice, Enrolment, Enrolments, Introduction
+from web.answers_enrolment import Approval, EnrolledDevice, Enrolment, Enrolments, Introduction
 from web.answers_readings import (
     Buckets,
     Followers,
@@ -210,7 +210,7 @@ ROUTES = (
         status=201,
     ),
     Route("GET", "/api/enrolments", "operate", routes_enrolment.index, Enrolments, query=PAGED),
-    Route("POST", "/api/enrolments/<serial>/approve", "admin", routes_enrolment.approve, Enrolment),
+    Route("POST", "/api/enrolments/<serial>/approve", "admin", routes_enrolment.approve, Enrolment, body=Approval),
     Route("POST", "/api/enrolments/<serial>/deny", "admin", routes_enrolment.deny, Enrolment),
     Route("DELETE", "/api/enrolments/<serial>", "admin", routes_enrolment.revoke, status=204),
     *routes_groups.ROUTES,

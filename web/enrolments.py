@@ -18,7 +18,7 @@ class EnrolmentRefusedError(Exception):
         Args:
             status: the HTTP status: 400, 401, 404, 409 or 503.
             code: one word for programs: `bad_field`, `bad_key`, `pending`, `denied`, `fleet_full`, `not_found`,
-                `hub_unavailable`.
+                `changed`, `hub_unavailable`, `busy`.
             message: one sentence for people.
             details: `field` with 400; `device_id` and `state` with 409.
 
@@ -34,21 +34,24 @@ class Enrolments(Protocol):
     """The exchange of the fleet's key for credentials of a device's own, and its operators.
 
     A row has `serial`, `state`, `hostname`, `mac_address`, `device_type`, `address`, `requested_us`, `enrolled_us`
-    (None before the first), `approved_until_us` (None without an approval) and `changed_by`. A state is one of
-    `pending`, `approved`, `enrolled` and `denied`.
+    (None before the first), `approved_until_us` (None without an approval), `changed_by` and `request` (a name of the
+    request that waits or was approved, empty without one). A state is one of `pending`, `approved`, `enrolled` and
+    `denied`.
     """
 
-    def inspect(self, device_id: str, nonce: str, host: str) -> Item:
+    def inspect(self, device_id: str, nonce: str, *, address: str, host: str) -> Item:
         """Return what a device may know before it trusts this server, and the proofs that it may.
 
         Args:
             device_id: who asks.
             nonce: 16 to 64 lower-case hex digits of the asker's choice.
-            host: the request's Host header, empty without one.
+            address: the client's address.
+            host: the request's Host header with the port written out, empty without one.
 
         Returns:
             `server_id`, `version`, `device_id`, `state` (`unknown` for who has never asked), `mqtt` (`host`, `port`,
-            `tls`), `proofs` (`enrolment_key`, `device`) and `timestamp`, an RFC 3339 time.
+            `tls`), `proofs` (`enrolment_key`, `device`), `detail` (why both are empty, where the host is not this
+            server's) and `timestamp`, an RFC 3339 time.
 
         Raises:
             EnrolmentRefusedError: 400 for a bad device id or nonce.
@@ -71,7 +74,7 @@ class Enrolments(Protocol):
 
         Raises:
             EnrolmentRefusedError: 400 for a bad field, 401 for a wrong key, 409 for one that waits for an operator or
-                was denied, 503 when the hub does not answer.
+                was denied, 503 when the hub does not answer or too many enrol at once.
 
         """
         ...
@@ -80,16 +83,17 @@ class Enrolments(Protocol):
         """Return rows: those that wait first, then by serial. Cursors as in `History`."""
         ...
 
-    def approve(self, serial: str, by: str, address: str) -> Item:
+    def approve(self, serial: str, by: str, address: str, request: str = "") -> Item:
         """Let the device enrol again within a day, and return its row.
 
         Args:
             serial: the device.
             by: who decided, for the record.
             address: from where.
+            request: the `request` of the row that was looked at; empty for whatever waits now.
 
         Raises:
-            EnrolmentRefusedError: 404 when this serial has never asked.
+            EnrolmentRefusedError: 404 when this serial has never asked, 409 when that request does not wait any more.
 
         """
         ...

@@ -51,8 +51,9 @@ class Rates:
     """Per client address: attempts to log in."""
     refused: Rate = Rate(1, 30)
     """Per client address: tokens that were none of ours."""
-    inspect: Rate = Rate(20, 200)
-    """Per client address: questions for the server's proofs. A whole fleet may ask from behind one router."""
+    inspect: Rate = Rate(50, 500)
+    """Per client address: questions for the server's proofs. A whole fleet may ask from behind one router, at once when
+    its power comes back, and each that waits for an operator asks every 15 s."""
     enrol: Rate = Rate(1, 30)
     """Per client address: attempts to enrol, each of which may be a guess at the fleet's key."""
 

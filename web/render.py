@@ -123,6 +123,7 @@ def enrolment_json(row: Item) -> Item:
         "enrolled": rfc3339(row["enrolled_us"] or 0),
         "approved_until": rfc3339(row["approved_until_us"] or 0),
         "changed_by": row["changed_by"] or None,
+        "request": row["request"] or None,
     }
 
 

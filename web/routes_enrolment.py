@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
+from web.answers_enrolment import Approval
 from web.auth import bearer_token
 from web.call import Call, Reply
 from web.enrolments import EnrolmentRefusedError
@@ -24,13 +27,16 @@ MAX_BODY = 8192
 MAX_HOST = 260
 """Characters of the Host header that are looked at: a name, a colon and a port."""
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+_APPROVAL = msgspec.json.Decoder(Approval)
+_PORT = re.compile(r":[0-9]+\Z")
 
 
 def inspect(call: Call) -> Item:
     """Prove to a device that this is its server before it sends a secret; `nonce` is 16 to 64 hex digits of its own."""
     call.pay(call.site.limits.inspect, "too many questions from this address")
     device_id, nonce = call.text("device_id") or "", call.text("nonce") or ""
-    return _asked(lambda: call.face.enrolments.inspect(device_id, nonce, _host(call)))
+    host = _dialled(call)
+    return _asked(lambda: call.face.enrolments.inspect(device_id, nonce, address=call.client, host=host))
 
 
 def register(call: Call) -> Reply:
@@ -50,8 +56,10 @@ def index(call: Call) -> Item:
 
 
 def approve(call: Call, serial: str) -> Item:
-    """Let a device enrol, or enrol again, within a day."""
-    return _decide(call, call.face.enrolments.approve, serial)
+    """Let a device enrol, or enrol again, within a day; with `request`, only if that request waits still."""
+    has_body = (call.environ.get("CONTENT_LENGTH") or "0") != "0"
+    seen = call.decode(_APPROVAL, MAX_BODY) if has_body else Approval()
+    return _decide(call, partial(call.face.enrolments.approve, request=seen.request), serial)
 
 
 def deny(call: Call, serial: str) -> Item:
@@ -78,6 +86,15 @@ def _asked(ask: Callable[[], T]) -> T:
     except EnrolmentRefusedError as error:
         headers = {"Retry-After": "5"} if error.status == 503 else {}
         raise ApiError(error.status, error.message, code=error.code, details=error.details, headers=headers) from None
+
+
+def _dialled(call: Call) -> str:
+    """Return the Host header with the port, which clients may leave out where it is the scheme's."""
+    host = _host(call)
+    if not host or _PORT.search(host):
+        return host
+    told = call.environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip().lower()
+    return f"{host}:{443 if (told or call.environ['wsgi.url_scheme']) == 'https' else 80}"
 
 
 def _host(call: Call) -> str:

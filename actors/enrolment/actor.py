@@ -97,6 +97,8 @@ class EnrolmentActor(ThreadedActor):
     def _enrol(self, request: Enrol) -> Granted:
         serial = request.application.device_id
         now_us = self._now_us()
+        if self._clock.monotonic() >= request.until:
+            raise EnrolmentError("busy", "too many devices are being enrolled; ask again", device_id=serial)
         ruling = self._write(lambda database: consider(database, request, now_us, all_wait=self._all_wait))
         if ruling.outcome != "granted":
             self._refuse(serial, ruling)

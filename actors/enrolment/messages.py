@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,7 +15,7 @@ _PLAIN = r"^[^\x00-\x1f\x7f]*\Z"
 
 Serial = Annotated[str, Meta(pattern=rf"^{SERIAL.pattern}\Z")]
 Decision = Literal["approve", "deny", "revoke"]
-Code = Literal["pending", "denied", "fleet_full", "not_found", "hub_unavailable"]
+Code = Literal["pending", "denied", "fleet_full", "not_found", "changed", "hub_unavailable", "busy"]
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,8 @@ class Enrol(msgspec.Struct, frozen=True):
     """Digest of the token that the device showed (`actors.storage.tokens.digest_token`); empty without one."""
     address: str
     """From where it asks."""
+    until: float = math.inf
+    """Monotonic time until which the asker waits: credentials that nobody takes must not end those of before."""
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -65,6 +68,8 @@ class Decide(msgspec.Struct, frozen=True):
     """Who decided."""
     address: str
     """From where."""
+    request: str = ""
+    """Which request was looked at, as `actors.enrolment.rules.fingerprint` names it; empty for whatever waits now."""
 
 
 class WrongKey(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 
 
-def prove_server(key: str, server_id: str, device_id: str, nonce: str) -> str:
+def prove_server(key: str, *, server_id: str, device_id: str, nonce: str, address: str) -> str:
     """Return the proof that this server knows `key`, as hexadecimal digits.
 
     Args:
@@ -14,9 +14,11 @@ def prove_server(key: str, server_id: str, device_id: str, nonce: str) -> str:
         server_id: who speaks; a proof of one server is none of another.
         device_id: who asked.
         nonce: what the device chose, so that an old proof is worth nothing.
+        address: `host:port` that the device has dialled, so that the proof is worth nothing where somebody passes the
+            question on: host in lower case, an IPv6 address in brackets.
 
     """
-    message = f"muster-server\n{server_id}\n{device_id}\n{nonce}"
+    message = f"muster-server\n{server_id}\n{device_id}\n{nonce}\n{address}"
     return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 

@@ -2,16 +2,17 @@
 
 | what is known | who asks | ruling |
 |---|---|---|
-| anything | shows a valid token of the device | granted |
+| denied | anybody | refused |
+| anything else | shows a valid token of the device | granted |
 | nothing | anybody | granted; waits where an operator has to approve everybody |
 | approved, not longer ago than a day | whoever the approval was for | granted, and the approval is used up |
 | enrolled | repeats the claim of the request that was granted | granted: the answer has been lost |
-| denied | anybody | refused |
 | all else | anybody | waits for an operator |
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -56,6 +57,21 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
         return self.state
 
 
+def fingerprint(row: Enrolment, now_us: int) -> str:
+    """Return a short name of the request that waits, or was approved, so that a decision is on the one that was seen.
+
+    It holds what tells askers apart, and not the time: one that waits may ask again and again. Empty where none waits.
+    """
+    if row.state_at(now_us) not in ("pending", "approved"):
+        return ""
+    return hashlib.sha256(msgspec.json.encode(asker(row))).hexdigest()[:16]
+
+
+def asker(row: Enrolment) -> tuple[str, ...]:
+    """Return what tells who has asked from others that ask for the same serial."""
+    return row.hostname, row.mac_address, row.device_type, row.address, row.claim
+
+
 def rule(known: Enrolment | None, claim: str, *, is_proven: bool, all_wait: bool, now_us: int) -> Ruling:
     """Return what becomes of a request that bears the fleet's key.
 
@@ -67,6 +83,8 @@ def rule(known: Enrolment | None, claim: str, *, is_proven: bool, all_wait: bool
         now_us: the time.
 
     """
+    if known is not None and known.state == "denied":
+        return Ruling("refused", f"denied by {known.changed_by}")
     if is_proven:
         return Ruling("granted", "it showed a valid token of its own")
     if known is None:
@@ -79,6 +97,4 @@ def rule(known: Enrolment | None, claim: str, *, is_proven: bool, all_wait: bool
         return Ruling("granted", f"approved by {known.changed_by}")
     if state == "enrolled" and is_same and claim:
         return Ruling("granted", "it repeated a request whose answer was lost")
-    if state == "denied":
-        return Ruling("refused", f"denied by {known.changed_by}")
     return Ruling("waits", "it has not proved to be the device that this serial belongs to")

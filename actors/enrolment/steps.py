@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from actors.enrolment.messages import Application, Decide, Enrol, WrongKey
-from actors.enrolment.rules import APPROVED_FOR_US, Enrolment, Ruling, rule
+from actors.enrolment.messages import Application, Decide, Enrol, EnrolmentError, WrongKey
+from actors.enrolment.rules import APPROVED_FOR_US, Enrolment, Ruling, asker, fingerprint, rule
 from actors.storage.enrolment import count_enrolments, find_enrolment, put_enrolment, put_record
 from actors.storage.models import ApiToken
 from actors.storage.tokens import create_token, digest_token, find_token, revoke_token
@@ -35,7 +35,7 @@ def consider(database: Any, request: Enrol, now_us: int, *, all_wait: bool, most
     noted = _noted(known, request, now_us, state="pending" if waits else "denied")
     put_enrolment(database, known, noted)
     # It asks every few seconds as long as it waits: what has not changed is no news.
-    if waits and (known is None or state != "pending" or _asker(known) != _asker(noted)):
+    if waits and (known is None or state != "pending" or asker(known) != asker(noted)):
         put_record(database, serial, now_us, _trace("waits", DEVICE, request.address, ruling.why))
     return ruling
 
@@ -57,15 +57,27 @@ def grant(database: Any, request: Enrol, why: str, now_us: int) -> str:
 
 
 def decide(database: Any, order: Decide, now_us: int) -> Enrolment | None:
-    """Carry out an operator's decision and return the row; None for a serial that has never asked."""
+    """Carry out an operator's decision and return the row; None for a serial that has never asked.
+
+    Raises:
+        EnrolmentError: the decision is on a request that does not wait any more.
+
+    """
     known = find_enrolment(database, order.serial)
     if known is None:
         return None
+    if order.request and order.request != fingerprint(known, now_us):
+        message = f"the request for {order.serial} that was looked at does not wait any more; look again who does"
+        raise EnrolmentError("changed", message, serial=order.serial)
     changes: dict[str, Any] = {"state": "denied", "approved_until_us": None, "changed_by": order.by[:255]}
     detail = "its credentials stay valid"
     if order.decision == "approve":
         changes |= {"state": "approved", "approved_until_us": now_us + APPROVED_FOR_US}
         detail = f"{known.hostname or 'a host without a name'} at {known.address} may enrol within 24 hours"
+        if not fingerprint(known, now_us):
+            # Nobody waits: the claim in the row is that of an earlier request, which a new card cannot repeat.
+            changes["claim"] = ""
+            detail = "whoever asks next may enrol within 24 hours"
     elif order.decision == "revoke":
         changes["token_id"] = None
         detail = f"{_revoke_all(database, order.serial, now_us)} tokens of it were revoked"
@@ -113,10 +125,6 @@ def _noted(known: Enrolment | None, request: Enrol, now_us: int, **changes: Any)
         approved_until_us=None,
         **changes,
     )
-
-
-def _asker(row: Enrolment) -> tuple[str, ...]:
-    return row.hostname, row.mac_address, row.device_type, row.address, row.claim
 
 
 def _revoke_all(database: Any, serial: str, now_us: int) -> int:

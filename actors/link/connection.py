@@ -163,7 +163,8 @@ class Connection:
 
     def seconds_to_next(self) -> float:
         """Return how long the loop may sleep as far as this connection is concerned."""
-        return max(0.0, self._retry_at - self._clock.monotonic()) if self.client is None else 1.0
+        is_waiting = self.client is None and self.state is LinkState.BACKING_OFF
+        return max(0.0, self._retry_at - self._clock.monotonic()) if is_waiting else 1.0
 
     def tick(self) -> None:
         """Do what time asks for: an attempt (up to 5 s), keepalive, a deadline, a second try to subscribe."""

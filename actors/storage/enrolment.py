@@ -6,13 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.enrolment.rules import Enrolment
+from actors.enrolment.rules import Enrolment, fingerprint
 from actors.storage.models import ApiToken, Event
 from actors.storage.models import Enrolment as Row
+from actors.storage.purge import ENROLMENT
 from actors.storage.queries import BadCursor, Page, bound
-
-EVENT: Final = "enrolment"
-"""The kind of the audit records."""
 
 _COLUMNS: Final = [getattr(Row, name) for name in Enrolment.__struct_fields__]
 
@@ -40,7 +38,7 @@ def put_enrolment(database: Any, known: Enrolment | None, new: Enrolment) -> Non
 def put_record(database: Any, serial: str, ts_us: int, data: dict[str, str]) -> None:
     """Write an audit record; runs in the writer."""
     text = msgspec.json.encode(data).decode()
-    Event.insert(ts_us=ts_us, serial=serial, kind=EVENT, data=text).execute(database)
+    Event.insert(ts_us=ts_us, serial=serial, kind=ENROLMENT, data=text).execute(database)
 
 
 def find_live_digest(database: Any, token_id: int | None, now_us: int) -> str:
@@ -87,7 +85,7 @@ class FindEnrolments(msgspec.Struct, frozen=True, kw_only=True):
 
 def show_enrolment(row: Enrolment, now_us: int) -> dict[str, Any]:
     """Return a row as operators see it."""
-    shown = msgspec.structs.asdict(row) | {"state": row.state_at(now_us)}
+    shown = msgspec.structs.asdict(row) | {"state": row.state_at(now_us), "request": fingerprint(row, now_us)}
     del shown["claim"], shown["token_id"]
     return shown
 

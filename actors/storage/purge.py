@@ -1,5 +1,8 @@
 """Deletes what belongs to a device without holding up the readings of all others.
 
+With a device end its tokens and its enrolment: what it has could bring it back. The record of its enrolments stays:
+who was given credentials, and by whom, may be asked when the device is gone.
+
 A deletion renames the device's row to a serial that no device can have. The readings behind it, which may be millions,
 go in slices between the commits, then the scans and the roll-ups, and the row goes last: until then its id cannot be
 given to a new device.
@@ -7,15 +10,18 @@ given to a new device.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from actors.storage.connection import Connection
 from actors.storage.erase import Eraser
 from actors.storage.models import (
     Alarm,
+    ApiToken,
     Command,
     Delivery,
     Device,
+    Enrolment,
     Event,
     FleetGroupMember,
     LastSeen,
@@ -31,6 +37,8 @@ from actors.storage.sql import Dialect
 
 #: Begins the serial of a deleted device; serial numbers match `[A-Za-z0-9._:-]{1,64}`.
 TOMBSTONE: Final = "~"
+#: The kind of event that outlives its device.
+ENROLMENT: Final = "enrolment"
 #: Rows deleted in one transaction: some ten milliseconds.
 SLICE: Final = 5_000
 
@@ -44,8 +52,12 @@ class Purge:
         self._eraser = Eraser(connection, dialect)
         self._rename = dialect.update(Device, ("serial",), "id")
         self._by_id = [dialect.delete(model, "device_id") for model in (LastSeen, Sensor, Receipt)]
-        self._by_serial = [dialect.delete(model, "serial") for model in (Event, Alarm, Command, FleetGroupMember)]
+        self._by_serial = [dialect.delete(model, "serial") for model in (Alarm, Command, FleetGroupMember, Enrolment)]
         self._by_serial.append(dialect.delete(Delivery, "device"))
+        timeline = f"DELETE FROM {dialect.table(Event)} WHERE serial = ? AND kind <> ?"  # noqa: S608  # marks only
+        self._timeline = dialect.text(timeline)
+        tokens = dialect.update(ApiToken, ("revoked_us",), "serial")
+        self._tokens = f"{tokens} AND role = 'device' AND revoked_us IS NULL"
         self._find = dialect.select(Device, ("id",), "WHERE serial LIKE ? AND id > ? ORDER BY id LIMIT 1")
         self._readings = dialect.select(Reading, ("id",), "WHERE device_id = ? LIMIT ?")
         self._scans = dialect.select(Scan, ("id",), "WHERE device_id = ? LIMIT ?")
@@ -56,11 +68,13 @@ class Purge:
         """False once no deleted device can be cleared away; a new process has to look."""
 
     def bury(self, device_id: int, serial: str) -> None:
-        """Take the device out of sight and delete all of it but its readings and roll-ups."""
+        """Take the device out of sight, end its credentials, and delete all of it but its readings and roll-ups."""
         for sql in self._by_id:
             self._connection.execute(sql, (device_id,))
         for sql in self._by_serial:
             self._connection.execute(sql, (serial,))
+        self._connection.execute(self._timeline, (serial, ENROLMENT))
+        self._connection.execute(self._tokens, (time.time_ns() // 1000, serial))
         self._connection.execute(self._rename, (f"{TOMBSTONE}{device_id}", device_id))
         self.look_again()
 

@@ -76,6 +76,19 @@ class FindScans(msgspec.Struct, frozen=True, kw_only=True):
             yield fn.CHAR_LENGTH(Scan.code) == len(self.code)
 
 
+class FindScan(msgspec.Struct, frozen=True):
+    """The scan that a device has sent with that id."""
+
+    serial: str
+    scan_id: str
+
+    def run(self, database: Any) -> dict[str, Any] | None:
+        """Return an item as `FindScans` does; None when it is not there any more."""
+        query = Scan.select(*_SHOWN).join(Device, on=(Device.id == Scan.device_id))
+        query = query.where(Device.serial == self.serial, Scan.scan_id == self.scan_id)
+        return next((_to_item(row) for row in query.dicts().execute(database)), None)
+
+
 _SHOWN: Final = (
     Scan.id,
     Device.serial.alias("device_id"),

@@ -32,6 +32,9 @@ TICK = 1.0
 """Seconds between two looks at what time asks for."""
 POSTS = 20
 """Items taken from the outbox at once for HTTP."""
+POST_AGAIN = 300.0
+"""Seconds after which what was answered and is in the outbox still is posted again: its answer could not be noted, or
+the file is another one."""
 POST_BACKOFF_BASE, POST_BACKOFF_CAP = 1.0, 10.0
 """Seconds between two posts that failed."""
 ASK_TIMEOUT = 10.0
@@ -79,6 +82,7 @@ class Uplink(ThreadedActor):
         link_board: LinkBoard,
         board: UplinkBoard,
         can_publish: bool = True,
+        on_lost: Callable[[], None] = lambda: None,
         post_timeout: float = 10.0,
     ) -> None:
         """Assign.
@@ -98,6 +102,8 @@ class Uplink(ThreadedActor):
             link_board: the link's status, for the log.
             board: where our status is left.
             can_publish: whether a broker is configured or can be found; without one everything is posted.
+            on_lost: called on our thread when the server may be another one by now: before anything is posted because
+                the broker is away, and as `Poster` says. What `locate` returns after that has been looked at anew.
             post_timeout: seconds for connecting and for each read of an answer.
 
         """
@@ -107,13 +113,18 @@ class Uplink(ThreadedActor):
         self._paths = dict(paths)
         self._directory, self._runtime = directory, runtime
         self._sight, self._watch, self._link_board, self._board = sight, watch, link_board, board
-        self._poster = Poster(locate, post_timeout)
+        self._poster = Poster(locate, post_timeout, on_lost)
+        self._on_lost = on_lost
         self._switch = ModeSwitch(configured, can_publish=can_publish)
         self._window = Window()
         self._seen_epoch = -1
         self._blind_since_at = 0.0
         self._post_at = 0.0
+        self._posted_to = 0
+        """The `seq` of the last item that was posted and answered."""
+        self._rewind_at = 0.0
         self._failures = 0
+        self._outbox_error = ""
         self._more = False
 
     def on_start(self) -> None:
@@ -236,7 +247,9 @@ class Uplink(ThreadedActor):
 
     def _post_some(self) -> None:
         """Post until something else is to be done, or one has to wait."""
-        items = self._ask_for(POSTS, kinds=tuple(self._paths))
+        if self._now() >= self._rewind_at:
+            self._posted_to, self._rewind_at = 0, self._now() + POST_AGAIN
+        items = self._ask_for(POSTS, after=self._posted_to, kinds=tuple(self._paths))
         done: list[str] = []
         for item in items:
             outcome = self._poster.post(self._paths[item.kind], item.payload, item.id)
@@ -244,6 +257,7 @@ class Uplink(ThreadedActor):
                 self._postpone(outcome)
                 break
             self._failures = 0
+            self._posted_to = item.seq
             self._board.counters.posted += 1
             if outcome.kind == "refused":
                 self._refuse({item.id: outcome.reason})
@@ -277,13 +291,21 @@ class Uplink(ThreadedActor):
         try:
             answer = ref.ask(Take(self._destination, limit, after=after, kinds=kinds), timeout=ASK_TIMEOUT)
         except (pykka.ActorDeadError, pykka.Timeout, OutboxUnavailableError) as error:
-            logger.warning("%s: the outbox does not answer: %s", self._name, error or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            if reason != self._outbox_error:
+                logger.warning("%s: the outbox does not answer: %s", self._name, reason)
+            self._outbox_error = reason
             return []
+        self._outbox_error = ""
         return cast("list[Item]", answer)
 
     def _changed(self) -> None:
         """Say which way is taken now; begin with the oldest item, so that the order holds."""
         self._window.rewind()
+        if self._switch.mode == "api":
+            self._poster.close()
+            self._on_lost()
+        self._posted_to, self._rewind_at = 0, self._now() + POST_AGAIN
         self._failures, self._post_at = 0, 0.0
         self._board.counters.mode_changes += 1
         mode, reason = self._switch.mode, self._switch.reason

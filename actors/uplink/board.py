@@ -39,7 +39,7 @@ class UplinkCounters:
     confirmed_mqtt: int = 0
     """Items that a receipt has confirmed."""
     confirmed_api: int = 0
-    """Items that a 2xx has confirmed."""
+    """Items that an answer of HTTP has confirmed."""
     refused: int = 0
     bad_receipts: int = 0
     """Receipts that could not be read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,6 +19,10 @@ LARGEST_ANSWER = 2**20
 KEEP = frozenset({401, 403, 404, 405, 407, 408, 421, 425, 426, 429})
 """Statuses of 400 to 499 that say nothing of the item: of our token, of the address, of the moment. It is kept."""
 
+UNBOUND = "unbound"
+"""The reason of a 403 that is about the item: our token never speaks for whom it is of."""
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+"""What may stand in the header `Idempotency-Key`, as the server takes it."""
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -41,14 +46,31 @@ class Outcome(NamedTuple):
 class Poster:
     """One kept-alive connection; the address is asked for anew whenever a connection is made."""
 
-    def __init__(self, locate: Callable[[], ServerAddress | None], timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        locate: Callable[[], ServerAddress | None],
+        timeout: float = TIMEOUT,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Assign.
+
+        Args:
+            locate: returns where the server is now, None while nobody knows.
+            timeout: seconds for connecting and for each read of an answer.
+            on_lost: called before `locate` is asked again, when a connection has failed or ended, or when what answers
+                is not our server: another one may listen there now.
+
+        """
         self._locate = locate
         self._timeout = timeout
+        self._on_lost = on_lost
         self._connection: http.client.HTTPConnection | None = None
         self._address = ServerAddress("", "")
 
     def post(self, path: str, body: bytes, key: str) -> Outcome:
         """Post a JSON body under an `Idempotency-Key`; the same key again is the same item."""
+        if not _KEY.fullmatch(key):
+            return Outcome("refused", "its id has other than 1 to 128 visible ASCII characters")
         reused = self._connection is not None
         try:
             try:
@@ -58,9 +80,11 @@ class Poster:
                     raise
                 # The server has closed a connection that we had kept: that says nothing of the server.
                 self.close()
+                self._on_lost()
                 return self._exchange(path, body, key)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
+            self._on_lost()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             return Outcome("later", f"the server at {self._address.url or '?'} cannot be reached: {reason}")
 
@@ -87,9 +111,11 @@ class Poster:
         prefix = urlsplit(self._address.url).path.rstrip("/")
         self._connection.request("POST", prefix + path, body=body, headers=headers)
         answer = self._connection.getresponse()
-        outcome = judge(answer.status, answer.read(LARGEST_ANSWER))
+        outcome = judge(answer.status, answer.read(LARGEST_ANSWER), key)
         if outcome.kind == "later":
             self.close()  # the next attempt looks for the server anew: it may have another address or token by then
+            if 200 <= answer.status < 300:
+                self._on_lost()
         return outcome
 
     def _open(self) -> bool:
@@ -116,12 +142,34 @@ def connect(parts: SplitResult, ca_file: str, timeout: float) -> http.client.HTT
     return http.client.HTTPConnection(host, parts.port, timeout=timeout)
 
 
-def judge(status: int, body: bytes) -> Outcome:
-    """Return what an answer means: 2xx done; 4xx refused unless it is one of `KEEP`; all else later."""
+def judge(status: int, body: bytes, key: str) -> Outcome:
+    """Return what an answer means for the item with the id `key`.
+
+    A 2xx is a receipt only where its body names the item: anything that listens on a port can say 200. A 4xx refuses
+    the item unless it is one of `KEEP`; of those, a 403 does where it says that the item is not ours to send. All else
+    means later.
+    """
     if 200 <= status < 300:
-        return Outcome("done")
+        named = _is_receipt(body, key)
+        return Outcome("done") if named else Outcome("later", f"status {status} without a receipt for what was posted")
     reason = _reason(status, body)
-    return Outcome("refused" if 400 <= status < 500 and status not in KEEP else "later", reason)
+    is_final = 400 <= status < 500 and status not in KEEP
+    return Outcome("refused" if is_final or (status == 403 and _is_unbound(body)) else "later", reason)
+
+
+def _is_receipt(body: bytes, key: str) -> bool:
+    try:
+        said: Any = msgspec.json.decode(body)
+        return said["stored"] is True and key in (said.get("scan_id"), said.get("id"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_unbound(body: bytes) -> bool:
+    try:
+        return bool(msgspec.json.decode(body)["error"]["details"]["reason"] == UNBOUND)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
+        return False
 
 
 def _reason(status: int, body: bytes) -> str:
@@ -130,6 +178,6 @@ def _reason(status: int, body: bytes) -> str:
         error: Any = msgspec.json.decode(body)["error"]
         field = (error.get("details") or {}).get("field")
         sentence = f"{field}: {error['message']}" if field else str(error["message"])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
         return f"status {status}"
     return f"{sentence} (status {status})"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.client import EdgeUnreachableError, queue_scan
 from edge.commands.common import WRONG_USAGE, complain, make_parser, read_settings
-from edge.home import Places
-from edge.identity import identify
-from edge.scans import BadCodeError, make_scan
+from edge.home import become_owner
+from edge.identity import IdentityError
+from edge.scans import BadCodeError, new_scan
 
 if TYPE_CHECKING:
     from edge.settings import EdgeSettings
@@ -29,36 +31,31 @@ def main(arguments: Sequence[str]) -> int:
     given, settings = read_settings(parser, arguments)
     if settings is None:
         return WRONG_USAGE
+    try:
+        become_owner(Path(settings.data_dir))
+    except OSError as error:
+        complain(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.")
+        return 1
     return _queue(settings, _codes(given.code), symbology=given.symbology, as_json=given.json)
 
 
 def _codes(given: Sequence[str]) -> Iterable[str]:
     for code in given:
         if code == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin)
+            lines = (line.rstrip("\r\n") for line in sys.stdin)
+            yield from (line for line in lines if line.strip())
         else:
             yield code
 
 
 def _queue(settings: EdgeSettings, codes: Iterable[str], *, symbology: str | None, as_json: bool) -> int:
-    home = Places(settings.home)
-    home.path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    device_id = identify(home.identity, configured=settings.device_id).device_id
-    destinations = _destinations(settings, home, device_id)
     for code in codes:
         try:
-            item = make_scan(device_id, code, symbology=symbology, scanner=SCANNER, now_us=time.time_ns() // 1000)
-            queue_scan(home, item, destinations=destinations)
-        except (BadCodeError, EdgeUnreachableError) as error:
+            scan = new_scan(code, symbology=symbology, scanner=SCANNER, now_us=time.time_ns() // 1000)
+            kept = queue_scan(settings, scan)
+        except (BadCodeError, EdgeUnreachableError, IdentityError) as error:
             complain(str(error))
             return 1
-        sys.stdout.write(f"{item.payload.decode() if as_json else item.id}\n")
+        sys.stdout.write(f"{kept if as_json else json.loads(kept)['scan_id']}\n")
         sys.stdout.flush()
     return 0
-
-
-def _destinations(settings: EdgeSettings, home: Places, device_id: str) -> tuple[str, ...]:
-    from edge.bearings import Bearings
-
-    hub = Bearings(home, settings, device_id).hub()
-    return ("server", "hub") if hub else ("server",)

@@ -49,6 +49,9 @@ def describe(state: dict[str, Any]) -> Iterator[str]:
         yield f"  inbox     {counts}, {inbox['waiting']} waiting{_because(inbox['error'])}"
     services = state["services"]
     yield f"  devices   {services['scanners']} scanners, {services['sensors']} sensors"
+    for sensor in state.get("sensors", ()):  # a state that an earlier release has written has none
+        if sensor["error"]:
+            yield f"  sensor    {sensor['id']}: {sensor['error']}"
     yield f"  hub       {state['hub']['state']}{_because(state['hub']['error'])}"
     yield f"  address   {state['ip_address'] or 'none'}, clock {state['clock']}"
     for actor in state["actors"]:

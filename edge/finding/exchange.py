@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from actors.uplink.poster import connect
 from actors.version import __version__
+from edge.finding.places import authority
 
 LARGEST_ANSWER = 64 * 1024
 """Bytes; an answer of `register_device` has about one thousand."""
@@ -55,6 +56,8 @@ def exchange(
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     own = {"Accept": "application/json", "User-Agent": f"muster-edge/{__version__}"}
+    # With the port even where it is the scheme's: the server's proof has it too, and a proxy may change the scheme.
+    own["Host"] = authority(url)
     if body is not None:
         own["Content-Type"] = "application/json"
     try:

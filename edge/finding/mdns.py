@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import selectors
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -35,8 +37,19 @@ class Announced(msgspec.Struct, frozen=True):
         """Return where it may be: where it says, and at its addresses, of which not every one reaches us."""
         said = base_url(self.url)
         is_tls = said.startswith("https://")
+        if said and not is_tls and not _is_address(said):
+            # Who announces a name can answer for it as well, and so stand at an address that a server calls its own.
+            said = ""
         at_addresses = [url_of(address, self.port, tls=is_tls) for address in self.addresses]
         return list(dict.fromkeys(url for url in (said, *map(base_url, at_addresses)) if url))
+
+
+def _is_address(url: str) -> bool:
+    try:
+        ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return True
 
 
 def ask_network(budget: Budget, own: Sequence[str] = ()) -> Generator[Announced, None, None]:
@@ -47,7 +60,8 @@ def ask_network(budget: Budget, own: Sequence[str] = ()) -> Generator[Announced,
         own: our addresses to ask from; empty takes those of all interfaces worth asking on.
 
     """
-    command = [sys.executable, "-m", "edge.finding.browse", "--seconds", str(SECONDS)]
+    # -P: the working directory may hold a file with the name of one of our modules.
+    command = [sys.executable, "-P", "-m", "edge.finding.browse", "--seconds", str(SECONDS)]
     command += [part for address in own for part in ("--interface", address)]
     try:
         child = subprocess.Popen(  # noqa: S603 - our own module

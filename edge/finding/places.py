@@ -75,6 +75,13 @@ def url_of(host: str, port: int = PORT, *, tls: bool = False) -> str:
     return f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}"
 
 
+def authority(url: str) -> str:
+    """Return `host:port` of a URL as its Host header and the server's proof have it: the port is always written out."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{_bracketed((parts.hostname or '').lower())}:{port}"
+
+
 def read_candidate(text: str, *, tls: bool = False) -> str | ipaddress.IPv4Network:
     """Read one entry of `candidates`: a URL, a subnet (`10.20.0.0/24`), or a name or address with or without a port.
 

@@ -1,8 +1,9 @@
 """The proof that a server is ours: it knows the fleet's key, or the digest of our token, before we send either.
 
-The server answers a fresh nonce with an HMAC (RFC 2104) over its own id, the device's id and the nonce. Whoever merely
-answers at the right address, or speaks mDNS, cannot make one. Who passes our question on to the real server can; only
-TLS helps against that.
+The server answers a fresh nonce with an HMAC (RFC 2104) over its own id, the device's id, the nonce and the address
+that we have dialled, if that is its own. Whoever merely answers, or speaks mDNS, cannot make one; who passes our
+question on gets none for its own address. Who can take the server's address, or answer for its name, still reads along:
+only TLS helps against that.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ def make_nonce() -> str:
     return secrets.token_hex(NONCE_SIZE)
 
 
-def prove(key: str, server_id: str, device_id: str, nonce: str) -> str:
+def prove(key: str, *, server_id: str, device_id: str, nonce: str, address: str) -> str:
     """Return the proof that a server which knows `key` gives."""
-    message = f"{_PURPOSE}\n{server_id}\n{device_id}\n{nonce}"
+    message = f"{_PURPOSE}\n{server_id}\n{device_id}\n{nonce}\n{address}"
     return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
@@ -66,12 +67,22 @@ def token_key(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def judge(proofs: Proofs, own: Secrets, *, server_id: str, device_id: str, nonce: str) -> Verdict:
-    """Return which proofs hold; one for which we have nothing to check with does not."""
+def judge(proofs: Proofs, own: Secrets, *, server_id: str, device_id: str, nonce: str, address: str) -> Verdict:
+    """Return which proofs hold; one for which we have nothing to check with does not.
+
+    Args:
+        proofs: what came.
+        own: what to check it with.
+        server_id: who it says that it is.
+        device_id: ours.
+        nonce: what we have asked with.
+        address: `host:port` that we have dialled, as `edge.finding.places.authority` spells it.
+
+    """
 
     def holds(given: str, key: str) -> bool:
         # As bytes: `compare_digest` refuses text beyond ASCII, and a stranger may send any.
-        expected = prove(key, server_id, device_id, nonce)
+        expected = prove(key, server_id=server_id, device_id=device_id, nonce=nonce, address=address)
         return bool(given) and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
     return Verdict(

@@ -5,23 +5,7 @@ from __future__ import annotations
 import psutil
 
 from actors.resolver.addresses import Subnet, local_subnets
-
-VIRTUAL = (
-    "docker",
-    "br-",
-    "veth",
-    "virbr",
-    "vmnet",
-    "vboxnet",
-    "lxc",
-    "lxd",
-    "cni",
-    "flannel",
-    "cali",
-    "podman",
-    "kube",
-)
-"""Beginnings of the names of interfaces behind which there are containers and virtual machines, not a network."""
+from edge.network import VIRTUAL
 
 
 def own_subnets() -> list[Subnet]:

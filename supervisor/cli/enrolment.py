@@ -9,7 +9,7 @@ import click
 from .client import ApiClient
 from .common import ago, api_command, print_json, print_table
 
-_COLUMNS = ("SERIAL", "STATE", "HOST", "ADDRESS", "ASKED", "ENROLLED", "BY")
+_COLUMNS = ("SERIAL", "STATE", "HOST", "ADDRESS", "ASKED", "ENROLLED", "BY", "REQUEST")
 
 
 @click.group(short_help="List the enrolments of devices, approve, deny and revoke them.")
@@ -42,15 +42,17 @@ def _row(item: dict[str, Any]) -> tuple[Any, ...]:
         ago(item["requested"]),
         ago(item["enrolled"]),
         item["changed_by"],
+        item["request"],
     )
 
 
 @enrolment.command()
 @click.argument("serial")
+@click.option("--request", default="", help="Only if this request waits still: REQUEST of `list`.")
 @api_command
-def approve(client: ApiClient, *, serial: str, as_json: bool) -> None:
+def approve(client: ApiClient, *, serial: str, request: str, as_json: bool) -> None:
     """Let the device with this SERIAL enrol within the next 24 hours; look first at who asks, with `list`."""
-    row = client.post(f"/api/enrolments/{serial}/approve", {})
+    row = client.post(f"/api/enrolments/{serial}/approve", {"request": request} if request else {})
     where = f"{row['hostname'] or 'a host without a name'} at {row['address']}"
     _tell(row, f"{serial} ({where}) may enrol until {row['approved_until']}.", as_json=as_json)
 

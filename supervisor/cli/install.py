@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from supervisor.server.embedded import find_mosquitto
 from supervisor.server.service import CA_FILE, EXTRAS, KEY_FILE, MANIFEST, TOKEN_FILE, Choices, plan_server
 
 _ROOT = click.option("--root", type=click.Path(path_type=Path), help="A directory that stands for the root.")
-#: A name of DNS or an address, nothing that means something in a URL.
-_DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,39}")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 @click.group(short_help="Install a server that starts by itself.")
@@ -46,7 +47,7 @@ def install_server(
     installer = Installer(target, MANIFEST, click.echo)
     remembered = dict(installer.manifest.remembered)
     if new_password:
-        remembered.pop("devices_password", None)
+        remembered["last_devices_password"] = remembered.pop("devices_password", "")
     choices = choose(flags, remembered)
     if target.is_live and find_mosquitto() is None:
         raise InstallError("Mosquitto is not installed: run `sudo apt install mosquitto` and try again.")
@@ -81,7 +82,7 @@ def choose(flags: dict[str, Any], remembered: dict[str, str]) -> Choices:
 
     """
     domain = remembered.get("domain", "") if flags["domain"] is None else flags["domain"]
-    if domain and not _DOMAIN.fullmatch(domain):
+    if domain and not _is_place(domain):
         raise InstallError(f"--domain `{domain}` is neither a name nor an address.")
     return Choices(
         tls=flags["tls"] or remembered.get("tls") == "yes",
@@ -89,3 +90,13 @@ def choose(flags: dict[str, Any], remembered: dict[str, str]) -> Choices:
         port=flags["port"] or int(remembered.get("port", "5000")),
         log_file=flags["log_file"] or remembered.get("log_file") == "yes",
     )
+
+
+def _is_place(domain: str) -> bool:
+    """Tell whether this is an address, or a name whose last part is no number (those are taken for addresses)."""
+    try:
+        ipaddress.ip_address(domain)
+    except ValueError:
+        named = len(domain) <= 253 and _DOMAIN.fullmatch(domain) is not None
+        return named and not domain.rpartition(".")[2].isdecimal()
+    return True

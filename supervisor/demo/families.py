@@ -17,10 +17,11 @@ from .station import StationState
 
 
 class Pi(Device):
-    """A Raspberry Pi: announcement, heartbeat, status, and an answer to the server's requests."""
+    """A Raspberry Pi: announcement, heartbeat, status, scans, and an answer to the server's requests."""
 
     HEARTBEAT: ClassVar[float] = 10.0
     STATUS: ClassVar[float] = 30.0
+    SCAN: ClassVar[float] = 7.0
 
     def __init__(self, spec: Spec, broker_url: str, schedule: Schedule, *, speed: float, seed: int) -> None:
         super().__init__(spec, broker_url, schedule, speed=speed, seed=seed)
@@ -34,6 +35,9 @@ class Pi(Device):
         self._schedule.every(
             self.STATUS / self._speed, lambda: self._publish(f"{self._base}/status", self._state.status())
         )
+        if self._state.has_scanner:
+            scans = f"devices/{self._spec.serial}/scans"
+            self._schedule.every(self.SCAN / self._speed, lambda: self._publish(scans, self._state.scan(), qos=1))
 
     def _connect(self) -> None:
         # A new session: the last will of the former one cannot end this one in the server's eyes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,16 @@ _OUTPUTS: dict[str, dict[str, tuple[float, float, float]]] = {
     "climate": {"window": (0, 100, 5), "shade": (0, 100, 5)},
     "": {"downlink_queue": (0, 30, 2)},
 }
+#: What passes under a scanner: the sixth has a wrong check digit, as a worn label may.
+_CODES = (
+    "4006381333931",
+    "9780201379624",
+    "5901234123457",
+    "96385074",
+    "036000291452",
+    "4006381333930",
+    "00123456000000000018",
+)
 
 
 def timestamp() -> str:
@@ -58,12 +69,13 @@ class PiState:
         self._used = Walk(22, 88, 1.5, drawn)
         self._temperature = Walk(41, 68, 0.8, drawn)
         self._memory = drawn.choice((1, 2, 4, 8)) * _GIB
-        self._scanner = drawn.random() < 0.5
+        self._drawn = drawn
+        self.has_scanner = drawn.random() < 0.5
 
     def announce(self) -> Payload:
         """Return the announcement."""
         services: Payload = {"ssh": {"port": 22, "status": "available"}, "web": {"port": 5000, "status": "available"}}
-        if self._scanner:
+        if self.has_scanner:
             services["barcode_scanner"] = {"status": "active"}
         return {
             "device_id": self._spec.serial,
@@ -90,6 +102,16 @@ class PiState:
     def status(self) -> Payload:
         """Return the detailed status."""
         return {**self.heartbeat(), "hostname": self._spec.name, "system_info": self._system_info()}
+
+    def scan(self) -> Payload:
+        """Return a scan of an article."""
+        return {
+            "scan_id": secrets.token_hex(8),  # not drawn: a second run scans anew
+            "code": self._drawn.choice(_CODES),
+            "timestamp": timestamp(),
+            "device_id": self._spec.serial,
+            "scanner": "handheld",
+        }
 
     def goodbye(self) -> Payload:
         """Return what the last will says, and a farewell too."""

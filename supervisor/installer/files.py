@@ -126,14 +126,19 @@ class File(Step):
             path.chmod(self.mode)
             target.give(path, self.group)
             return Outcome(Did.UNCHANGED if unchanged else Did.MADE, self._record(found))
-        ours = before is not None and before[_SHA] in (_BEGUN, found)
-        if found and self.keep and not ours:
+        if self.is_changed(target, before):
             beside = path.with_name(f"{path.name}.new")
             self._write(beside, target)
             remark = f"{path} was changed by hand and is kept; what would stand there is {beside}"
             return Outcome(Did.KEPT, before or self._record(_FOREIGN), remark)
         self._write(path, target)
         return Outcome(Did.MADE, self._record(self._wanted))
+
+    def is_changed(self, target: Target, before: Record | None) -> bool:
+        """Return whether this is configuration that somebody has changed, and that therefore stays as it is."""
+        found = _digest(target.path(self.path))
+        ours = before is not None and before[_SHA] in (_BEGUN, found)
+        return self.keep and bool(found) and found != self._wanted and not ours
 
     @property
     def _wanted(self) -> str:
@@ -159,10 +164,10 @@ class File(Step):
         """Remove it, unless it is configuration that somebody has changed."""
         path = target.path(record["path"])
         changed = record[_SHA] not in (_BEGUN, _digest(path))
+        path.with_name(f"{path.name}.new").unlink(missing_ok=True)
         if record[_KEEP] and changed and path.exists() and not purge:
             return f"{path} is kept: it was changed by hand; `--purge` removes it, too"
         path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.new").unlink(missing_ok=True)
         return ""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +18,16 @@ from supervisor.installer.target import InstallError, Target
 KINDS: Mapping[str, type[Step]] = {step.kind: step for step in (Directory, Data, File, Link, User, Venv, Command, Unit)}
 _PARENT = "parent"
 """Kind of the record of a directory that had to be made for something else to lie in it."""
+
+
+@contextmanager
+def _usual_umask() -> Iterator[None]:
+    """Let others read what has no mode of its own: under root's strict umask the service could not start its Python."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,10 @@ class Installer:
         """
         self._target.refuse_unprivileged()
         self._check(plan)
+        with _usual_umask():
+            self._install(plan)
+
+    def _install(self, plan: Plan) -> None:
         before = {(record["kind"], record["path"]): record for record in self.manifest.records}
         self._target.root.mkdir(parents=True, exist_ok=True)
         self._make_parents(self.manifest.path.parent)

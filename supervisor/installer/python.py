@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ from supervisor.installer.target import InstallError, Target
 DISTRIBUTION = "muster-fleet"
 _BUILDS = "builds"
 _FINGERPRINT = "fingerprint"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""Of a distribution, at the beginning of a requirement (PEP 508); extras stand behind it, before the version."""
+_PRIVATE = ("/home", "/root", "/run/user")
+"""Where a service may not look: `ProtectHome=yes` in its unit, and the modes of those directories."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Source:
         """
         checkout = (home / "setup.py").is_file()
         if given:
-            requirement = str(Path(given).absolute()) if Path(given).exists() or "/" in given else given
+            is_path = Path(given).exists() or given.startswith(("/", "./", "../")) or given.endswith(".whl")
+            requirement = str(Path(given).absolute()) if is_path else given
         elif wheel_dir:
             requirement = DISTRIBUTION
         else:
@@ -61,8 +67,12 @@ class Source:
         """Return the arguments of `pip install`."""
         found = ["--no-index", "--find-links", self.wheel_dir] if self.wheel_dir else []
         held = ["--constraint", self.constraints] if self.constraints else []
-        name, separator, version = self.requirement.partition("==")
-        return [*found, *held, f"{name}[{','.join(self.extras)}]{separator}{version}"]
+        extras = f"[{','.join(self.extras)}]"
+        if self._local:
+            return [*found, *held, f"{self.requirement}{extras}"]
+        name = _NAME.match(self.requirement)
+        end = name.end() if name else len(self.requirement)
+        return [*found, *held, f"{self.requirement[:end]}{extras}{self.requirement[end:]}"]
 
     def check(self) -> None:
         """Refuse files and directories that are not there.
@@ -116,6 +126,11 @@ class Venv(Step):
         if before is None and os.path.lexists(path):
             raise InstallError(f"{path} exists and is not of Muster's making; move it elsewhere and try again.")
         self.source.check()
+        if target.is_live and is_private(find_interpreter()):
+            raise InstallError(
+                f"The service could not run {find_interpreter()}, which lies in somebody's home: run this command with"
+                " the system's Python (`apt install python3-venv`, then `/usr/bin/python3 -m venv`), and try again."
+            )
 
     def apply(self, target: Target, before: Record | None) -> Outcome:
         """Build it, unless the same was built before."""
@@ -139,8 +154,7 @@ class Venv(Step):
     def _build(self, build: Path, target: Target) -> None:
         if build.exists():  # of a run that was broken off
             shutil.rmtree(build)
-        # Not `sys.executable`: that may be the environment which this one is to replace.
-        target.run([str(Path(sys.executable).resolve()), "-m", "venv", str(build)])
+        target.run([find_interpreter(), "-m", "venv", str(build)])
         python = build / "bin/python"
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]
         target.run([*pip, *self.source.arguments])
@@ -161,6 +175,16 @@ class Venv(Step):
         shutil.rmtree(link.parent / _BUILDS, ignore_errors=True)
         remove_empty(link.parent / _BUILDS)
         return ""
+
+
+def find_interpreter() -> str:
+    """Return the Python below ours: `sys.executable` may be of the very environment that is to be replaced."""
+    return str(Path(sys.executable).resolve())
+
+
+def is_private(path: str) -> bool:
+    """Return whether a service cannot reach this path."""
+    return any(Path(path).is_relative_to(place) for place in _PRIVATE)
 
 
 def _next(last: str) -> str:

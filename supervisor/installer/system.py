@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from supervisor.installer.step import Did, Outcome, Record, Step
-from supervisor.installer.target import Target
+from supervisor.installer.target import InstallError, Target
 
 _NO_SHELL = "/usr/sbin/nologin"
 
@@ -34,8 +34,13 @@ class User(Step):
 
     def intend(self, target: Target) -> Record:
         """Return a record that tells whether the user is ours to remove."""
-        there = target.is_live and _exists(self.path)
-        return {**super().intend(target), "home": self.home, "ours": "" if there else "yes"}
+        foreign = target.is_live and _exists(self.path) and not self._is_of_our_making()
+        return {**super().intend(target), "home": self.home, "ours": "" if foreign else "yes"}
+
+    def _is_of_our_making(self) -> bool:
+        """Tell our own user of an earlier installation, whose manifest is gone, from somebody's of the same name."""
+        found = pwd.getpwnam(self.path)
+        return (found.pw_dir, found.pw_shell) == (self.home, _NO_SHELL)
 
     def apply(self, target: Target, before: Record | None) -> Outcome:
         """Add the user and see to its groups."""
@@ -103,9 +108,13 @@ class Command(Step):
 
     @staticmethod
     def undo(record: Record, target: Target, *, purge: bool) -> str:  # noqa: ARG004 - the seam's signature
-        """Run what undoes it."""
-        if record["undo"]:
+        """Run what undoes it; a failure is told and holds nothing up: what it speaks to may be gone by now."""
+        if not record["undo"]:
+            return ""
+        try:
             target.run_live(record["undo"].split("\0"))
+        except InstallError as error:
+            return str(error)
         return ""
 
 
@@ -131,8 +140,11 @@ class Unit(Step):
 
     @staticmethod
     def undo(record: Record, target: Target, *, purge: bool) -> str:  # noqa: ARG004 - the seam's signature
-        """Stop it."""
-        target.run_live(["systemctl", "stop", record["path"]])
+        """Stop it; one that cannot be stopped is told."""
+        try:
+            target.run_live(["systemctl", "stop", record["path"]])
+        except InstallError as error:
+            return str(error)
         return ""
 
 

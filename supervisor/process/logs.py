@@ -61,6 +61,8 @@ def configure_logging(form: str, file: str | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     logging.getLogger("pykka").setLevel(logging.WARNING)
+    # It warns of each datagram that a vanished interface refuses, with a traceback; who uses it notices by itself.
+    logging.getLogger("zeroconf").setLevel(logging.ERROR)
 
 
 def _daily(file: str) -> logging.Handler:

@@ -81,7 +81,7 @@ class Server:
         self.runtime.watchdog.on_exhausted = _give_up_process
         self.parts = Parts(config, self.runtime, instance.id)
         self.health = Health(self.parts)
-        self.presence = ServerPresence(instance.id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)
+        self.presence = ServerPresence(instance.server_id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))
         self._face = self._make_face()
         self.url = ""
@@ -224,7 +224,8 @@ def run_server(config: Config) -> int:
     """Run the server with the brokers that are configured; return the exit code."""
     configure_logging(config.log)
     with Instance(config.data_path) as instance:
-        return _run(Server(config, instance))
+        # What nobody watches ends in a journal, and the key in it would open the page to whoever reads that.
+        return _run(Server(config, instance), with_key=sys.stdout.isatty())
 
 
 def run_up(config: Config, *, demo: bool, lan: bool) -> int:
@@ -267,14 +268,14 @@ def _broker_for_devices(config: Config) -> str:
     return broker_url(first.host, first.port, tls=first.uses_tls, username=devices.username, password=devices.password)
 
 
-def _run(server: Server) -> int:
+def _run(server: Server, *, with_key: bool = True) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.end())
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
         server.start()
         if server.health.ready:
-            sys.stdout.write(f"Muster: {server.url}/login?key={server.parts.page_key}\n")
+            sys.stdout.write(f"Muster: {server.url}/{f'login?key={server.parts.page_key}' if with_key else ''}\n")
             sys.stdout.flush()
         return server.wait()
     except SupervisionError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from pykka import ActorDeadError
@@ -23,6 +23,7 @@ from actors.timestamps import rfc3339
 from actors.topics import SERIAL
 from actors.version import __version__
 from supervisor.server.devices import MOST_DEVICES, CreateDevice
+from supervisor.server.own_hosts import OwnHosts, read_authority
 from supervisor.server.parts import Parts
 from supervisor.server.settings import LOOPBACK, Broker, Config
 from supervisor.server.values import broker_url
@@ -33,12 +34,16 @@ HUB_TIMEOUT = 5.0
 """Seconds that the IoT Hub has for each of up to three answers."""
 PATIENCE = 30.0
 """Seconds that a request waits for its enrolment; others may be before it."""
+SLOTS = 8
+"""Enrolments that wait at a time: a hub that is silent must not hold all threads that serve the API."""
 
 _STATUS: Final[dict[Code, int]] = {
     "pending": 409,
     "denied": 409,
     "fleet_full": 409,
     "not_found": 404,
+    "changed": 409,
+    "busy": 503,
     "hub_unavailable": 503,
 }
 _NONCE = re.compile(r"[0-9a-f]{16,64}")
@@ -76,8 +81,10 @@ class EnrolmentFace:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._own_hosts = OwnHosts(parts.config.enrolment.hosts, parts.server_id)
+        self._slots = threading.BoundedSemaphore(SLOTS)
 
-    def inspect(self, device_id: str, nonce: str, host: str) -> Item:
+    def inspect(self, device_id: str, nonce: str, *, address: str, host: str) -> Item:
         """Return what a device may know before it trusts this server."""
         parts = self._parts
         if not SERIAL.fullmatch(device_id):
@@ -87,14 +94,17 @@ class EnrolmentFace:
         now_us = self._now_us()
         known, digest = parts.readers.ask(FindEnrolment(device_id, now_us))
         broker = device_broker(parts.config, host)
-        prove = partial(prove_server, server_id=parts.instance_id, device_id=device_id, nonce=nonce)
+        dialled, detail = self._dialled(host, address)
+        prove = partial(prove_server, server_id=parts.server_id, device_id=device_id, nonce=nonce, address=dialled)
+        keys = {"enrolment_key": parts.enrolment_key, "device": digest}
         return {
-            "server_id": parts.instance_id,
+            "server_id": parts.server_id,
             "version": __version__,
             "device_id": device_id,
             "state": known.state_at(now_us) if known is not None else "unknown",
             "mqtt": {"host": broker.host, "port": broker.port, "tls": broker.uses_tls},
-            "proofs": {"enrolment_key": prove(parts.enrolment_key), "device": prove(digest) if digest else ""},
+            "proofs": {name: prove(key) if key and dialled else "" for name, key in keys.items()},
+            "detail": detail,
             "timestamp": rfc3339(now_us),
         }
 
@@ -104,11 +114,11 @@ class EnrolmentFace:
         if not is_fleet_key(self._parts.enrolment_key, application.enrolment_key):
             self._parts.services.tell("enrolment", WrongKey(application.device_id, address))
             raise EnrolmentRefusedError(401, "bad_key", "the enrolment key is not the one of this server's fleet")
-        granted: Granted = self._ask(Enrol(application, digest_token(proof) if proof else "", address))
+        granted = self._enrol(application, proof, address)
         broker = device_broker(self._parts.config, host)
         return {
             "device_id": application.device_id,
-            "server_id": self._parts.instance_id,
+            "server_id": self._parts.server_id,
             "connection_string": granted.hub or broker.url,
             "mqtt": {
                 "host": broker.host,
@@ -120,15 +130,36 @@ class EnrolmentFace:
             "http": {"token": granted.token},
         }
 
+    def _dialled(self, header: str, client: str) -> tuple[str, str]:
+        """Return `host:port` for the proofs, or else why there are none."""
+        dialled = read_authority(header)
+        if dialled is None or dialled.port is None:
+            return "", "the request does not name the server in its Host header"
+        if not self._own_hosts.include(dialled, client=client, port=self._parts.http_port):
+            return "", f"`{dialled}` is none of its own addresses; if it is, add the host to `enrolment.hosts` there"
+        return str(dialled), ""
+
+    def _enrol(self, application: Application, proof: str, address: str) -> Granted:
+        """Let the actor enrol, as long as not too many wait for it already."""
+        if not self._slots.acquire(blocking=False):
+            message = f"{SLOTS} devices are being enrolled; ask again in a few seconds"
+            raise EnrolmentRefusedError(503, "busy", message, {"device_id": application.device_id})
+        try:
+            until = self._parts.runtime.clock.monotonic() + PATIENCE
+            granted: Granted = self._ask(Enrol(application, digest_token(proof) if proof else "", address, until))
+        finally:
+            self._slots.release()
+        return granted
+
     def items(self, limit: int, cursor: str) -> tuple[list[Item], str | None]:
         """Return those that wait first, then the others by serial."""
         query = FindEnrolments(now_us=self._now_us(), limit=limit, after=cursor or None)
         page: Page = self._parts.readers.ask(query)
         return page.items, page.cursor
 
-    def approve(self, serial: str, by: str, address: str) -> Item:
+    def approve(self, serial: str, by: str, address: str, request: str = "") -> Item:
         """Let a device enrol within a day."""
-        return self._decide("approve", serial, by, address)
+        return self._decide("approve", serial, by, address, request)
 
     def deny(self, serial: str, by: str, address: str) -> Item:
         """Refuse a device; what it has stays valid."""
@@ -138,8 +169,8 @@ class EnrolmentFace:
         """End a device's credentials."""
         return self._decide("revoke", serial, by, address)
 
-    def _decide(self, decision: Decision, serial: str, by: str, address: str) -> Item:
-        item: Item = self._ask(Decide(decision, serial, by, address))
+    def _decide(self, decision: Decision, serial: str, by: str, address: str, request: str = "") -> Item:
+        item: Item = self._ask(Decide(decision, serial, by, address, request))
         return item
 
     def _ask(self, message: Enrol | Decide) -> Any:
@@ -168,22 +199,14 @@ def device_broker(config: Config, host: str) -> Broker:
     broker = Broker(configured_url=given.broker_url) if given.broker_url else own
     address = broker.host
     if not given.broker_url and _is_loopback(address):
-        address = _host_name(host) or address
+        dialled = read_authority(host)
+        address = dialled.host if dialled is not None else address
     # The server's own user may do what no device may.
     username, password = (broker.username, broker.password) if given.broker_url else ("", "")
     if given.username:
         username, password = given.username, given.password
     url = broker_url(address, broker.port, tls=broker.uses_tls, username=username, password=password)
     return Broker(configured_url=url)
-
-
-def _host_name(header: str) -> str:
-    """Return the name or address of a Host header, empty for what is none."""
-    try:
-        name = urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
-    return name if re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", name) else ""
 
 
 def _is_loopback(host: str) -> bool:

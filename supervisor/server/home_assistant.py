@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 
 from actors.home_assistant.actor import HomeAssistantActor, HomeSurroundings
@@ -18,7 +17,7 @@ def home_assistant(parts: Parts) -> HomeAssistantActor:
             runtime=parts.runtime,
             services=parts.services,
             settings=parts.config.home_assistant,
-            server_id=public_name(parts.instance_id),
+            server_id=parts.server_id,
             link=f"{home_broker(parts)}.control",
             links={link: parts.link_boards[link] for link in links},
             fleet=parts.fleet,
@@ -46,8 +45,3 @@ def watched_topics(parts: Parts, broker: str) -> Mapping[str, Callable[[bytes], 
 def home_broker(parts: Parts) -> str:
     """Return the name of the broker that Home Assistant is at."""
     return parts.config.home_assistant.broker or parts.config.brokers[0].name
-
-
-def public_name(instance_id: str) -> str:
-    """Return a name that does not give the id away, which is a part of our client ids."""
-    return hashlib.sha256(f"muster-server\n{instance_id}".encode()).hexdigest()[:12]

@@ -6,6 +6,7 @@ broker for ever. The lock is the kernel's (`flock`): it ends with the process, h
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from pathlib import Path
@@ -46,6 +47,11 @@ class Instance:
             self.close()
             raise
 
+    @property
+    def server_id(self) -> str:
+        """Return the name that the world may know this server by."""
+        return public_name(self.id)
+
     def close(self) -> None:
         """Give the directory free; harmless when repeated."""
         self._lock.close()
@@ -57,6 +63,15 @@ class Instance:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def public_name(instance_id: str) -> str:
+    """Return a name that does not give the id away.
+
+    The id is part of our MQTT client ids, and whoever connects with one of those takes the session over, with all that
+    waits in it: it stays between us and the broker.
+    """
+    return hashlib.sha256(f"muster-server\n{instance_id}".encode()).hexdigest()[:12]
 
 
 def _take_lock(data_dir: Path) -> FileLock:
@@ -82,6 +97,6 @@ def _load_or_create_id(path: Path) -> str:
 
 def _create_id(path: Path) -> str:
     """Write a new id so that a power cut leaves either no file or a whole one."""
-    new = secrets.token_hex(4)
+    new = secrets.token_hex(8)
     write_private(path, f"{new}\n".encode(), durable=True)
     return new

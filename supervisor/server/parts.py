@@ -50,6 +50,7 @@ from actors.twins.actor import NAME as TWINS
 from actors.twins.actor import TwinBoard
 from actors.twins.messages import LinkUp
 from actors.writes import Outgoing
+from supervisor.server.instance import public_name
 from supervisor.server.settings import Broker, Config
 from supervisor.server.watcher import LetterBox
 from web.render import device_json, rfc3339
@@ -68,6 +69,8 @@ class Parts:
         self.config = config
         self.runtime = runtime
         self.instance_id = instance_id
+        """Secret; `server_id` is for the world."""
+        self.server_id = public_name(instance_id)
         self.services = Directory()
         self.devices = Directory()
         self.ring = EventRing()
@@ -129,6 +132,15 @@ class Parts:
         self.admin_token = config.api_token or secrets.token_urlsafe(32)
         self.enrolment_key = config.enrolment_key or secrets.token_urlsafe(24)
         self.enrolment_board = EnrolmentBoard()
+        self._make_reach(config)
+        self.http_port = 0
+        """Where the page listens; 0 until it does."""
+        for sight in self._each_sight():
+            sight.on_change = self._sight_changed
+        runtime.timers.on_late = self._overslept
+
+    def _make_reach(self, config: Config) -> None:
+        """Make what is shared by those who reach the fleet: notifications, commands, twins, alarms, groups, bridges."""
         self.alarm_tap = AlarmTap()
         if config.alarms.enabled:
             self.on_presence.append(self.alarm_tap.changed)
@@ -140,11 +152,6 @@ class Parts:
         """What was done with groups and rosters since the process started, see `actors.groups.actor.ACTIONS`."""
         self.command_board = CommandBoard()
         self.picker = Picker(self.fleet, self.command_board.in_flight)
-        self.http_port = 0
-        """Where the page listens; 0 until it does."""
-        for sight in self._each_sight():
-            sight.on_change = self._sight_changed
-        runtime.timers.on_late = self._overslept
 
     @property
     def serves_all(self) -> bool:

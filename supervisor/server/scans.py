@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from actors.effects import StoredScan
 from actors.messages import Delivery
 from actors.runtime import GuardedFuture
 from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import Page
-from actors.storage.scans import FindScans
+from actors.storage.scans import FindScan, FindScans
 from actors.subscriber import ScanIngest
 from supervisor.server.parts import Parts
 from web.face import Item
 
+SHOWN = ("scan_id", "device_id", "code", "symbology", "valid", "scanner", "clock", "ts_us", "rx_us")
+"""What is told of a scan."""
 TOO_SLOW = 2.0
 """Seconds that the oldest write may wait."""
 PATIENCE = 10.0
@@ -25,7 +29,10 @@ class ScansFace:
         self._parts = parts
 
     def store(self, body: bytes, *, idempotency_key: str, serial: str | None) -> Item:
-        """Store one scan as if it had come over MQTT, and return it after the commit."""
+        """Store one scan as if it had come over MQTT, and return it after the commit.
+
+        One whose id is known is answered as it is stored, whatever was sent the second time.
+        """
         parts = self._parts
         clock = parts.runtime.clock
         database = parts.registry_board.status
@@ -45,7 +52,12 @@ class ScansFace:
         )
         future: GuardedFuture[StoredScan] = GuardedFuture()
         parts.services.tell("subscriber.pi", ScanIngest(delivery, future, idempotency_key, serial or ""))
-        return _answer(future.get(timeout=PATIENCE))
+        stored = future.get(timeout=PATIENCE)
+        sent = msgspec.structs.asdict(stored.scan) | {"device_id": stored.scan.serial}
+        if stored.is_new:
+            return _answer(sent, is_new=True)
+        known = parts.readers.ask(FindScan(stored.scan.serial, stored.scan.scan_id))
+        return _answer(known or sent, is_new=False)
 
     def find(
         self,
@@ -64,18 +76,5 @@ class ScansFace:
         return page.items, page.cursor
 
 
-def _answer(stored: StoredScan) -> Item:
-    scan = stored.scan
-    return {
-        "scan_id": scan.scan_id,
-        "stored": True,
-        "duplicate": not stored.is_new,
-        "device_id": scan.serial,
-        "code": scan.code,
-        "symbology": scan.symbology,
-        "valid": scan.valid,
-        "scanner": scan.scanner,
-        "clock": scan.clock,
-        "ts_us": scan.ts_us,
-        "rx_us": scan.rx_us,
-    }
+def _answer(scan: Item, *, is_new: bool) -> Item:
+    return {"stored": True, "duplicate": not is_new, **{name: scan[name] for name in SHOWN}}

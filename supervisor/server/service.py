@@ -7,7 +7,9 @@ import secrets
 import socket
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import psutil
 
@@ -28,6 +30,7 @@ from supervisor.installer import (
     Venv,
     tmpfiles,
 )
+from supervisor.installer.step import Record
 from supervisor.server.certificates import Pair, is_good, issue, make_authority
 from supervisor.server.mosquitto import (
     DEVICES,
@@ -63,6 +66,7 @@ EXTRAS = ("server", "postgres", "mysql")
 
 _LOGROTATE = f"""\
 {LOGS}/*.log {{
+    su {NAME} {NAME}
     daily
     rotate 7
     missingok
@@ -104,9 +108,32 @@ class Secrets(NamedTuple):
         return "Secrets(...)"
 
     @classmethod
-    def recall(cls, remembered: Mapping[str, str]) -> Secrets:
-        """Return those of the last run, new ones where there are none."""
-        return cls(*(remembered.get(name) or secrets.token_urlsafe(32) for name in cls._fields))
+    def recall(cls, remembered: Mapping[str, str], found: Mapping[str, str]) -> Secrets:
+        """Return those of the last run, else those of a configuration that outlived one, else new ones."""
+        known = {**found, **{name: text for name, text in remembered.items() if text}}
+        return cls(*(known.get(name) or secrets.token_urlsafe(32) for name in cls._fields))
+
+
+@dataclass(frozen=True)
+class Settings(File):
+    """The configuration: what was changed in it by hand is kept, as long as it fits what the broker is told."""
+
+    agreement: tuple[tuple[str, str, str], ...] = field(default=(), repr=False)
+    """Keys with the value that the last run gave them and the one that they need now: what the broker is told, too."""
+
+    def check(self, target: Target, before: Record | None) -> None:
+        """Refuse to change the broker's side alone, before anything is done."""
+        super().check(target, before)
+        if not self.is_changed(target, before):
+            return
+        said = _parse(target)
+        stale = [key for key, old, new in self.agreement if old != new and _look_up(said, key) == old]
+        if stale:
+            names = " and ".join(f"`{key}`" for key in stale)
+            raise InstallError(
+                f"{self.path} was changed by hand and is kept, but {names} in it would not be right any more; move the"
+                " file away, install again, and repeat your changes in the new one."
+            )
 
 
 def plan_server(choices: Choices, source: Source, target: Target, remembered: Mapping[str, str]) -> Plan:
@@ -119,10 +146,12 @@ def plan_server(choices: Choices, source: Source, target: Target, remembered: Ma
         remembered: of the manifest.
 
     """
-    made_up = Secrets.recall(remembered)
+    forgotten = {"devices_password"} if "server_password" in remembered else set()
+    found = {name: text for name, text in _find_secrets(target).items() if name not in forgotten}
+    made_up = Secrets.recall(remembered, found)
     service = _service(choices)
     user = User(NAME, home=STATE)
-    files = [*_configuration(choices, made_up), *_broker_files(choices, made_up, target)]
+    files = [*_configuration(choices, made_up, _agreed(remembered)), *_broker_files(choices, made_up, target)]
     steps: list[Step] = [
         Directory(PREFIX),
         Command("reload of systemd", undo_command=("systemctl", "daemon-reload")),
@@ -172,13 +201,36 @@ def _service(choices: Choices) -> Service:
     )
 
 
-def _configuration(choices: Choices, made_up: Secrets) -> list[File]:
-    """Return what lies in /etc/muster."""
-    url = broker_url("127.0.0.1", PLAIN_PORT, tls=False, username=SERVER, password=made_up.server_password)
+def _agreement(choices: Choices, made_up: Secrets) -> dict[str, str]:
+    """Return the values by dotted key in which configuration and broker have to agree."""
     outside = ""
     if choices.tls or choices.domain:
         port = TLS_PORT if choices.tls else PLAIN_PORT
         outside = broker_url(choices.domain or own_name(), port, tls=choices.tls)
+    return {
+        "brokers.0.url": broker_url(
+            "127.0.0.1", PLAIN_PORT, tls=False, username=SERVER, password=made_up.server_password
+        ),
+        "enrolment.password": made_up.devices_password,
+        "enrolment.broker_url": outside,
+    }
+
+
+def _agreed(remembered: Mapping[str, str]) -> dict[str, str]:
+    """Return what they agreed in after the last run, as far as that is known."""
+    if "server_password" not in remembered:
+        return {}
+    choices = Choices(tls=remembered.get("tls") == "yes", domain=remembered.get("domain", ""))
+    agreed = _agreement(choices, Secrets(*(remembered.get(name, "") for name in Secrets._fields)))
+    if "devices_password" not in remembered:  # it is being changed
+        agreed["enrolment.password"] = remembered.get("last_devices_password", "")
+    return agreed
+
+
+def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str]) -> list[File]:
+    """Return what lies in /etc/muster."""
+    told = _agreement(choices, made_up)
+    outside = told["enrolment.broker_url"]
     lines = [
         "# Written by `muster install server`; what is changed here by hand is kept.",
         f"data_dir = {_quote(STATE)}",
@@ -190,16 +242,18 @@ def _configuration(choices: Choices, made_up: Secrets) -> list[File]:
         f"port = {choices.port}",
         "",
         "[[brokers]]",
-        f"url = {_quote(url)}",
+        f"url = {_quote(told['brokers.0.url'])}",
         "",
         "# What devices are given when they enrol.",
         "[enrolment]",
         f"username = {_quote(DEVICES)}",
         f"password = {_quote(made_up.devices_password)}",
         *([f"broker_url = {_quote(outside)}"] if outside else []),
+        *([f"hosts = [{_quote(choices.domain)}]"] if choices.domain else []),
     ]
+    agreement = tuple((key, before.get(key, value), value) for key, value in told.items())
     return [
-        File(CONFIG, ("\n".join(lines) + "\n").encode(), mode=0o640, group=NAME, keep=True),
+        Settings(CONFIG, ("\n".join(lines) + "\n").encode(), mode=0o640, group=NAME, keep=True, agreement=agreement),
         File(KEY_FILE, f"{made_up.enrolment_key}\n".encode(), mode=0o640, group=NAME, keep=True),
         File(TOKEN_FILE, f"{made_up.admin_token}\n".encode(), mode=0o600, keep=True),
     ]
@@ -225,22 +279,56 @@ def _broker_files(choices: Choices, made_up: Secrets, target: Target) -> list[Fi
 
 def _prefixes(target: Target) -> Sequence[str]:
     """Return the prefixes of sensors that are configured by now: who adds one installs again."""
+    return [str(prefix) for prefix in _parse(target).get("prefixes", DEFAULT_PREFIXES)]
+
+
+def _find_secrets(target: Target) -> dict[str, str]:
+    """Return what a configuration says that was kept when its installation was removed."""
+    said = _parse(target)
+    return {
+        "server_password": unquote(urlsplit(_look_up(said, "brokers.0.url")).password or ""),
+        "devices_password": _look_up(said, "enrolment.password"),
+        "enrolment_key": _read(target, KEY_FILE).decode(errors="replace").strip(),
+        "admin_token": _look_up(said, "api_token"),
+    }
+
+
+def _parse(target: Target) -> dict[str, Any]:
     try:
-        found = tomllib.loads(_read(target, CONFIG).decode()).get("prefixes", DEFAULT_PREFIXES)
+        return tomllib.loads(_read(target, CONFIG).decode())
     except ValueError as error:
         raise InstallError(f"{CONFIG} is not valid TOML ({error}); mend it and try again.") from None
-    return [str(prefix) for prefix in found]
+
+
+def _look_up(said: Any, key: str) -> str:
+    """Return the text at a dotted key, empty where there is none."""
+    for part in key.split("."):
+        if isinstance(said, list):
+            said = said[int(part)] if int(part) < len(said) else None
+        else:
+            said = said.get(part) if isinstance(said, dict) else None
+    return said if isinstance(said, str) else ""
 
 
 def _certificates(choices: Choices, target: Target) -> list[File]:
     """Return authority and certificate; those of the last run where they are good still."""
     authority = Pair(_read(target, CA_FILE), _read(target, f"{TLS}/ca.key"))
-    if not (authority.cert and authority.key):
+    if bool(authority.cert) != bool(authority.key):
+        raise InstallError(
+            f"Of the authority only {CA_FILE if authority.cert else f'{TLS}/ca.key'} is there: put the other half back,"
+            f" {TLS}/ca.key beside {CA_FILE}, or remove this one; then every device has to trust a new authority."
+        )
+    if not authority.cert:
         authority = make_authority(f"Muster of {choices.domain or own_name()}")
     names = _names(choices)
     server = Pair(_read(target, f"{BROKER}/server.pem"), _read(target, f"{BROKER}/server.key"))
     if not is_good(server, authority, names[:1]):
-        server = issue(authority, names)
+        try:
+            server = issue(authority, names)
+        except ValueError as error:
+            raise InstallError(
+                f"{CA_FILE} and {TLS}/ca.key cannot be used ({error}); put back what was there."
+            ) from None
     return [
         File(f"{TLS}/ca.key", authority.key, mode=0o600),
         File(CA_FILE, authority.cert),

@@ -22,7 +22,16 @@ from actors.hub.connection_string import parse_connection_string
 from actors.messages import Kind
 from supervisor.publisher.section import Publisher
 
-from .values import BROKER_PORTS, HIDDEN, check_broker_url, check_database_url, check_timezone, redact_url, split_url
+from .values import (
+    BROKER_PORTS,
+    HIDDEN,
+    check_broker_url,
+    check_database_url,
+    check_host,
+    check_timezone,
+    redact_url,
+    split_url,
+)
 
 DEFAULT_BROKER_URL = "mqtt://127.0.0.1:1883"
 DEFAULT_PREFIXES = ("harit-samarth",)
@@ -214,12 +223,16 @@ class Enrolment(Section, frozen=True):
     password_file: str = ""
     approve: Literal["again", "always"] = "again"
     """Who waits for an operator: devices that enrol again without proof, or all."""
+    hosts: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=253)], ...] = ()
+    """Further names and addresses under which devices reach this server: of a NAT, of a reverse proxy, in DNS."""
 
     def __post_init__(self) -> None:
         if self.broker_url:
             check_broker_url(self.broker_url)
         if (self.password or self.password_file) and not self.username:
             raise ValueError("`password` belongs to a `username`, which is missing")
+        for host in self.hosts:
+            check_host(host)
 
 
 class Hub(Section, frozen=True):

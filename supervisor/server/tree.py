@@ -103,7 +103,7 @@ def server_tree(
             ChildSpec("enrolment", lambda: enrolment_actor(parts), hang_after=60.0),
             ChildSpec("courier", lambda: courier_actor(parts), shutdown=2.0, hang_after=300.0),
             ChildSpec("alarms", lambda: alarms_actor(parts, tree.actor_ref), shutdown=8.0, hang_after=60.0),
-            ChildSpec("announcer", lambda: announcer(parts), shutdown=8.0, hang_after=60.0),
+            *announcers(parts),
             ChildSpec("resolver", lambda: resolver(parts), shutdown=1.0, hang_after=20.0),
             *after,
         ),
@@ -140,11 +140,18 @@ def registry(parts: Parts, url: str) -> RegistryActor:
         on_committed=(
             parts.letters.put,
             lambda result: tell_effects(parts, result),
+            partial(forget_tokens, parts),
             partial(tell_twins, parts),
             partial(tell_alarms, parts),
             partial(tell_home_assistant, parts),
         ),
     )
+
+
+def forget_tokens(parts: Parts, result: CommitResult) -> None:
+    """Let no token of a deleted device be believed any longer."""
+    if result.deleted:
+        parts.tokens.forget()
 
 
 def rollups(parts: Parts) -> RollupActor:
@@ -289,13 +296,19 @@ def data_link(parts: Parts, broker: Broker) -> DataLink:
     )
 
 
-def announcer(parts: Parts) -> AnnouncerActor | None:
-    """Return the actor that tells the local network of this server; none while the page is for this machine only."""
+def announcers(parts: Parts) -> tuple[ChildSpec, ...]:
+    """Return who tells the local network of this server; nobody while the page is for this machine only."""
     http, mdns = parts.config.http, parts.config.mdns
     if not mdns.announce or http.is_loopback:
-        return None
+        return ()
+    return (ChildSpec("announcer", lambda: announcer(parts), shutdown=8.0, hang_after=60.0),)
+
+
+def announcer(parts: Parts) -> AnnouncerActor:
+    """Return the actor that tells the local network of this server."""
+    http, mdns = parts.config.http, parts.config.mdns
     return AnnouncerActor(
-        server_id=parts.instance_id,
+        server_id=parts.server_id,
         version=__version__,
         port=lambda: parts.http_port,
         addresses=lambda: own_addresses(http.host, mdns.interfaces),

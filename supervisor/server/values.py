@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -59,6 +61,15 @@ def check_database_url(url: str) -> None:
             raise ValueError(f"`{url}` names no file (write sqlite:////absolute/path or sqlite:///relative/path)")
     elif not parts.hostname or not parts.path.strip("/"):
         raise ValueError(f"`{redact_url(url)}` needs a host and the name of a database")
+
+
+def check_host(host: str) -> None:
+    """Raise ValueError for what is neither a name nor an address alone."""
+    with suppress(ValueError):
+        ip_address(host)
+        return
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+        raise ValueError(f"`hosts`: `{host[:80]}` is neither a name nor an address; leave scheme and port out")
 
 
 def check_timezone(name: str) -> None:

@@ -19,6 +19,7 @@ def row(serial, state="enrolled", **fields):
         "enrolled": None,
         "approved_until": None,
         "changed_by": "device",
+        "request": "0a1b2c3d" if state in ("pending", "approved") else None,
     }
     return known | fields
 
@@ -37,6 +38,7 @@ def test_the_list_shows_who_waits(server, muster):
     first, second = told.out.splitlines()[1:]
     assert first.split()[:2] == ["pi-1", "pending"]
     assert "\x1b" not in told.out
+    assert first.split()[-1] == "0a1b2c3d"
     assert second.split()[:4] == ["pi-2", "enrolled", "shed", "10.0.0.7"]
 
 
@@ -52,6 +54,13 @@ def test_an_approval_says_for_whom_and_until_when(server, muster):
     told = muster("enrolment", "approve", "pi-1")
     assert told.out == "pi-1 (shed at 10.0.0.7) may enrol until 2026-02-01T12:00:00.000Z.\n"
     assert muster("enrolment", "approve", "pi-1", "--json").json == approved
+
+
+def test_an_approval_may_be_of_the_request_that_the_list_has_shown(server, muster):
+    server.answers["POST", "/api/enrolments/pi-1/approve"] = 200, row("pi-1", "approved", approved_until="then")
+    assert muster("enrolment", "approve", "pi-1", "--request", "0a1b2c3d").code == 0
+    assert muster("enrolment", "approve", "pi-1").code == 0
+    assert [call.body for call in server.calls] == [{"request": "0a1b2c3d"}, {}]
 
 
 def test_a_denial_and_a_revocation_are_confirmed(server, muster):

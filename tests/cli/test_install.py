@@ -199,6 +199,58 @@ def test_sensors_of_a_prefix_that_was_added_by_hand_are_let_in_by_the_next_run(s
     assert path.read_text().startswith("prefixes")
 
 
+def change_by_hand(root):
+    path = root / "etc/muster/muster.toml"
+    path.write_text('prefixes = ["farm"]\n' + path.read_text())
+    return path
+
+
+@pytest.mark.parametrize("flag", ["--new-password", "--tls", "--domain=plant.example.org"])
+def test_a_changed_configuration_is_not_left_behind_by_what_the_broker_is_told(server_install, root, flag):
+    server_install()
+    before = change_by_hand(root).read_text()
+    broker = {path: path.read_bytes() for path in (root / "etc/mosquitto").rglob("*") if path.is_file()}
+    result = server_install(flag)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "was changed by hand" in result.err
+    assert "`enrolment." in result.err
+    assert (root / "etc/muster/muster.toml").read_text() == before
+    assert {path: path.read_bytes() for path in (root / "etc/mosquitto").rglob("*") if path.is_file()} == broker
+
+
+def test_a_broker_that_was_chosen_by_hand_is_no_reason_to_refuse(server_install, root):
+    server_install()
+    path = root / "etc/muster/muster.toml"
+    path.write_text(re.sub(r"^url = .*$", 'url = "mqtt://me:pw@elsewhere"', path.read_text(), flags=re.MULTILINE))
+    assert server_install().code == 0
+    assert configuration(root)["brokers"] == [{"url": "mqtt://me:pw@elsewhere"}]
+
+
+def test_a_configuration_that_outlived_its_installation_goes_on_with_its_secrets(server_install, muster, root):
+    server_install()
+    change_by_hand(root)
+    before = configuration(root)
+    assert muster("uninstall", "server", "--root", root).code == 0
+    server_install()
+    assert configuration(root) == before
+    assert (root / "etc/muster/admin-token").read_text().strip() == before["api_token"]
+
+
+def test_half_an_authority_is_not_replaced_by_another(server_install, root):
+    server_install("--tls")
+    key = root / "etc/muster/tls/ca.key"
+    whole = key.read_bytes()
+    key.unlink()
+    result = server_install()
+    assert (result.code, "put the other half back" in result.err) == (1, True)
+    key.write_bytes(b"garbage")
+    (root / "etc/mosquitto/muster/server.pem").write_bytes(b"garbage")
+    result = server_install()
+    assert (result.code, "cannot be used" in result.err) == (1, True)
+    key.write_bytes(whole)
+    assert server_install().code == 0
+
+
 # -- with a real broker -----------------------------------------------------------------------------------------------
 
 
@@ -290,7 +342,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(muster, root):
         assert path in result.out
 
 
-@pytest.mark.parametrize("domain", ["a/b", "user@host", "-x", "a b"])
+@pytest.mark.parametrize("domain", ["a/b", "user@host", "-x", "a b", "a..b", "1.2.3", "a." + "b" * 64])
 def test_a_domain_that_is_no_name_is_refused(server_install, root, domain):
     result = server_install(f"--domain={domain}")
     assert result.code == 1

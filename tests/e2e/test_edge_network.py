@@ -85,6 +85,6 @@ def test_a_server_that_moves_to_another_address_is_found_again(network, server, 
     network.move("srv", "192.168.77.2/24", "192.168.77.200/24")
     pi.run("scan", "40063813")
     eventually(lambda: server.items("/api/scans"), 120, "the scan arrives at the new address")
-    assert pi.status["server"]["url"] == "http://192.168.77.200:5000"
+    eventually(lambda: pi.status["server"]["url"] == "http://192.168.77.200:5000", 30, "the edge says so, too")
     server.wait_presence("pi-7", "online")
     assert [item["state"] for item in server.items("/api/enrolments")] == ["enrolled"]

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from edge.client import queue_scan
-from edge.home import home_of
-from edge.scans import make_scan
+from edge.scans import new_scan
+from edge.settings import EdgeSettings
 from tests.support.edge import Edge
 from tests.support.muster import TOKEN
 from tests.support.wait import eventually
@@ -32,15 +32,15 @@ class Handheld(threading.Thread):
         self.stopped = threading.Event()
 
     def run(self):
-        home = home_of(self._edge.directory / "data")
+        settings = EdgeSettings(device_id="pi-7", data_dir=str(self._edge.directory / "data"))
         for code in self._codes:
-            item = make_scan("pi-7", code, now_us=time.time_ns() // 1000)
+            scan = new_scan(code, now_us=time.time_ns() // 1000)
             try:
-                queue_scan(home, item)
+                queue_scan(settings, scan)
             except Exception as error:  # noqa: BLE001 - the test looks at what it was
                 self.failures.append(repr(error))
                 return
-            self.ids.append(item.id)
+            self.ids.append(scan.scan_id)
             if self.stopped.wait(self._pauses.random() * 0.08):
                 return
 

@@ -129,3 +129,21 @@ def test_a_file_without_a_key_is_named(load, tmp_path):
 
 def test_the_defaults_are_valid():
     assert EdgeSettings().sensors == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "key"),
+    [
+        ("", {"MUSTER_SERVER_URL": "http://user:PW@host"}, "server_url"),
+        ("", {"MUSTER_CANDIDATES": "10.0.0.1,https://user:PW@host:5000/x"}, "candidates"),
+        ('[edge]\nserver_url = "https://PW@host"\n', {}, "server_url"),
+    ],
+)
+def test_a_password_in_the_url_of_a_server_is_refused_and_not_shown(load, text, environ, key):
+    with pytest.raises(EdgeConfigError, match=rf"`{key}` has an `@`") as told:
+        load(text, **environ)
+    assert "PW" not in str(told.value)
+
+
+def test_an_at_sign_in_a_path_is_no_password(load):
+    assert load(MUSTER_SERVER_URL="http://host/@x").server_url == "http://host/@x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 
@@ -9,20 +10,31 @@ import msgspec
 import pytest
 
 from actors.outbox import Outbox, OutboxBoard, Take
-from actors.outbox_file import Item
-from actors.runtime import Directory, SystemClock
+from actors.outbox_file import OutboxFile
+from actors.runtime import Directory, ExitReason, SystemClock
+from actors.runtime.watchdog import abandon
 from edge import control as control_module
 from edge.client import EdgeUnreachableError, ask, queue_scan, read_state
 from edge.control import Control
 from edge.home import EdgeRunsError, Home, home_of
+from edge.identity import Board, IdentityError
+from edge.scans import new_scan
+from edge.settings import EdgeSettings
 from edge.wire import Answer, Request, near
 from supervisor.process.private_file import write_private
+from tests.edge.test_bearings import CREDENTIALS
 from tests.link.rig import Recorder
 from tests.support.wait import eventually
 
+NOW_US = 1_790_000_000_000_000
 
-def item(name="one", payload=b"{}"):
-    return Item(name, "scan", "devices/pi-7/scans", payload, 1)
+
+def scan(code="4006381333931"):
+    return new_scan(code, scanner="manual", now_us=NOW_US)
+
+
+def settings_of(data, device_id="pi-7", **more):
+    return EdgeSettings(device_id=device_id, data_dir=str(data), **more)
 
 
 def answers(home):
@@ -43,20 +55,20 @@ class Edge:
         self.directory.publish("presence", self.presence)
         self.outbox = runtime.launch(Outbox(self.home.outbox, SystemClock(), OutboxBoard()))
         self.directory.publish("outbox", self.outbox)
-        self.control = runtime.launch(
-            Control(
-                self.home.control,
-                directory=self.directory,
-                outbox="outbox",
-                status=lambda: {"device_id": "pi-7"},
-                commands={"announce": ("presence", "now")},
-            )
+        self.actor = Control(
+            self.home.control,
+            device_id="pi-7",
+            directory=self.directory,
+            outbox="outbox",
+            status=lambda: {"device_id": "pi-7"},
+            commands={"announce": ("presence", "now")},
         )
+        self.control = runtime.launch(self.actor)
         eventually(lambda: answers(self.home), what="the edge answers")
 
     @property
     def kept(self):
-        return [found.id for found in self.outbox.ask(Take("server"), timeout=10)]
+        return self.outbox.ask(Take("server"), timeout=10)
 
     def stop(self):
         self.control.stop(timeout=10)
@@ -79,46 +91,80 @@ def edge(data, runtime):
     made.stop()
 
 
-def kept_in(home):
+def kept_in(home, destination="server"):
     """What the outbox of an edge that does not run holds."""
-    from actors.outbox_file import OutboxFile
-
-    file = OutboxFile(home.outbox, ("server",), most_items=100, most_bytes=10_000)
+    file = OutboxFile(home.outbox, (), most_items=100, most_bytes=10_000, keep_others=True)
     file.open()
     try:
-        return [found.id for found in file.take("server", limit=10, after=0, most_bytes=10_000, kinds=())]
+        return file.take(destination, limit=10, after=0, most_bytes=10_000, kinds=())
     finally:
         file.close()
 
 
-def test_a_running_edge_keeps_the_scan(edge, data):
-    queue_scan(home_of(data), item("one"))
-    queue_scan(home_of(data), item("two", b"\x00\xff"))
-    queue_scan(home_of(data), item("one"))
-    assert edge.kept == ["one", "two"]
+def ids(items):
+    return [item.id for item in items]
+
+
+def test_a_running_edge_keeps_the_scan_under_its_own_name(edge, data):
+    one, two = scan(), scan("two")
+    told = queue_scan(settings_of(data, "who-asks"), one)
+    queue_scan(settings_of(data), two)
+    queue_scan(settings_of(data), one)
+    assert ids(edge.kept) == [one.scan_id, two.scan_id]
+    first = edge.kept[0]
+    assert (first.topic, first.kind, first.payload.decode()) == ("devices/pi-7/scans", "scan", told)
+    body = msgspec.json.decode(told)
+    assert (body["device_id"], body["scan_id"], body["scanner"]) == ("pi-7", one.scan_id, "manual")
 
 
 def test_without_an_edge_the_command_writes_the_outbox_itself(data):
-    queue_scan(home_of(data), item())
-    assert kept_in(home_of(data)) == ["one"]
+    one = scan()
+    told = queue_scan(settings_of(data), one)
+    (kept,) = kept_in(home_of(data))
+    assert (kept.id, kept.topic, kept.payload.decode()) == (one.scan_id, "devices/pi-7/scans", told)
     assert not home_of(data).is_running
 
 
-def test_what_is_queued_for_the_hub_too_is_owed_to_the_hub(data, runtime):
-    queue_scan(home_of(data), item(), destinations=("server", "hub"))
-    outbox = runtime.launch(Outbox(home_of(data).outbox, SystemClock(), OutboxBoard(), destinations=("server", "hub")))
-    assert [found.id for found in outbox.ask(Take("hub"), timeout=10)] == ["one"]
-    outbox.stop(timeout=10)
+def test_what_is_queued_for_the_hub_too_is_owed_to_the_hub(data):
+    one = scan()
+    queue_scan(settings_of(data, hub_connection_string="HostName=h;DeviceId=d;SharedAccessKey=aw=="), one)
+    assert ids(kept_in(home_of(data), "hub")) == [one.scan_id]
+
+
+def test_whoever_does_not_know_the_hub_leaves_it_what_it_is_owed(data):
+    one, two = scan(), scan()
+    queue_scan(settings_of(data, hub_connection_string="HostName=h;DeviceId=d;SharedAccessKey=aw=="), one)
+    queue_scan(settings_of(data), two)
+    assert ids(kept_in(home_of(data), "hub")) == [one.scan_id, two.scan_id]
+
+
+def test_a_command_never_sets_an_enrolment_aside(data):
+    home = home_of(data)
+    home.path.mkdir(parents=True)
+    for content in (b"{", msgspec.json.encode(CREDENTIALS)):
+        home.enrolment.write_bytes(content)
+        queue_scan(settings_of(data, "another"), scan())
+        assert home.enrolment.read_bytes() == content
+    assert not home.enrolment.with_name("enrolment.json.aside").exists()
+
+
+def test_without_an_edge_an_identity_that_may_not_be_read_is_an_error(data, monkeypatch):
+    monkeypatch.setattr(Board, "cpu_serial", lambda _self: "")
+    home = home_of(data)
+    home.identity.mkdir(parents=True)  # as unreadable as a file of mode 0600 is for others than root
+    with pytest.raises(IdentityError, match=r"identity.json cannot be read \(.*\); .*\.$"):
+        queue_scan(settings_of(data, ""), scan())
+    assert not home.outbox.exists()
 
 
 def test_an_edge_that_is_just_starting_is_waited_for(data, runtime):
     """It has the lock and no socket yet."""
     held = Home(home_of(data).path)
-    failures = []
+    failures, one = [], scan()
 
     def queue():
         try:
-            queue_scan(home_of(data), item(), patience=30.0)
+            queue_scan(settings_of(data), one, patience=30.0)
         except EdgeUnreachableError as error:
             failures.append(error)
 
@@ -127,7 +173,7 @@ def test_an_edge_that_is_just_starting_is_waited_for(data, runtime):
     held.close()
     thread.join(40)
     assert not failures
-    assert kept_in(home_of(data)) == ["one"]
+    assert ids(kept_in(home_of(data))) == [one.scan_id]
 
 
 def test_a_socket_that_was_left_behind_is_no_edge(data, runtime):
@@ -135,8 +181,9 @@ def test_a_socket_that_was_left_behind_is_no_edge(data, runtime):
     home.path.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as left, near(home.control) as name:
         left.bind(name)
-    queue_scan(home, item())
-    assert kept_in(home) == ["one"]
+    one = scan()
+    queue_scan(settings_of(data), one)
+    assert ids(kept_in(home)) == [one.scan_id]
     edge = Edge(data, runtime)
     assert ask(home, Request("status")).status == {"device_id": "pi-7"}
     edge.stop()
@@ -145,13 +192,16 @@ def test_a_socket_that_was_left_behind_is_no_edge(data, runtime):
 def test_a_scan_that_nobody_can_keep_is_said(data):
     held = Home(home_of(data).path)
     with pytest.raises(EdgeUnreachableError, match="could not be kept"):
-        queue_scan(home_of(data), item(), patience=0.0)
+        queue_scan(settings_of(data), scan(), patience=0.0)
     held.close()
 
 
 def test_a_command_is_told_to_who_it_is_for(edge, data):
     assert ask(home_of(data), Request("announce")) == Answer(ok=True)
     assert edge.presence.told == ["now"]
+
+
+SCAN = b'{"command": "scan", "scan": {"scan_id": "0123456789ab-0123456789abcdef", "code": "%s", "symbology": "%s"}}'
 
 
 @pytest.mark.parametrize(
@@ -161,10 +211,15 @@ def test_a_command_is_told_to_who_it_is_for(edge, data):
         (b"{", "cannot be read"),
         (b"\xff\xfe", "cannot be read"),
         (b"[]", "cannot be read"),
-        (b"[" * 100_000, "cannot be read"),
+        (b"[" * 60_000, "cannot be read"),
         (b'{"command": "dance"}', "there is no command 'dance'"),
-        (b'{"command": "scan"}', "`item` is missing"),
-        (b'{"command": "scan", "item": {"id": ""}}', "cannot be read"),
+        (b'{"command": "scan"}', "`scan` is missing"),
+        (b'{"command": "scan", "scan": {"code": "1"}}', "cannot be read"),
+        (b'{"command": "scan", "scan": {"code": "1", "scan_id": "a\\nb"}}', "cannot be read"),
+        (SCAN % (b"1" * 5_000, b"EAN"), "cannot be read"),
+        (SCAN % (b"", b"EAN"), "a code has 1 to 4096 characters"),
+        (SCAN % (b"1", b"E" * 65), "cannot be read"),
+        (SCAN % (b"1", b"E\\n"), "a symbology has at most"),
     ],
 )
 def test_nonsense_is_refused_with_a_sentence(edge, line, said):
@@ -182,6 +237,52 @@ def test_a_silent_client_keeps_nobody_from_the_edge_for_long(edge, data, monkeyp
     with socket.socket(socket.AF_UNIX) as silent, near(edge.home.control) as name:
         silent.connect(name)
         assert ask(home_of(data), Request("status"), timeout=20.0).ok
+
+
+def trickle(sock, stop):
+    """A byte now and then, and never a whole line."""
+    with contextlib.suppress(OSError):
+        while not stop.wait(0.02):
+            sock.sendall(b" ")
+
+
+def test_a_client_that_dribbles_keeps_nobody_from_the_edge_for_long(edge, data, monkeypatch):
+    monkeypatch.setattr(control_module, "READ_TIMEOUT", 0.3)
+    stop = threading.Event()
+    with socket.socket(socket.AF_UNIX) as slow, near(edge.home.control) as name:
+        slow.connect(name)
+        thread = threading.Thread(target=trickle, args=(slow, stop))
+        thread.start()
+        try:
+            assert ask(home_of(data), Request("status"), timeout=20.0).ok
+        finally:
+            stop.set()
+            thread.join(20)
+
+
+def test_a_request_that_never_ends_is_not_kept_in_memory(edge, data):
+    with socket.socket(socket.AF_UNIX) as client, near(edge.home.control) as name:
+        client.connect(name)
+        with contextlib.suppress(OSError):
+            client.sendall(b"x" * 1_000_000)
+        assert ask(home_of(data), Request("status"), timeout=20.0).ok
+
+
+def test_a_sever_ends_the_talk_with_a_client_and_whoever_was_given_up_leaves_the_name_to_its_successor(
+    data, runtime, monkeypatch
+):
+    monkeypatch.setattr(control_module, "READ_TIMEOUT", 300.0)
+    edge = Edge(data, runtime)
+    with socket.socket(socket.AF_UNIX) as silent, near(edge.home.control) as name:
+        silent.connect(name)
+        eventually(lambda: edge.actor._client is not None, what="it talks")
+        abandon(edge.actor, ExitReason.HUNG)
+        with contextlib.suppress(ConnectionResetError):
+            assert silent.recv(1) == b""
+    eventually(lambda: edge.actor._listener is None, what="its end")
+    assert edge.home.control.exists()
+    edge.outbox.stop(timeout=10)
+    edge.home.close()
 
 
 def test_a_client_that_hangs_up_harms_nobody(edge, data):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edge.identity import Board, Identity, identify
+from edge.identity import Board, Identity, IdentityError, identify
 
 WIRED, WIRELESS, DONGLE = "b8:27:eb:00:00:01", "b8:27:eb:00:00:02", "00:e0:4c:00:00:03"
 
@@ -149,3 +149,15 @@ def test_the_boot_id_is_that_of_the_kernel(board):
     assert board.board.boot_id() == ""
     board.write("proc/sys/kernel/random/boot_id", "f3b9\n")
     assert board.board.boot_id() == "f3b9"
+
+
+def test_a_command_takes_no_other_identity_than_that_of_the_edge(board, tmp_path):
+    record = tmp_path / "identity.json"
+    record.mkdir()
+    with pytest.raises(IdentityError, match=r"cannot be read \(Is a directory\)"):
+        identify(record, board=board.board, strict=True)
+    with pytest.raises(IdentityError, match="cannot be kept"):
+        identify(tmp_path / "missing" / "identity.json", board=board.board, strict=True)
+    board.write("proc/device-tree/serial-number", "10000000abcdef12\0")
+    assert identify(record, board=board.board, strict=True).device_id == "10000000abcdef12"
+    assert identify(record, configured="pi-7", board=board.board, strict=True).device_id == "pi-7"

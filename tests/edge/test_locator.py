@@ -19,7 +19,7 @@ from edge.finding.search import Search
 from edge.finding.trouble import Contact
 from edge.home import Places
 from edge.locator import Locator, Look, make_locator
-from edge.network import NetworkChanged
+from edge.network import Address, NetworkChanged
 from edge.settings import BrokerSettings, EdgeSettings, FindSettings
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles
 from tests.support.ports import free_port
@@ -299,6 +299,59 @@ def test_a_change_of_the_network_ends_a_search_and_begins_another(world, server)
     assert world.asking.wait(20)
     world.holds.set()
     world.wait("found")
+
+
+LAN = Address("eth0", "192.168.7.2", 24, "b8:27:eb:00:00:01")
+VETH = Address("veth12", "fe80::1", 64, "02:42:ac:11:00:02")
+
+
+def search_in(world, addresses):
+    """Cut the first search short by a change of the network; the next one lasts until `holds` is set."""
+    world.holds.clear()
+    world.start()
+    assert world.asking.wait(20)
+    world.asking.clear()
+    world.ref.tell(NetworkChanged(addresses))
+    assert world.asking.wait(20)
+
+
+def test_containers_that_come_and_go_disturb_no_search(world, server):
+    search_in(world, (LAN,))
+    world.announced = [server.url]
+    world.asking.clear()
+    for addresses in ((LAN, VETH), (LAN,), (LAN, VETH)):
+        world.ref.tell(NetworkChanged(addresses))
+    throughout(0.5, lambda: not world.asking.is_set(), "the search goes on")
+    world.holds.set()
+    world.wait("found")
+    eventually(lambda: not world.actor.actor_inbox.queue, what="all is read")
+    assert world.bearings.server() is not None
+
+
+def test_a_network_that_keeps_changing_cuts_a_search_short_only_now_and_then(world, monkeypatch):
+    search_in(world, (LAN,))
+    world.asking.clear()
+    world.ref.tell(NetworkChanged(()))
+    throughout(0.5, lambda: not world.asking.is_set(), "the next one goes on")
+    monkeypatch.setattr(locator_module, "DISTURBED_EVERY", 0.0)
+    assert world.asking.wait(20)
+
+
+def test_a_server_that_the_uplink_no_longer_trusts_has_to_prove_itself_before_it_gets_the_token(world, server):
+    bearings = world.start(server_url=server.url)
+    world.wait("found")
+    world.up()
+    asked = len(server.asked)
+    bearings.lost()
+    assert bearings.server() is None
+    eventually(lambda: bearings.server() is not None, what="the proof")
+    assert len(server.asked) == asked + 1
+    server.__exit__()
+    bearings.lost()
+    with Registrar(port=server.port, key="my-own-key") as stranger:
+        world.wait("refused")
+        assert bearings.server() is None
+        assert stranger.secrets_seen == []
 
 
 def test_a_stop_and_a_sever_end_a_search(world):

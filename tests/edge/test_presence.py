@@ -287,3 +287,12 @@ def test_the_twin_tells_the_same(device):
 def test_unexpected_messages_are_said_and_left(device):
     device.tell(SimpleNamespace())
     assert device.ref.is_alive()
+
+
+def test_whoever_asks_on_this_machine_has_a_link_that_is_down_connect_at_once(device):
+    device.tell(Announce(connect=True))
+    assert device.told == [Reconnect()]
+    device.connect()
+    device.told.clear()
+    device.tell(Announce(connect=True))
+    assert [message.topic for message in device.told] == ["devices/pi-7/announce", "devices/pi-7/status"]

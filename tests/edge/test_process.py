@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
 from actors.link.messages import Publish
 from actors.messages import Deliveries
+from edge import link as link_module
 from edge import tree as tree_module
 from edge.boot import EdgeProcess
-from edge.client import queue_scan, read_state
+from edge.client import ask, queue_scan, read_state
 from edge.home import Home, home_of
 from edge.link import Goodbye
 from edge.nodes import nodes
-from edge.scans import make_scan
+from edge.scans import new_scan
 from edge.settings import BrokerSettings, EdgeSettings, FindSettings, SensorSettings
+from edge.wire import Request
 from supervisor import TreeView
 from tests.support.mqtt import Device
-from tests.support.wait import eventually
+from tests.support.registrar import KEY, Registrar
+from tests.support.wait import eventually, throughout
 
 DEADLINE = 30.0
 
@@ -156,17 +162,81 @@ def test_an_actor_that_hangs_is_replaced_and_the_server_is_told(edge, monkeypatc
 
 def test_a_scan_goes_out_and_leaves_the_outbox_with_the_receipt(edge):
     one = edge().start()
-    queue_scan(one.home, make_scan("pi-7", "4006381333931", now_us=1_790_000_000_000_000))
+    queue_scan(one.settings, new_scan("4006381333931", now_us=1_790_000_000_000_000))
     scan = one.heard("scans")
     assert (scan["device_id"], scan["code"], scan["symbology"]) == ("pi-7", "4006381333931", "EAN-13")
     one.server.publish("devices/pi-7/receipts", {"stored": [scan["scan_id"]], "refused": {}})
     eventually(lambda: read_state(one.home)["outbox"]["items"] == 0, DEADLINE, "the receipt is noted")
 
 
+class NoMuster(Registrar):
+    """Says 200 to everything that is posted, and cannot prove anything."""
+
+    def _post(self, _body, _authorization):
+        return 200, "ok"
+
+
+def test_whoever_takes_the_port_of_a_dead_server_gets_neither_token_nor_scans(edge, mosquitto):
+    with Registrar() as server:
+        one = edge(server_url=server.url, enrolment_key=KEY).start()
+        eventually(lambda: one.parts.bearings.server() is not None, DEADLINE)
+    with NoMuster(port=server.port, key="another-key-than-that-of-the-fleet") as stranger:
+        mosquitto.stop()
+        queue_scan(one.settings, new_scan("4006381333931", now_us=1_790_000_000_000_000))
+        eventually(lambda: one.parts.boards.uplink.status.mode == "api", 60, "HTTP is tried")
+        eventually(lambda: one.parts.bearings.state == "refused", 60, "the stranger was asked for a proof")
+        throughout(1.0, lambda: not stranger.secrets_seen and not stranger.posted, "nothing is sent there")
+        eventually(lambda: read_state(one.home)["outbox"]["items"] == 1, DEADLINE, "it is kept")
+
+
 def test_its_stations_publish_under_its_own_name(edge):
     one = edge(sensors=(SensorSettings(interval=0.2), SensorSettings(id="field-2", interval=0.2))).start()
     eventually(lambda: {body["publisher_id"] for body in one.bodies("sensor/data")} == {"pi-7", "field-2"}, DEADLINE)
     assert not one.parts.speaks_for_itself()
+
+
+def test_a_sensor_that_cannot_be_made_keeps_nothing_else_from_running(edge, tmp_path):
+    sensors = (
+        SensorSettings(id="bad", driver="nothing-like-it", interval=0.2),
+        SensorSettings(id="late", driver="replay", file=str(tmp_path / "later.csv"), interval=0.2),
+        SensorSettings(id="good", interval=0.2),
+    )
+    one = edge(sensors=sensors).start()
+    eventually(lambda: "good" in {body["publisher_id"] for body in one.bodies("sensor/data")}, DEADLINE)
+
+    def shown(name):
+        return next(sensor["error"] for sensor in read_state(one.home)["sensors"] if sensor["id"] == name)
+
+    eventually(lambda: "there is no driver `nothing-like-it`" in shown("bad"), DEADLINE)
+    eventually(lambda: "later.csv" in shown("late"), DEADLINE)
+    assert shown("good") == ""
+    (tmp_path / "later.csv").write_text("N,P,K\n1,2,3\n")
+    eventually(lambda: "late" in {body["publisher_id"] for body in one.bodies("sensor/data")}, DEADLINE)
+
+
+def rival(one):
+    """What the link reads when another client has come with its client id."""
+    one.server.publish("server/markers/pi-7", f"claim another {2**53}".encode())
+    eventually(lambda: one.parts.boards.link.status.state.value == "taken_over", DEADLINE)
+
+
+def test_an_edge_whose_connection_was_taken_over_comes_back_by_itself(edge, monkeypatch):
+    monkeypatch.setattr(link_module, "RIVAL_FLOOR", 0.3)
+    monkeypatch.setattr(link_module, "RIVAL_CAP", 0.4)
+    one = edge().start()
+    eventually(lambda: one.parts.boards.link.claimed_ms, DEADLINE, "its own claim")
+    one.server.publish("server/markers/pi-7", f"claim another {2**53}".encode())
+    eventually(lambda: one.parts.boards.link.counters.connections == 2, DEADLINE)
+    eventually(lambda: one.parts.boards.link.status.state.value == "subscribed", DEADLINE)
+
+
+def test_announce_brings_a_link_back_that_was_taken_over(edge):
+    one = edge().start()
+    eventually(lambda: one.parts.boards.link.claimed_ms, DEADLINE, "its own claim")
+    rival(one)
+    eventually(lambda: "Trying again in" in one.parts.boards.link.status.last_error, DEADLINE)
+    assert ask(one.home, Request("announce")).ok
+    eventually(lambda: one.parts.boards.link.status.state.value == "subscribed", DEADLINE)
 
 
 def test_a_request_of_the_server_is_answered(edge):
@@ -214,10 +284,9 @@ def test_the_state_outlives_the_process(edge):
 # The command
 
 
-def run(*arguments, **env):
-    done = subprocess.run(
-        [sys.executable, "-m", "edge", *arguments], capture_output=True, text=True, timeout=60, check=False, env=env
-    )
+def run(*arguments, text="", **env):
+    command = [sys.executable, "-m", "edge", *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False, env=env)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -251,6 +320,61 @@ def test_a_scan_by_hand_is_kept_without_an_edge(tmp_path):
     code, _, error = run("scan", "", **env)
     assert code == 1
     assert error.count("\n") == 1
+
+
+def test_blank_lines_are_no_codes(tmp_path):
+    env = {"MUSTER_DATA_DIR": str(tmp_path), "MUSTER_DEVICE_ID": "pi-7"}
+    code, out, _ = run("scan", "-", text="4006381333931\n\n  \r\n40063813\n", **env)
+    assert (code, out.count("\n")) == (0, 2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("before", ["data", "data/edge"])
+def test_what_root_queues_belongs_to_the_owner_of_the_directory(before):
+    # Not below `tmp_path`, which others may not enter.
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        base.chmod(0o755)
+        (base / before).mkdir(parents=True)
+        os.chown(base / before, 12_345, 12_346)
+        code, _, error = run("scan", "1", MUSTER_DATA_DIR=str(base / "data"), MUSTER_DEVICE_ID="pi-7")
+        assert (code, error) == (0, "")
+        made = {(path.stat().st_uid, path.stat().st_gid) for path in (base / "data/edge").rglob("*")}
+        assert made == {(12_345, 12_346)}
+
+
+AS_MEMBER = """
+import os, shutil, sys
+from edge.commands import scan
+os.setgroups([])
+os.setgid(12_346)
+os.setuid(12_345)
+sys.exit(scan.main(sys.argv[1:]))
+"""
+"""The interpreter may lie where another user cannot start it."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_member_of_the_group_scans_under_the_name_of_the_running_edge():
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        base.chmod(0o755)
+        data = base / "data"
+        data.mkdir(mode=0o755)
+        env = {"MUSTER_DATA_DIR": str(data), "MUSTER_RUNTIME_DIR": str(base / "run"), "PATH": os.environ["PATH"]}
+        with subprocess.Popen([sys.executable, "-m", "edge", "run"], env=env, stderr=subprocess.DEVNULL) as process:
+            try:
+                status = eventually(lambda: (s := read_state(home_of(data))) and s["running"] and s, DEADLINE)
+                (data / "edge/identity.json").chmod(0o600)
+                for path in (data / "edge", data / "edge/control.sock"):
+                    os.chown(path, 0, 12_346)
+                scan = [sys.executable, "-c", AS_MEMBER, "--json", "1"]
+                done = subprocess.run(scan, env=env, capture_output=True, text=True, timeout=60, check=False)
+            finally:
+                process.terminate()
+                process.wait(DEADLINE)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["device_id"] == status["device_id"]
 
 
 def test_a_running_edge_is_shown(edge, tmp_path):

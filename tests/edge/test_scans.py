@@ -5,8 +5,8 @@ import re
 import msgspec
 import pytest
 
-from edge.clock import clock_quality
-from edge.scans import BadCodeError, make_scan
+from actors.clock_quality import clock_quality
+from edge.scans import BadCodeError, make_scan, new_scan
 
 NOW_US = 1_795_234_567_890_123
 
@@ -69,3 +69,16 @@ def test_the_clock_is_believed_where_systemd_says_so(tmp_path):
 def test_without_systemd_the_kernel_is_asked(tmp_path):
     assert clock_quality(tmp_path / "nothing") in ("ntp", "unsynced")
     assert body_of(make_scan("pi-1", "x", now_us=NOW_US))["clock"] in ("ntp", "unsynced")
+
+
+@pytest.mark.parametrize("symbology", ["x" * 65, "EAN\n13", "\x1b[31m"])
+def test_a_symbology_that_the_server_would_not_take_is_refused_at_once(symbology):
+    with pytest.raises(BadCodeError, match=r"^a symbology has at most 64 printable characters\.$"):
+        make_scan("pi-1", "1", symbology=symbology, now_us=NOW_US)
+    with pytest.raises(BadCodeError):
+        new_scan("1", symbology=symbology, now_us=NOW_US)
+
+
+def test_what_was_read_by_hand_has_its_id_before_it_is_known_whose_it_is():
+    one = new_scan("40063813", now_us=NOW_US)
+    assert make_scan("pi-1", one.code, now_us=NOW_US + 5_000_000, scan_id=one.scan_id).id == one.scan_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import stat
 
 import pytest
@@ -22,7 +23,7 @@ from supervisor.installer import (
     User,
     Venv,
 )
-from supervisor.installer.python import Source
+from supervisor.installer.python import Source, is_private
 from tests.support.installation import everything_below
 
 MANIFEST = "/opt/it/manifest.json"
@@ -137,6 +138,39 @@ def test_data_and_changed_configuration_stay_and_are_told(machine):
     assert sum("is kept" in line for line in machine.said) == 2
 
 
+def test_what_would_stand_in_changed_configuration_goes_with_the_installation(machine):
+    machine.directory.install(Plan(STEPS))
+    config = machine.root / "etc/it/it.toml"
+    config.write_text("mine")
+    other = File("/etc/it/it.toml", b"a = 2\n", mode=0o640, keep=True)
+    machine.directory.install(Plan([other if step.path == other.path else step for step in STEPS]))
+    assert (machine.root / "etc/it/it.toml.new").read_text() == "a = 2\n"
+    machine.directory.uninstall()
+    assert [path.name for path in config.parent.iterdir()] == ["it.toml"]
+
+
+def test_a_strict_umask_does_not_lock_the_service_out(machine):
+    before = os.umask(0o077)
+    try:
+        machine.directory.install(Plan(STEPS))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((machine.root / "usr/local/bin").stat().st_mode) == 0o755
+
+
+def test_what_cannot_be_undone_any_more_holds_nothing_up(machine, needs_root):
+    machine.live.install(Plan(STEPS))
+
+    def gone(command):
+        raise InstallError(f"`{command[0]}` ended with exit code 5: Unit not found.")
+
+    installer = machine.live
+    installer._target._run = gone
+    installer.uninstall()
+    assert not everything_below(machine.root) & {"/etc/it", "/opt/it"}
+    assert any("exit code 5" in line for line in machine.said)
+
+
 def test_purging_leaves_nothing_at_all(machine):
     machine.directory.install(Plan(STEPS))
     (machine.root / "etc/it/it.toml").write_text("a = 2\n")
@@ -231,6 +265,13 @@ def test_a_user_of_ours_stays_while_its_data_does(machine, needs_root):
     assert machine.ran == ["userdel nobody"]
 
 
+def test_a_user_of_an_earlier_installation_is_known_by_its_home_and_shell(machine, needs_root):
+    nobody = pwd.getpwnam("nobody")
+    user = User("nobody", home=nobody.pw_dir)
+    assert user.intend(machine.live._target)["ours"] == ("yes" if nobody.pw_shell == "/usr/sbin/nologin" else "")
+    assert not User("nobody", home="/elsewhere").intend(machine.live._target)["ours"]
+
+
 def test_an_image_makes_the_same_user_at_its_first_boot():
     user = User("muster-edge", home="/var/lib/muster-edge", groups=("input", "video"))
     assert user.sysusers().decode().splitlines() == [
@@ -249,6 +290,8 @@ def test_an_image_makes_the_same_user_at_its_first_boot():
         ("", "", ["muster-fleet[edge]==1.2"]),
         ("muster-fleet==2.0", "", ["muster-fleet[edge]==2.0"]),
         ("/some/muster.whl", "", ["/some/muster.whl[edge]"]),
+        ("muster-fleet>=1.2", "", ["muster-fleet[edge]>=1.2"]),
+        ("muster-fleet @ https://h/m.whl ", "", ["muster-fleet[edge] @ https://h/m.whl "]),
         ("", "/wheels", ["--no-index", "--find-links", "/wheels", "muster-fleet[edge]"]),
         ("muster-fleet==2.0", "/wheels", ["--no-index", "--find-links", "/wheels", "muster-fleet[edge]==2.0"]),
     ],
@@ -264,6 +307,11 @@ def test_a_checkout_installs_itself_with_its_pinned_versions(tmp_path):
     source = Source.choose("", "", ("edge", "scanner"), home=tmp_path, version="1.2")
     assert source.arguments == ["--constraint", f"{tmp_path}/constraints.txt", f"{tmp_path}[edge,scanner]"]
     assert source.fingerprint == ""
+
+
+@pytest.mark.parametrize(("path", "private"), [("/root/x/python3", True), ("/home/me/p", True), ("/usr/bin/p", False)])
+def test_an_interpreter_in_a_home_is_none_for_a_service(path, private):
+    assert is_private(path) == private
 
 
 def test_a_source_that_is_not_there_is_refused_by_name(tmp_path):

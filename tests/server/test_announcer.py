@@ -23,7 +23,7 @@ from actors.announcer import (
 from actors.runtime import Runtime
 from supervisor.server.parts import Parts
 from supervisor.server.settings import Config, Http, Mdns
-from supervisor.server.tree import announcer
+from supervisor.server.tree import announcers
 from tests.support.need import unavailable
 from tests.support.wait import eventually
 
@@ -197,10 +197,11 @@ def test_the_first_address_is_the_one_of_the_url():
 
 
 def of_tree(runtime, tmp_path, **settings):
-    return announcer(Parts(Config(data_dir=str(tmp_path), **settings), runtime, "0a1b2c3d"))
+    return announcers(Parts(Config(data_dir=str(tmp_path), **settings), runtime, "0a1b2c3d"))
 
 
 def test_a_server_for_this_machine_alone_is_not_announced(runtime, tmp_path):
-    assert of_tree(runtime, tmp_path) is None
-    assert of_tree(runtime, tmp_path, http=Http(host="0.0.0.0"), mdns=Mdns(announce=False)) is None
-    assert isinstance(of_tree(runtime, tmp_path, http=Http(host="0.0.0.0")), AnnouncerActor)
+    assert not of_tree(runtime, tmp_path)
+    assert not of_tree(runtime, tmp_path, http=Http(host="0.0.0.0"), mdns=Mdns(announce=False))
+    (spec,) = of_tree(runtime, tmp_path, http=Http(host="0.0.0.0"))
+    assert isinstance(spec.start(), AnnouncerActor)

@@ -454,6 +454,8 @@ def test_a_secret_of_the_environment_takes_the_place_of_a_file_and_the_other_way
         ('[enrolment]\npassword = "p"', "`password` belongs to a `username`"),
         ('[enrolment]\nbroker_url = "http://x"', "does not begin with mqtt://"),
         ('[enrolment]\napprove = "never"', "key enrolment.approve"),
+        ('[enrolment]\nhosts = ["muster.example:5000"]', "`muster.example:5000` is neither a name nor an address"),
+        ('[enrolment]\nhosts = ["http://muster.example"]', "leave scheme and port out"),
         ('[mdns]\ninterfaces = [""]', "key mdns.interfaces"),
         ('[hub]\nservice_connection_string = "HostName=h;SharedAccessKey=k3y"', "key hub: connection string"),
         ('[hub]\nservice_connection_string = "HostName=h;DeviceId=d;SharedAccessKey=azN5"', "none of a service"),

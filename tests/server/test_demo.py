@@ -208,6 +208,19 @@ def test_pis_answer_the_servers_request_and_only_those_asked(mosquitto):
             demo.stop()
 
 
+def test_pis_with_a_scanner_scan_articles_each_under_an_id_of_its_own(mosquitto):
+    with Device(mosquitto.url) as server:
+        server.subscribe("devices/+/scans")
+        demo = demo_process(mosquitto.url, "--pis=6", *ONLY_PIS, "--processes=1", "--speed=20")
+        demo.start()
+        try:
+            scans = [server.next(timeout=20) for _ in range(6)]
+        finally:
+            demo.stop()
+        assert all(scan.qos == 1 and scan.topic == f"devices/{scan.json['device_id']}/scans" for scan in scans)
+        assert len({scan.json["scan_id"] for scan in scans}) == 6
+
+
 def test_it_says_goodbye_and_leaves_nothing_running_on_sigterm(mosquitto):
     with Device(mosquitto.url) as watcher:
         watcher.subscribe("devices/#")

@@ -80,8 +80,8 @@ def test_a_token_that_was_made_opens_what_its_role_may(server):
     tokens = TokensFace(server.parts)
     made = tokens.create(name="ci", role="device", serial="pi-1", expires_in=None)
     assert (made["id"], made["name"], made["role"], made["serial"]) == (1, "ci", "device", "pi-1")
-    assert tokens.verify(made["token"]) == ("device", "pi-1")
-    assert tokens.verify("the-admin-token") == ("admin", None)
+    assert tokens.verify(made["token"]) == ("device", "pi-1", "ci")
+    assert tokens.verify("the-admin-token") == ("admin", None, "")
 
 
 def test_tokens_are_listed_without_their_secret(server):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from supervisor.server.instance import Instance, InstanceError
+from supervisor.server.instance import Instance, InstanceError, public_name
 
 HOLDER = """
 import sys, time
@@ -36,7 +36,7 @@ def test_the_id_is_kept_between_runs(tmp_path):
         identity = first.id
     with Instance(tmp_path) as second:
         assert second.id == identity
-    assert len(identity) == 8
+    assert len(identity) == 16
 
 
 def test_two_directories_have_different_ids(tmp_path):
@@ -92,3 +92,10 @@ def test_closing_twice_is_harmless(tmp_path):
     instance = Instance(tmp_path)
     instance.close()
     instance.close()
+
+
+def test_the_name_for_the_world_does_not_give_the_id_away(tmp_path):
+    with Instance(tmp_path) as instance:
+        assert instance.server_id == public_name(instance.id)
+        assert instance.id not in instance.server_id
+        assert instance.server_id != public_name("another")

@@ -85,6 +85,12 @@ def test_a_scan_is_answered_after_its_commit_and_known_the_second_time(parts):
     assert parts.fleet.get("A").presence in ("online", "unknown")
 
 
+def test_a_scan_whose_id_is_known_is_answered_as_it_is_stored(parts):
+    first = store(parts, code=EAN, device_id="A", scan_id="dup1", timestamp=1_760_000_000)
+    again = store(parts, code="BBB", device_id="A", scan_id="dup1", scanner="other", timestamp=1_760_000_009)
+    assert again == first | {"duplicate": True}
+
+
 def test_one_scan_posted_by_many_at_once_is_stored_once(parts):
     answers = []
     posts = [

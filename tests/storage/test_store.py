@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
+from actors.enrolment.rules import Enrolment
 from actors.messages import (
     DeleteDevice,
     StoreDeadLetter,
@@ -12,7 +15,9 @@ from actors.messages import (
     StoreSensors,
 )
 from actors.storage.administration import load_dead_letter, load_devices, mark_replayed
+from actors.storage.enrolment import put_enrolment, put_record
 from actors.storage.purge import SLICE
+from actors.storage.tokens import create_token
 from tests.storage.build import NOON, device, digest, reading, snapshot
 
 PACKET = (3 << 16) | 77  # connection 3, packet id 77
@@ -234,6 +239,22 @@ def test_a_deleted_device_is_gone_with_all_it_had(store, look):
     for table in ("sensor", "last_seen", "receipt", "event"):
         assert look.column(f"SELECT COUNT(*) FROM {table}") == [0], table
     assert look.column("SELECT serial FROM device") == ["B"]
+
+
+def test_a_deleted_device_has_no_credentials_and_the_record_of_its_enrolment_stays(store, look):
+    store.commit([device("A"), device("B")])
+    row = {"state": "denied", "token_id": 1, "requested_us": 1, "approved_until_us": None, "enrolled_us": None}
+    for serial in ("A", "B"):
+        store.run(partial(create_token, role="device", name="t", now_us=NOON, serial=serial))
+        known = Enrolment(serial=serial, **row)
+        store.run(lambda database, known=known: put_enrolment(database, None, known))
+    store.run(partial(create_token, role="read", name="an operator", now_us=NOON, serial="A"))
+    trace = {"action": "deny", "by": "ada", "from": "", "detail": ""}
+    store.run(lambda database: put_record(database, "A", NOON, trace))
+    assert store.commit([StoreEvent("x", "A", NOON, "{}"), DeleteDevice("A")]).deleted == ["A"]
+    assert look.run("SELECT name, serial FROM api_token WHERE revoked_us IS NOT NULL") == [("t", "A")]
+    assert look.column("SELECT serial FROM enrolment") == ["B"]
+    assert look.column("SELECT kind FROM event WHERE serial = 'A'") == ["enrolment"]
 
 
 def test_the_readings_of_a_deleted_device_go_in_slices_and_survive_a_restart(make_store, look):

@@ -39,6 +39,8 @@ class Registrar:
         self.is_muster = True
         self.tamper: Callable[[dict[str, Any]], dict[str, Any]] = dict
         """Changes what a question is answered with."""
+        self.owns: Callable[[str], bool] = lambda address: True
+        """Whether `host:port` of a Host header is its own address: only then it gives proofs."""
         self.asked: list[str] = []
         """Paths of all GETs."""
         self.posted: list[dict[str, Any]] = []
@@ -61,7 +63,7 @@ class Registrar:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 registrar.asked.append(self.path)
-                self._answer(*registrar._get(self.path))
+                self._answer(*registrar._get(self.path, self.headers.get("Host", "")))
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -100,7 +102,7 @@ class Registrar:
             server.shutdown()
             server.server_close()
 
-    def _get(self, path):
+    def _get(self, path, address):
         parts = urlsplit(path)
         if not self.is_muster:
             return 200, {"hello": "world"}
@@ -110,16 +112,17 @@ class Registrar:
         device, nonce = query["device_id"], query["nonce"]
         token = self.tokens.get(device, "")
         digest = hashlib.sha256(token.encode()).hexdigest()
+        keys = {"enrolment_key": self.key, "device": digest if token else ""}
+        asked = {"server_id": self.server_id, "device_id": device, "nonce": nonce, "address": address.lower()}
+        is_own = self.owns(address)
         answer = {
             "server_id": self.server_id,
             "version": "0.1.0",
             "device_id": device,
             "state": self.states.get(device, "unknown"),
             "mqtt": self.mqtt,
-            "proofs": {
-                "enrolment_key": prove_server(self.key, self.server_id, device, nonce),
-                "device": prove_server(digest, self.server_id, device, nonce) if token else "",
-            },
+            "proofs": {name: prove_server(key, **asked) if key and is_own else "" for name, key in keys.items()},
+            "detail": "" if is_own else f"`{address}` is not its own, set `enrolment.hosts`",
             "timestamp": "2026-01-01T00:00:00.000Z",
         }
         return 200, self.tamper(answer)

@@ -29,6 +29,8 @@ class FakeMuster:
         """How many times something came that was there already."""
         self.poison: set[str] = set()
         """Values of N that are refused."""
+        self.unbound: set[int] = set()
+        """Values of N that count as of another device."""
         self.gives_receipts = True
         self.status: int | None = None
         """What HTTP answers, whatever is asked; None answers as Muster does."""
@@ -128,6 +130,8 @@ class FakeMuster:
             return 404, {"error": {"code": "not_found", "message": "nothing here", "details": {}}}
         body = json.loads(raw)
         self.keys.append(request.headers["Idempotency-Key"])
+        if body["sensor_readings"].get("N") in self.unbound:
+            return 403, {"error": {"code": "forbidden", "message": "not yours", "details": {"reason": "unbound"}}}
         known = body["id"] in self.bodies
         reason = self._take(body, "api")
         if reason:

@@ -9,7 +9,7 @@ import pytest
 
 from actors.link.options import parse_broker_url
 from actors.link.status import LinkBoard
-from actors.outbox import GetStats, Item, ListRefused, Outbox, OutboxBoard, Put
+from actors.outbox import GetStats, Item, ListRefused, Outbox, OutboxBoard, OutboxUnavailableError, Put
 from actors.runtime import Directory, GuardedFuture, Runtime
 from actors.sight import Sight
 from actors.uplink import actor as uplink_module
@@ -38,6 +38,8 @@ class World:
     """An outbox, a link and an uplink without their supervisors, and a Muster to talk to."""
 
     def __init__(self, mosquitto, tmp_path, *, configured="auto"):
+        self.known = True
+        """Whether the server counts as proved; `on_lost` ends that."""
         self.mosquitto = mosquitto
         self.muster = FakeMuster(mosquitto)
         self.runtime = Runtime.system()
@@ -50,6 +52,8 @@ class World:
         self.configured = configured
         self.actors = {}
         self.number = 0
+        self.losses = 0
+        self.must_prove = False
         self.launch("outbox", self.outbox())
         if configured != "api":
             self.launch("link", self.link())
@@ -83,17 +87,23 @@ class World:
             destination="server",
             configured=self.configured,
             paths={"reading": PATH},
-            locate=lambda: ServerAddress(self.muster.url, TOKEN),
+            locate=lambda: ServerAddress(self.muster.url, TOKEN) if self.known else None,
             directory=self.directory,
             runtime=self.runtime,
             sight=self.sight,
             watch=self.watch,
             link_board=self.link_board,
             board=self.board,
+            on_lost=self.lose,
             post_timeout=2.0,
         )
         self.launch("uplink", uplink)
         return self
+
+    def lose(self):
+        """By default the server is proved again at once."""
+        self.losses += 1
+        self.known = not self.must_prove
 
     def put(self, number=1, n=1):
         """Put so many readings, each answered; return their ids."""
@@ -364,3 +374,70 @@ def test_a_broker_killed_with_items_in_flight_costs_none(world, mosquitto):
     mosquitto.start()
     world.until_empty()
     assert sorted(world.muster.stored) == ids
+
+
+def test_before_anything_is_posted_because_the_broker_is_away_the_server_has_to_prove_itself(world, mosquitto):
+    world.must_prove = True
+    world.muster.listen()
+    mosquitto.stop()
+    world.put(1)
+    world.until_mode("api")
+    eventually(lambda: world.board.status.http_error == "no server is known", DEADLINE)
+    assert (world.muster.stored, world.muster.keys) == ([], [])
+    world.known, world.must_prove = True, False
+    world.until_empty()
+
+
+def test_a_stranger_on_the_servers_port_empties_nothing(make):
+    world = make(configured="api").start()
+    world.must_prove = True
+    world.muster.status = 200
+    world.muster.listen()
+    world.put(1)
+    eventually(lambda: world.losses, DEADLINE, "it is no longer trusted")
+    eventually(lambda: world.board.status.http_error == "no server is known", DEADLINE)
+    assert world.stats.items == 1
+
+
+def test_an_item_of_another_device_blocks_nobody_over_http(make):
+    world = make(configured="api").start()
+    world.muster.unbound = {7}
+    world.muster.listen()
+    world.put(1, n=7)
+    ids = world.put(2)
+    world.until_empty()
+    assert world.muster.stored == ids
+    assert world.board.counters.refused == 1
+
+
+def test_on_a_full_disk_what_was_posted_is_not_posted_again_and_what_is_behind_it_goes_too(make):
+    world = make(configured="api")
+    ids = world.put(50)
+    file = world.actors["outbox"]._file
+    world.muster.listen()
+    full = file.done
+
+    def fail(*_):
+        raise OutboxUnavailableError("the outbox is full of sand")
+
+    file.done = fail
+    world.start()
+    world.muster.wait_stored(50)
+    throughout(0.5, lambda: world.muster.copies == 0, "none is posted twice")
+    assert world.stats.last_error == "the outbox is full of sand"
+    file.done = full
+    world.until_empty()
+    eventually(lambda: world.stats.last_error == "", DEADLINE)
+    assert (world.muster.stored, world.muster.copies) == (ids, 0)
+
+
+def test_what_is_in_the_outbox_long_after_its_answer_is_posted_again(make, monkeypatch):
+    """The file was corrupt, and another one counts from 1 again."""
+    monkeypatch.setattr(uplink_module, "POST_AGAIN", 0.3)
+    world = make(configured="api").start()
+    world.muster.listen()
+    world.put(3)
+    world.until_empty()
+    world.actors["uplink"]._posted_to = 1_000
+    world.put(1)
+    world.until_empty()

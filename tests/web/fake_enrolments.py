@@ -19,6 +19,7 @@ def asker(serial, state="pending", **fields):
         "enrolled_us": None,
         "approved_until_us": None,
         "changed_by": "device",
+        "request": "seen-first" if state == "pending" else "",
     } | fields
 
 
@@ -30,8 +31,8 @@ class FakeEnrolments:
         self.decided = []
         self.asked = None
 
-    def inspect(self, device_id, nonce, host):
-        self.asked = {"device_id": device_id, "nonce": nonce, "host": host}
+    def inspect(self, device_id, nonce, *, address, host):
+        self.asked = {"device_id": device_id, "nonce": nonce, "address": address, "host": host}
         if not nonce:
             raise EnrolmentRefusedError(400, "bad_field", "nonce: 16 to 64 hex digits are needed", {"field": "nonce"})
         return {
@@ -41,6 +42,7 @@ class FakeEnrolments:
             "state": self.rows.get(device_id, {"state": "unknown"})["state"],
             "mqtt": {"host": "192.168.1.2", "port": 1883, "tls": False},
             "proofs": {"enrolment_key": "ab" * 32, "device": ""},
+            "detail": "",
             "timestamp": "2025-10-09T08:53:20.000Z",
         }
 
@@ -74,7 +76,9 @@ class FakeEnrolments:
         start = int(cursor or 0)
         return rows[start : start + limit], str(start + limit) if start + limit < len(rows) else None
 
-    def approve(self, serial, by, address):
+    def approve(self, serial, by, address, request=""):
+        if request and request != self.rows[serial]["request"]:
+            raise EnrolmentRefusedError(409, "changed", "that request does not wait any more", {"serial": serial})
         return self._decide("approve", serial, by, address)
 
     def deny(self, serial, by, address):

@@ -38,8 +38,26 @@ def test_who_asks_is_shown_the_proofs_of_the_server_without_a_token():
     assert client.face.enrolments.asked == {
         "device_id": "pi-1",
         "nonce": "0123456789abcdef",
+        "address": "192.0.2.7",
         "host": "muster.local:5000",
     }
+
+
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        ({"HTTP_HOST": "muster.local"}, "muster.local:80"),
+        ({"HTTP_HOST": "[fd00::7]"}, "[fd00::7]:80"),
+        ({"HTTP_HOST": "muster.example", "HTTP_X_FORWARDED_PROTO": "https"}, "muster.example:443"),
+        ({"HTTP_HOST": "muster.example", "wsgi.url_scheme": "https"}, "muster.example:443"),
+        ({"HTTP_HOST": "muster.example:443", "HTTP_X_FORWARDED_PROTO": "https"}, "muster.example:443"),
+        ({}, ""),
+    ],
+)
+def test_the_port_that_a_client_leaves_out_is_that_of_its_scheme(headers, host):
+    client = stranger()
+    client.get(QUESTION, **headers)
+    assert client.face.enrolments.asked["host"] == host
 
 
 def test_a_question_without_a_nonce_is_400_and_named():
@@ -129,6 +147,16 @@ def test_questions_have_a_limit_of_their_own():
     assert client.post(URL, REQUEST).status == 201
 
 
+def test_a_site_whose_devices_all_wait_for_an_operator_is_never_refused_a_question():
+    clock = ManualClock()
+    client = stranger(clock=clock)
+    # Its power comes back: 200 devices ask at once, try to enrol and ask again; then each asks every 15 s.
+    assert {client.get(QUESTION).status for _ in range(400)} == {200}
+    for _ in range(8):
+        clock.advance(15)
+        assert {client.get(QUESTION).status for _ in range(400)} == {200}
+
+
 # An operator decides
 
 
@@ -168,6 +196,17 @@ def test_a_decision_is_answered_with_what_is_known_then_and_names_who_took_it_an
         ("deny", "pi-2", "admin ops", "192.0.2.7"),
         ("revoke", "pi-1", "admin ops", "192.0.2.7"),
     ]
+
+
+def test_an_approval_of_a_request_that_does_not_wait_any_more_is_409(office):
+    (seen,) = [item for item in office.get("/api/enrolments").json["items"] if item["state"] == "pending"]
+    office.face.enrolments.rows["pi-2"]["request"] = "came-later"
+    refused = office.post("/api/enrolments/pi-2/approve", {"request": seen["request"]})
+    assert (refused.status, refused.error["code"]) == (409, "changed")
+    assert office.face.enrolments.decided == []
+    assert office.post("/api/enrolments/pi-2/approve", {"request": "came-later"}).status == 200
+    assert office.post("/api/enrolments/pi-2/approve", {"request": 7}).status == 400
+    assert office.post("/api/enrolments/pi-2/approve", {"requets": "x"}).status == 400
 
 
 @pytest.mark.parametrize(

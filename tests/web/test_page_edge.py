@@ -96,6 +96,21 @@ def test_who_waits_to_enrol_appears_and_is_let_in_by_a_button(site, shown, conso
     assert console == []
 
 
+def test_a_click_approves_the_request_that_is_shown_and_no_other(site, shown):
+    rows = site.face.enrolments.rows
+    rows["pi-8"] = asker("pi-8", requested_us=NOW)
+    site.face.ring.publish("enrolment", "pi-8", {"serial": "pi-8"})
+    button = shown.get_by_role("button", name="Approve pi-8")
+    expect(button).to_be_visible()
+    rows["pi-8"] |= {"address": "192.168.1.66", "request": "came-later"}  # and no event has told the page yet
+    button.click()
+    expect(shown.locator("#toast")).to_contain_text("does not wait any more")
+    assert site.face.enrolments.decided == []
+    expect(shown.locator('li[data-key="pi-8"]')).to_contain_text("192.168.1.66")
+    button.click()
+    eventually(lambda: [decision[0] for decision in site.face.enrolments.decided] == ["approve"])
+
+
 @pytest.mark.parametrize(("token", "shows"), [("the-operate-token", True), ("the-read-token", False)])
 def test_only_an_admin_is_offered_the_decision(site, page, console, token, shows):
     site.face.enrolments.rows["pi-8"] = asker("pi-8")

@@ -12,25 +12,25 @@ export class ApiError extends Error {
   }
 }
 
-async function request(method, path, content) {
+async function request(method, path, body) {
   const answer = await fetch(path, {
     method,
-    headers: method === "GET" ? {} : { "X-Muster-CSRF": "1" },
-    body: content && JSON.stringify(content),
+    headers: method === "GET" ? {} : { "X-Muster-CSRF": "1", ...(body && { "Content-Type": "application/json" }) },
+    body: body && JSON.stringify(body),
     signal: AbortSignal.timeout(15000),
   });
   const date = Date.parse(answer.headers.get("Date"));
   // The header has whole seconds: half a second is the best guess of what was cut off.
   if (date) skew = Math.abs(date + 500 - Date.now()) > 2000 ? date + 500 - Date.now() : 0;
   if (answer.status === 401) location.replace("/login");
-  const body = answer.status === 204 ? null : await answer.json();
+  const told = answer.status === 204 ? null : await answer.json();
   // Health answers 503 with its usual body when the server cannot serve.
-  if (!answer.ok && body?.error) throw new ApiError(answer.status, body.error.message);
-  return body;
+  if (!answer.ok && told?.error) throw new ApiError(answer.status, told.error.message);
+  return told;
 }
 
 export const get = (path) => request("GET", path);
-export const post = (path, content) => request("POST", path, content);
+export const post = (path, body) => request("POST", path, body);
 
 /** A path in which every segment is escaped, slashes between them kept. */
 export const escapePath = (path) => path.split("/").map(encodeURIComponent).join("/");

@@ -25,11 +25,13 @@ export function start(role) {
 }
 
 function make({ serial }) {
-  const decide = (label) => {
+  const decide = (label, body) => {
     const path = `/api/enrolments/${encodeURIComponent(serial)}/${label.toLowerCase()}`;
-    return button(label, `${label} ${serial}`, () => post(path), waiting);
+    return button(label, `${label} ${serial}`, () => post(path, body && body()), waiting);
   };
-  return h(
+  // Who is let in is the one whom this row shows: another one may have asked for the same serial meanwhile.
+  const seen = () => ({ request: row.dataset.request });
+  const row = h(
     "li",
     {},
     h(
@@ -37,13 +39,15 @@ function make({ serial }) {
       { class: "line" },
       h("i", { class: "dot unknown" }),
       h("span", { class: "id", text: serial }),
-      h("span", { class: "buttons" }, ...(mayDecide ? [decide("Approve"), decide("Deny")] : [])),
+      h("span", { class: "buttons" }, ...(mayDecide ? [decide("Approve", seen), decide("Deny")] : [])),
     ),
     h("p", { class: "detail quiet" }, h("span", { class: "who" }), " · ", h("span", { class: "when" })),
   );
+  return row;
 }
 
-function update(row, { hostname, address, mac_address, requested }) {
+function update(row, { hostname, address, mac_address, requested, request }) {
+  row.dataset.request = request ?? "";
   setTime(row.querySelector(".when"), requested, " ago");
   setText(row.querySelector(".who"), [hostname, address, mac_address].filter(Boolean).join(" · "));
 }

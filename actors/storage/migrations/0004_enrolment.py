@@ -1,4 +1,7 @@
-"""Enrolments: which device asked for credentials of its own, and what became of it."""
+"""Enrolments: which device asked for credentials of its own, and what became of it.
+
+A step that was done before the process was killed is left out, as in `0002`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from peewee import BigIntegerField, CharField, Database, IntegerField, Model, My
 from playhouse.migrate import SchemaMigrator
 
 MYSQL_SETTINGS = ["ENGINE=InnoDB", "DEFAULT CHARACTER SET utf8mb4", "COLLATE utf8mb4_bin"]
+INDEX = ("state",)
 
 
-def up(_migrator: SchemaMigrator, db: Database) -> None:
+def up(migrator: SchemaMigrator, db: Database) -> None:
     class Table(Model):
         class Meta:
             database = db
@@ -17,7 +21,7 @@ def up(_migrator: SchemaMigrator, db: Database) -> None:
 
     class Enrolment(Table):
         serial = CharField(max_length=64, primary_key=True)
-        state = CharField(max_length=16, index=True)
+        state = CharField(max_length=16)
         token_id = IntegerField(null=True)
         hostname = CharField()
         mac_address = CharField()
@@ -30,6 +34,8 @@ def up(_migrator: SchemaMigrator, db: Database) -> None:
         claim = CharField(max_length=64)
 
     db.create_tables([Enrolment])
+    if not any(tuple(index.columns) == INDEX for index in db.get_indexes("enrolment")):
+        migrator.migrate(migrator.add_index("enrolment", INDEX, unique=False))
 
 
 def down(migrator: SchemaMigrator, _db: Database) -> None:

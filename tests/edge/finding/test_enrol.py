@@ -15,6 +15,7 @@ from edge.enrol import (
 )
 from edge.finding.proof import Secrets
 from tests.support.registrar import KEY, Registrar
+from tests.support.relay import Relay
 
 OWN = Secrets(KEY)
 HELLO = Introduction("pi-host", "b8:27:eb:00:00:01", "raspberry_pi")
@@ -70,6 +71,27 @@ def test_a_server_with_another_key_is_an_impostor(server):
     server.key = "another-key-altogether"
     with pytest.raises(ImpostorError, match="does not prove"):
         ask(server)
+
+
+def test_one_that_passes_the_question_on_is_an_impostor_at_its_own_address(server):
+    with Relay(server.url) as relay:
+        server.owns = lambda address: address == f"127.0.0.1:{server.port}"
+        with pytest.raises(ImpostorError, match=r"it says that `\S+` is not its own, set `enrolment.hosts`"):
+            ask(relay)
+        # Nor does it help to name the server where it asks on: the proof is for an address that nobody has dialled.
+        relay.host = f"127.0.0.1:{server.port}"
+        with pytest.raises(ImpostorError, match="does not prove"):
+            ask(relay)
+    assert server.secrets_seen == []
+
+
+def test_a_server_says_in_a_bounded_sentence_why_it_proves_nothing(server):
+    server.owns = lambda _address: False
+    server.tamper = lambda answer: {**answer, "detail": "a\x1b[31mb" * 200}
+    with pytest.raises(ImpostorError) as caught:
+        ask(server)
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_proof_that_was_heard_before_is_worth_nothing(server):

@@ -88,6 +88,14 @@ def test_without_the_library_it_is_said_and_the_search_goes_on(monkeypatch, tmp_
     assert "zeroconf, which is not installed" in caplog.text
 
 
+def test_nothing_in_the_working_directory_takes_the_place_of_a_module(monkeypatch, tmp_path, caplog):
+    (tmp_path / "zeroconf.py").write_text("raise ImportError('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level("INFO"):
+        assert list(ask_network(Budget(0.5), own=["127.0.0.1"])) == []
+    assert "no help" not in caplog.text
+
+
 def test_without_an_interface_nothing_is_asked():
     assert list(browse.browse(5.0, [])) == []
 
@@ -104,7 +112,9 @@ def test_a_child_that_cannot_be_started_is_said(monkeypatch, caplog):
         (Announced(url="", addresses=("10.0.0.1", "fd00::1"), port=80), ["http://10.0.0.1:80", "http://[fd00::1]:80"]),
         (Announced(url="gopher://x", addresses=("10.0.0.1",)), ["http://10.0.0.1:5000"]),
         (Announced(url="http://a\nb", addresses=("x y",)), []),
-        (Announced(url="http://a", port=0, addresses=("10.0.0.1",)), ["http://a"]),
+        (Announced(url="https://a", port=0, addresses=("10.0.0.1",)), ["https://a"]),
+        # Whoever announces a name answers for it too: without a certificate only an address tells who was dialled.
+        (Announced(url="http://muster.local:5000", addresses=("10.0.0.1",)), ["http://10.0.0.1:5000"]),
     ],
 )
 def test_what_strangers_announce_is_a_url_or_nothing(announced, urls):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.finding.places import Place, base_url, read_candidate, split_candidates
+from edge.finding.places import Place, authority, base_url, read_candidate, split_candidates
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,17 @@ def test_only_what_the_network_tells_without_a_certificate_needs_a_proof_in_any_
     assert Place("scan", "http://a").needs_proof
     assert not Place("candidate", "https://a").needs_proof
     assert not Place("configured", "http://a").needs_proof
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://10.0.0.2:5000", "10.0.0.2:5000"),
+        ("http://Muster.Local", "muster.local:80"),
+        ("https://muster.example/prefix", "muster.example:443"),
+        ("http://[fd00::7]:5000", "[fd00::7]:5000"),
+        ("https://[fd00::7]", "[fd00::7]:443"),
+    ],
+)
+def test_the_address_that_is_dialled_has_one_spelling(url, address):
+    assert authority(url) == address

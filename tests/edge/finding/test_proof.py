@@ -9,12 +9,13 @@ from edge.finding.proof import Proofs, Secrets, judge, make_nonce
 
 NONCE = "00112233445566778899aabbccddeeff"
 OWN = Secrets("a-fleet-key", "a-token")
-BY_KEY = prove_server("a-fleet-key", "srv", "pi-1", NONCE)
-BY_TOKEN = prove_server(hashlib.sha256(b"a-token").hexdigest(), "srv", "pi-1", NONCE)
+ASKED = {"server_id": "srv", "device_id": "pi-1", "nonce": NONCE, "address": "10.0.0.2:5000"}
+BY_KEY = prove_server("a-fleet-key", **ASKED)
+BY_TOKEN = prove_server(hashlib.sha256(b"a-token").hexdigest(), **ASKED)
 
 
-def verdict(proofs, own=OWN, server_id="srv", device_id="pi-1", nonce=NONCE):
-    return tuple(judge(proofs, own, server_id=server_id, device_id=device_id, nonce=nonce))
+def verdict(proofs, own=OWN, **other):
+    return tuple(judge(proofs, own, **(ASKED | other)))
 
 
 def test_the_proofs_of_the_server_hold():
@@ -24,7 +25,15 @@ def test_the_proofs_of_the_server_hold():
 
 
 @pytest.mark.parametrize(
-    "other", [{"server_id": "srv-2"}, {"device_id": "pi-2"}, {"nonce": "f" * 32}, {"own": Secrets("x", "y")}]
+    "other",
+    [
+        {"server_id": "srv-2"},
+        {"device_id": "pi-2"},
+        {"nonce": "f" * 32},
+        {"own": Secrets("x", "y")},
+        {"address": "10.0.0.66:5000"},
+        {"address": "10.0.0.2:5001"},
+    ],
 )
 def test_a_proof_is_worth_nothing_for_anything_else(other):
     assert verdict(Proofs(BY_KEY, BY_TOKEN), **other) == (False, False)
@@ -36,9 +45,7 @@ def test_nonsense_proves_nothing(nonsense):
 
 
 def test_without_a_secret_of_our_own_nothing_is_proved():
-    empty = Proofs(
-        prove_server("", "srv", "pi-1", NONCE), prove_server(hashlib.sha256(b"").hexdigest(), "srv", "pi-1", NONCE)
-    )
+    empty = Proofs(prove_server("", **ASKED), prove_server(hashlib.sha256(b"").hexdigest(), **ASKED))
     assert verdict(empty, own=Secrets()) == (False, False)
 
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from edge.sdnotify import Notifier
+from supervisor.process.sdnotify import Notifier
 
 
 @pytest.fixture
