@@ -125,6 +125,7 @@ class Uplink(ThreadedActor):
         self._rewind_at = 0.0
         self._failures = 0
         self._outbox_error = ""
+        self._has_judged = False
         self._more = False
 
     def on_start(self) -> None:
@@ -204,6 +205,7 @@ class Uplink(ThreadedActor):
         self._look_at_link(now)
         if self._switch.judge(now, self._facts(now)):
             self._changed()
+        self._has_judged = True
         self._more = False
         if self._switch.mode == "api":
             if now >= self._post_at:
@@ -302,7 +304,8 @@ class Uplink(ThreadedActor):
     def _changed(self) -> None:
         """Say which way is taken now; begin with the oldest item, so that the order holds."""
         self._window.rewind()
-        if self._switch.mode == "api":
+        if self._switch.mode == "api" and self._has_judged:
+            # Not a new incarnation that finds the broker away: it was made because the server has just been found.
             self._poster.close()
             self._on_lost()
         self._posted_to, self._rewind_at = 0, self._now() + POST_AGAIN

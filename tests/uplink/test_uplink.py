@@ -441,3 +441,14 @@ def test_what_is_in_the_outbox_long_after_its_answer_is_posted_again(make, monke
     world.actors["uplink"]._posted_to = 1_000
     world.put(1)
     world.until_empty()
+
+
+def test_a_new_uplink_that_finds_the_broker_away_trusts_the_server_that_has_just_been_found(make):
+    world = make(configured="auto")
+    world.stop_actor("link")
+    world.watch.attempts = 10
+    world.muster.listen()
+    world.put(1)
+    world.start()
+    world.until_empty()
+    assert (world.mode, world.losses) == ("api", 0)
