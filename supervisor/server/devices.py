@@ -49,6 +49,10 @@ class StartSlice:
     """To itself: start the next devices of those that are known."""
 
 
+class AllStarted:
+    """To itself, when nothing is left to start: it stands behind what the devices of the last slice have to say."""
+
+
 class CreateDevice(msgspec.Struct, frozen=True):
     """An operator declares a device before it speaks. The future gets True, or False if the serial exists."""
 
@@ -91,6 +95,8 @@ class DeviceSupervisor(DynamicSupervisor):
         match message:
             case StartSlice():
                 return self._start_slice()
+            case AllStarted():
+                return self.ready()
             case CreateDevice():
                 return self._create(message.snapshot, message.reply_to)
             case RemoveDevice():
@@ -103,10 +109,8 @@ class DeviceSupervisor(DynamicSupervisor):
             record = self._world.fleet.record(serial)
             if record is not None and serial not in self.table.children:
                 self.adopt(serial, parked=record.snapshot.quarantined)
-        if serials:
-            self.actor_ref.tell(StartSlice())
-        else:
-            self.ready()
+        # The devices are in the directory before any link hears: what comes by way of us could be overtaken.
+        self.actor_ref.tell(StartSlice() if serials else AllStarted())
 
     # Discovery
 

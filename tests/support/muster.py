@@ -210,8 +210,10 @@ class _Running(Api):
         self.wait_connected()
 
     def wait_connected(self, timeout: float = READY_WITHIN) -> dict[str, Any]:
-        """Its health, once it hears."""
-        return self.wait_health(lambda health: health["broker"]["connected"], timeout, "is connected")
+        """Its health, once it hears and its whole tree is up."""
+        return self.wait_health(
+            lambda health: health["broker"]["connected"] and health["status"] != "failing", timeout, "is connected"
+        )
 
     def wait_health(self, good: Any, timeout: float = 20.0, what: str = "is as it should be") -> dict[str, Any]:
         """Its health, once `good(health)`; at once an AssertionError when the process ends."""
