@@ -105,6 +105,8 @@ class FollowerActor(ThreadedActor):
         """What the sink has refused and gets again."""
         self._failures = 0
         self._due: _Pass | None = None
+        self._woken = False
+        """True if there may be readings behind `_end`."""
         self._noted: Place | None = None
         """What the file says, once it is known."""
         self._noted_at = 0.0
@@ -116,6 +118,7 @@ class FollowerActor(ThreadedActor):
     def on_receive(self, message: Any) -> None:
         """Set a time for the next pass, or make it."""
         if isinstance(message, Wake):
+            self._woken = True  # the pass that is due may end where an earlier one has seen the end of the table
             if self._due is None:
                 self._again(self._every)  # and not at once: a flood of readings is to be stored first
         elif message is self._due:
@@ -148,6 +151,7 @@ class FollowerActor(ThreadedActor):
             if self._sink is None:
                 self._open()
             if self._failed is not None or self._position >= self._end:
+                self._woken = False
                 self._set_end(self._find_end())
             goes_on = self._do_batch()
         except Exception as error:  # noqa: BLE001  # a plug-in's may be any; it is told by the status and the log
@@ -157,6 +161,8 @@ class FollowerActor(ThreadedActor):
             self._close()
         elif goes_on:
             self._again(0.0)
+        elif self._woken:
+            self._again(self._every)
 
     def _open(self) -> None:
         """Open the sink and find the place to go on from."""

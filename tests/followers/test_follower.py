@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import msgspec
 
@@ -201,6 +202,38 @@ def test_a_database_that_goes_away_costs_only_time(store, follow, readers):
     eventually(lambda: not follower.board.status.ok)
     away.clear()
     eventually(lambda: box.ids == [1, 2], 30)
+
+
+def test_what_is_committed_while_the_database_is_away_needs_no_further_wake(store, follow, readers):
+    commit(store, station(), soil(1))
+    away, asked = [True], threading.Event()
+
+    def ask(query):
+        asked.set()
+        if away:
+            raise StoreUnavailable("no answer")
+        return readers.ask(query)
+
+    box = Box()
+    follower = follow(box, ask=ask)
+    assert asked.wait(10)  # the end of this pass is known: reading 1
+    commit(store, soil(2))
+    follower.wake()
+    follower.settle()
+    away.clear()
+    eventually(lambda: box.ids == [1, 2], 30)
+
+
+def test_what_is_committed_during_a_backlog_needs_no_further_wake(store, follow):
+    commit(store, station(), *(soil(at) for at in range(1, 5)))
+    box = Box()
+    box.gate.clear()
+    follower = follow(box, batch=2)
+    assert box.entered.wait(10)
+    commit(store, soil(5))
+    follower.wake()
+    box.gate.set()
+    eventually(lambda: box.ids == [1, 2, 3, 4, 5])
 
 
 def test_the_readings_of_deleted_devices_are_passed_over(store, follow):
