@@ -20,6 +20,7 @@ SERVER = [
     "click~=8.5",
     "rich~=15.0",
     "cryptography>=50,<51",
+    "packaging>=24",
     "zeroconf<1",
 ]
 POSTGRES = ["psycopg[binary]~=3.3"]
@@ -31,6 +32,8 @@ PARQUET = ["pyarrow>=20"]
 ALERTS = ["apprise>=1.9,<3"]
 EDGE = ["zeroconf<1"]
 SCANNER = ["evdev~=2.0"]
+# What an edge needs to check and install a signed release, in a process of its own.
+OTA = ["cryptography>=50,<51", "packaging>=24"]
 DEV = [
     "pytest>=9,<10",
     "pytest-timeout~=2.4",
@@ -69,7 +72,8 @@ setup(
         "alerts": ALERTS,
         "edge": EDGE,
         "scanner": SCANNER,
-        "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + SCANNER + DEV,
+        "ota": OTA,
+        "dev": SERVER + POSTGRES + MYSQL + BROKER + EDGE + SCANNER + OTA + DEV,
     },
     entry_points={
         "console_scripts": [

@@ -10,6 +10,8 @@ import click
 from actors.version import __version__
 from supervisor.installer import InstallError
 from supervisor.process.rundir import RuntimeDirectoryError
+from supervisor.release.build import BuildError
+from supervisor.release.errors import BadReleaseError, KeyFileError
 from supervisor.server.child import ChildError
 from supervisor.server.config import ConfigError
 from supervisor.server.instance import InstanceError
@@ -32,6 +34,7 @@ _COMMANDS = {
     "twin": ("twin", "twin"),
     "notify": ("notify", "notify"),
     "alarms": ("alarms", "alarms"),
+    "release": ("release", "release"),
     "tree": ("tree", "tree"),
     "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
     "export": ("export", "export"),
@@ -41,7 +44,17 @@ _COMMANDS = {
     "uninstall": ("install", "uninstall"),
 }
 #: What may go wrong without a fault of Muster's: one sentence, no traceback.
-_EXPECTED = (ApiError, ChildError, InstallError, InstanceError, NoServerError, RuntimeDirectoryError)
+_EXPECTED = (
+    ApiError,
+    BadReleaseError,
+    BuildError,
+    ChildError,
+    InstallError,
+    InstanceError,
+    KeyFileError,
+    NoServerError,
+    RuntimeDirectoryError,
+)
 
 
 class LazyGroup(click.Group):
