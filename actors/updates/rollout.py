@@ -1,0 +1,295 @@
+"""A rollout: devices in waves, each on its way to one release. Pure: time comes in, what changed goes out.
+
+The times are seconds since 1970, since they outlive the process. A wave is over when so many of it have succeeded as
+its threshold says; the next one begins after its waiting time. The rollout halts as soon as that threshold cannot be
+reached any more, or more devices than allowed have failed, rolled back or fallen silent: who was not offered the
+release by then is not touched. Devices that are on their way go on, whatever happens to the rollout; a device that
+reports late counts as what it reports.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from actors.updates.plan import Plan
+from actors.updates.states import ENDED, FINAL, STATES, State, Status
+
+_ACTIVE = frozenset(state for state, rule in STATES.items() if rule.kind == "active")
+_EPSILON = 1e-9
+"""Shares are no exact fractions: 0.95 of 20 is 19."""
+_BAD = frozenset(state for state, rule in STATES.items() if rule.kind == "bad")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One device of a rollout."""
+
+    serial: str
+    wave: int
+    state: State = "pending"
+    since: float = 0.0
+    """When it came into this state, or last said that it still is."""
+    attempts: int = 0
+    """How often it was offered the release."""
+    reason: str = ""
+    progress: float | None = None
+    """0 to 1, of its state."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a step has done: to be stored, and shown."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    """By serial."""
+    is_changed: bool = False
+    """Whether the rollout itself is."""
+
+    def __bool__(self) -> bool:
+        return self.is_changed or bool(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a device does not get the release now; one of a few words, for machines and people."""
+
+    reason: str
+
+
+class Rollout:
+    """The devices of a rollout and where it stands."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        entries: Iterable[Entry],
+        *,
+        status: Status = "running",
+        reason: str = "",
+        wave: int = 0,
+        reached_at: float | None = None,
+    ) -> None:
+        """Assign what is known; for a new one, `start` offers the first wave.
+
+        Args:
+            plan: how it goes.
+            entries: its devices.
+            status: of the rollout.
+            reason: why it is halted.
+            wave: number of the wave that is under way, from 0.
+            reached_at: when that wave reached its threshold; None when it has not.
+
+        """
+        self.plan = plan
+        self.status: Status = status
+        self.reason = reason
+        self.wave = wave
+        self.reached_at = reached_at
+        self.entries: dict[str, Entry] = {entry.serial: entry for entry in entries}
+        self._counts: list[Counter[State]] = [Counter() for _ in plan.waves]
+        self._due: list[tuple[float, str]] = []
+        for entry in self.entries.values():
+            self._counts[entry.wave][entry.state] += 1
+            self._watch(entry)
+
+    # What it tells
+
+    def counts(self) -> Mapping[State, int]:
+        """Return how many devices are in each state that has any."""
+        total: Counter[State] = Counter()
+        for counts in self._counts:
+            total.update(counts)
+        return {state: count for state, count in total.items() if count}
+
+    def wave_counts(self) -> list[Mapping[State, int]]:
+        """Return the same for each wave."""
+        return [{state: count for state, count in counts.items() if count} for counts in self._counts]
+
+    @property
+    def next_at(self) -> float | None:
+        """When `tick` has something to do at the latest; None when only a report or an operator moves it on."""
+        while self._due and self._due[0][0] != self._ends_at(self.entries[self._due[0][1]]):
+            heapq.heappop(self._due)  # it has moved on since
+        times = [self._due[0][0]] if self._due else []
+        if self.status == "running" and self.reached_at is not None:
+            times.append(self.reached_at + self.plan.waves[self.wave].wait)
+        return min(times) if times else None
+
+    # What devices do
+
+    def offer(self, serial: str) -> Entry | Refusal:
+        """Return the entry of a device that may have the release now, and why not for any other; changes nothing."""
+        entry = self.entries.get(serial)
+        if entry is None:
+            return Refusal("not_in_rollout")
+        if entry.state in _ACTIVE:
+            return entry  # it has begun: what it began it may end
+        if entry.state == "pending":
+            return Refusal("later_wave")
+        if entry.state != "offered":
+            return Refusal(entry.state)
+        if self.status != "running":
+            return Refusal(self.status)
+        if sum(counts[state] for counts in self._counts for state in _ACTIVE) >= self.plan.most_active:
+            return Refusal("busy")
+        return entry
+
+    def report(
+        self, serial: str, state: State, now: float, *, reason: str = "", progress: float | None = None
+    ) -> Changes:
+        """Take what a device says of itself; what is unknown here or not for devices to say changes nothing."""
+        changes = Changes()
+        entry = self.entries.get(serial)
+        if entry is None or not STATES[state].told or entry.state == "pending":
+            return changes
+        if entry.state == "succeeded" and state in _ACTIVE:
+            return changes  # a repetition of something earlier, come late
+        entry.progress = progress
+        gets_it_again = state == "failed" and entry.attempts <= self.plan.retries and self.status not in ENDED
+        self._move(entry, "retrying" if gets_it_again else state, now, reason, changes)
+        self._judge(now, changes)
+        return changes
+
+    # What time does
+
+    def start(self, now: float) -> Changes:
+        """Offer the release to the first wave."""
+        changes = Changes(is_changed=True)
+        self._open_wave(now, changes)
+        self._judge(now, changes)
+        return changes
+
+    def tick(self, now: float) -> Changes:
+        """Do what time has brought: silence, retries, the next wave."""
+        changes = Changes()
+        while self._due and self._due[0][0] <= now:
+            _, serial = heapq.heappop(self._due)
+            self._look_at(self.entries[serial], now, changes)
+        self._judge(now, changes)
+        return changes
+
+    # What operators do
+
+    def pause(self) -> Changes:
+        """Offer it to nobody more; those who have begun go on."""
+        return self._set("paused", "") if self.status == "running" else Changes()
+
+    def resume(self, now: float) -> Changes:
+        """Go on after a pause or a halt; what halted it before counts no more, new failures do."""
+        if self.status not in ("paused", "halted"):
+            return Changes()
+        was_halted = self.status == "halted"
+        changes = self._set("running", "")
+        if was_halted:
+            for entry in self.entries.values():
+                if entry.state in _BAD:
+                    self._move(entry, "cancelled", now, f"{entry.state}: {entry.reason}", changes)
+        self._judge(now, changes)
+        return changes
+
+    def cancel(self, now: float) -> Changes:
+        """End it; those who have begun may end what they began."""
+        if self.status in ENDED:
+            return Changes()
+        changes = self._set("cancelled", "")
+        for entry in self.entries.values():
+            if STATES[entry.state].kind == "waiting":
+                self._move(entry, "cancelled", now, "", changes)
+        return changes
+
+    def retry(self, serials: Iterable[str], now: float) -> Changes:
+        """Offer it anew to devices on which it has not succeeded."""
+        changes = Changes()
+        for serial in serials:
+            entry = self.entries.get(serial)
+            if entry is not None and entry.state in FINAL - {"succeeded"} and entry.wave <= self.wave:
+                entry.attempts = 0
+                self._offer(entry, now, changes)
+        if changes and self.status == "completed":
+            self.status, changes.is_changed = "running", True
+        return changes
+
+    # Inside
+
+    def _open_wave(self, now: float, changes: Changes) -> None:
+        for entry in self.entries.values():
+            if entry.wave == self.wave and entry.state == "pending":
+                self._offer(entry, now, changes)
+
+    def _offer(self, entry: Entry, now: float, changes: Changes) -> None:
+        entry.attempts += 1
+        self._move(entry, "offered", now, "", changes)
+
+    def _move(self, entry: Entry, state: State, now: float, reason: str, changes: Changes) -> None:
+        counts = self._counts[entry.wave]
+        counts[entry.state] -= 1
+        counts[state] += 1
+        entry.state, entry.since, entry.reason = state, now, reason[:500]
+        changes.entries[entry.serial] = entry
+        self._watch(entry)
+
+    def _watch(self, entry: Entry) -> None:
+        """See to it that an entry is looked at when its time is over; an entry may be there twice."""
+        ends_at = self._ends_at(entry)
+        if ends_at is not None:
+            heapq.heappush(self._due, (ends_at, entry.serial))
+
+    def _ends_at(self, entry: Entry) -> float | None:
+        """Return when its state is over unless it says something; None for never."""
+        within = self.plan.within(entry.state)
+        return entry.since + within if within else None
+
+    def _look_at(self, entry: Entry, now: float, changes: Changes) -> None:
+        """Let a device be silent, or get it again, if that time has come; it may have moved on since."""
+        ends_at = self._ends_at(entry)
+        if ends_at is None or ends_at > now:
+            return
+        if entry.state == "retrying":
+            self._offer(entry, now, changes)
+        else:
+            self._move(entry, "silent", now, f"nothing was heard of it after `{entry.state}`", changes)
+
+    def _judge(self, now: float, changes: Changes) -> None:
+        """Halt, go on to the next wave, or end; the order matters: a wave that fails is never followed by another."""
+        while self.status == "running":
+            wave, counts = self.plan.waves[self.wave], self._counts[self.wave]
+            size = sum(counts.values()) - counts["cancelled"]
+            good, bad = counts["succeeded"], sum(counts[state] for state in _BAD)
+            reason = self._why_halt(bad, size, wave.success)
+            if reason:
+                changes.is_changed, self.status, self.reason = True, "halted", reason
+                return
+            if good < wave.success * size - _EPSILON:
+                if self.reached_at is not None:
+                    self.reached_at, changes.is_changed = None, True
+                return
+            if self.reached_at is None:
+                self.reached_at, changes.is_changed = now, True
+            is_last = self.wave == len(self.plan.waves) - 1
+            if is_last:
+                if all(STATES[state].kind not in ("waiting", "active") for state in self.counts()):
+                    changes.is_changed, self.status = True, "completed"
+                return
+            if size and now < self.reached_at + wave.wait:
+                return
+            self.wave, self.reached_at, changes.is_changed = self.wave + 1, None, True
+            self._open_wave(now, changes)
+
+    def _why_halt(self, bad: int, size: int, success: float) -> str:
+        """Return why nobody more must get it; empty while all is well."""
+        if size and bad > size * (1 - success) + _EPSILON:
+            return f"{bad} of {size} devices of wave {self.wave + 1} failed, rolled back or fell silent"
+        touched = failed = 0
+        for counts in self._counts:
+            touched += sum(counts.values()) - counts["pending"] - counts["cancelled"]
+            failed += sum(counts[state] for state in _BAD)
+        if touched and failed > touched * self.plan.failures + _EPSILON:
+            return f"{failed} of {touched} devices that were offered it failed, rolled back or fell silent"
+        return ""
+
+    def _set(self, status: Status, reason: str) -> Changes:
+        self.status, self.reason = status, reason
+        return Changes(is_changed=True)
