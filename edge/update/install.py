@@ -1,0 +1,197 @@
+"""Checks a downloaded release and installs it into a free slot, in a process of its own that ends with it.
+
+    python -m edge.update.install RELEASE --slot DIR --keys DIR --running VERSION [--factory PYTHON] [--allow-older]
+
+Says what it does as lines of JSON on stdout, `{"state": "verifying", "progress": 0.5}`, and at the end either
+`{"version": ...}` with exit code 0 or `{"code": ..., "reason": ...}` with 1. What runs is not touched: a slot is
+emptied, filled and tried out; only the launcher ever starts it. The memory that signatures cost goes with the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from supervisor.release.archive import Release
+from supervisor.release.errors import BadReleaseError, KeyFileError
+from supervisor.release.keys import load_trusted
+from supervisor.release.manifest import ReleaseFile
+from supervisor.release.platform import own_platform
+from supervisor.release.wheels import lock_file
+
+SPACE_FACTOR = 4
+"""Bytes of disk for a byte of wheels: the wheels themselves, and what they unpack and compile to."""
+SPACE_SPARE = 50 * 2**20
+STEP_TIMEOUT = 900
+"""Seconds for each of the programs that are run."""
+NICENESS = 10
+_OUTPUT = 600
+"""Characters of a failed program's output that are told."""
+_SMOKE = "import edge.boot, edge.tree; from actors.version import __version__; print(__version__)"
+
+Say = Callable[[dict[str, Any]], None]
+
+
+class InstallFailedError(Exception):
+    """A good release could not be installed; the message says why."""
+
+
+def install(
+    path: Path,
+    slot: Path,
+    *,
+    keys: Sequence[Path],
+    running: str,
+    factory: str = "",
+    allow_older: bool = False,
+    say: Say,
+) -> str:
+    """Fill a slot from a release and return the version that is in it.
+
+    Args:
+        path: the release.
+        slot: the slot's directory, whose content is thrown away.
+        keys: files or directories with the keys of those who may release.
+        running: the version that runs now.
+        factory: an interpreter with pip; empty takes this one.
+        allow_older: whether it may go back.
+        say: is told each state and its progress.
+
+    Raises:
+        BadReleaseError: it must not be installed here.
+        InstallFailedError: pip, the disk or the new version itself said no.
+        KeyFileError: a key cannot be read.
+        OSError: the disk.
+
+    """
+    with Release(path) as release:
+        manifest, mine = release.manifest, own_platform()
+        release.verify(
+            load_trusted(keys),
+            running=running,
+            allow_older=allow_older,
+            platform=mine,
+            python=platform.python_version(),
+            progress=_meter(say, "verifying", manifest.size),
+        )
+        files = manifest.files_for(mine)
+        say({"state": "installing", "progress": 0.0})
+        shutil.rmtree(slot, ignore_errors=True)
+        slot.parent.mkdir(parents=True, exist_ok=True)
+        check_space(slot.parent, files)
+        _run([_base(), "-m", "venv", "--without-pip", str(slot)])
+        with tempfile.TemporaryDirectory(dir=slot.parent, prefix=".wheels-") as place:
+            release.extract(Path(place), files, _meter(say, "installing", sum(file.size for file in files), most=0.3))
+            lock = Path(place) / "lock.txt"
+            lock.write_text(lock_file(files), encoding="utf-8")
+            _pip(factory or sys.executable, slot, place, lock)
+    say({"state": "installing", "progress": 0.9})
+    found = _run([str(slot / "bin/python"), "-P", "-c", _SMOKE]).strip()
+    if found != manifest.version:
+        raise InstallFailedError(f"what was installed says that it is {found[:100]!r}, not {manifest.version}")
+    os.sync()  # a trial is begun only of what is on the disk
+    return manifest.version
+
+
+def check_space(directory: Path, files: Sequence[ReleaseFile]) -> None:
+    """Refuse what would fill the disk.
+
+    Raises:
+        BadReleaseError: `no_space`, with what there is and what is needed.
+
+    """
+    needed = SPACE_FACTOR * sum(file.size for file in files) + SPACE_SPARE
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise BadReleaseError("no_space", f"it needs {needed // 2**20} MB and {free // 2**20} MB are free")
+
+
+def _pip(python: str, slot: Path, wheels: str, lock: Path) -> None:
+    """Install exactly the locked wheels; nothing is resolved, and no index is asked."""
+    options = ["--disable-pip-version-check", "--no-input", "--quiet", "--python", str(slot / "bin/python")]
+    source = ["--no-index", "--find-links", wheels, "--no-deps", "--require-hashes", "--no-cache-dir"]
+    _run([python, "-m", "pip", *options, "install", *source, "--requirement", str(lock)])
+
+
+def _base() -> str:
+    """Return the interpreter below ours: a slot must not depend on another slot."""
+    return str(Path(getattr(sys, "_base_executable", sys.executable) or sys.executable).resolve())
+
+
+def _run(command: Sequence[str]) -> str:
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    try:
+        done = subprocess.run(  # noqa: S603 - our own programs
+            command, capture_output=True, text=True, timeout=STEP_TIMEOUT, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        raise InstallFailedError(f"{' '.join(command[1:4])} took longer than {STEP_TIMEOUT} s") from None
+    if done.returncode:
+        told = " ".join((done.stderr or done.stdout).split())[-_OUTPUT:]
+        if "No space left on device" in told:
+            raise BadReleaseError("no_space", "the disk became full")
+        raise InstallFailedError(f"{' '.join(command[1:4])} failed: {told or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _meter(say: Say, state: str, total: int, most: float = 1.0) -> Callable[[int], None]:
+    """Return what tells the progress of a state, a hundred times at most."""
+    done = told = 0
+
+    def count(size: int) -> None:
+        nonlocal done, told
+        done += size
+        if done * 100 // max(1, total) > told:
+            told = done * 100 // max(1, total)
+            say({"state": state, "progress": round(most * done / max(1, total), 3)})
+
+    return count
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Install a release; return 0, or 1 with the reason on stdout."""
+    parser = argparse.ArgumentParser(prog="edge.update.install")
+    parser.add_argument("release", type=Path)
+    parser.add_argument("--slot", type=Path, required=True)
+    parser.add_argument("--keys", type=Path, action="append", required=True)
+    parser.add_argument("--running", required=True)
+    parser.add_argument("--factory", default="")
+    parser.add_argument("--allow-older", action="store_true")
+    options = parser.parse_args(arguments)
+    os.nice(NICENESS)
+    try:
+        version = install(
+            options.release,
+            options.slot,
+            keys=options.keys,
+            running=options.running,
+            factory=options.factory,
+            allow_older=options.allow_older,
+            say=_print,
+        )
+    except BadReleaseError as error:
+        _print({"code": error.code, "reason": str(error)})
+    except (InstallFailedError, KeyFileError, OSError) as error:
+        _print({"code": "failed", "reason": str(error)})
+    else:
+        _print({"version": version})
+        return 0
+    return 1
+
+
+def _print(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
