@@ -22,8 +22,9 @@ from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
 from actors.storage import administration
 from actors.storage.database import open_database
 from actors.storage.errors import StoreUnavailable
+from actors.storage.result import CommitResult
 from actors.storage.retention import KEEP_ALL, RetentionRules
-from actors.storage.store import CommitResult, Store
+from actors.storage.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from actors.resolver import LocalSteps, ResolverActor
 from actors.rollups import RollupActor
 from actors.runtime import Undelivered
 from actors.sensor_subscriber import Ingest, SensorSubscriber
+from actors.storage.result import CommitResult
 from actors.storage.retention import RetentionRules
-from actors.storage.store import CommitResult
 from actors.subscriber import PiSubscriber, ScanIngest, SiteSubscriber
 from actors.version import __version__
 from actors.writes import Batcher
