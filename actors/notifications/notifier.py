@@ -204,8 +204,6 @@ class Notifier:
         except UnknownTargetError as error:
             code: Code = "unknown_device" if error.what == "device" else "unknown_group"
             raise NotificationError(code, str(error), error.what) from None
-        if not serials:
-            raise NotificationError("unknown_device", f"there is no device in {letter.target}", "device")
         for serial in serials:
             view = self._fleet.get(serial)
             if view is not None:  # else it was deleted this very moment

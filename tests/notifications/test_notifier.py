@@ -89,7 +89,7 @@ def test_a_topic_is_nobodys_device(notifier, orders):
     [
         (Letter(Message(title="x"), Target(device="none")), "unknown_device", "device"),
         (Letter(Message(title="x"), Target(group="none")), "unknown_group", "group"),
-        (Letter(Message(title="x"), Target(group="nobody")), "unknown_device", "device"),
+        (Letter(Message(title="x"), Target(group="nobody")), "unknown_group", "group"),
         (Letter(Message(title="x"), Target(device="soil-1")), "bad_topic", "device_token of soil-1"),
         (Letter(Message(title="x"), None, "a/#"), "bad_topic", "topic"),
         (Letter(Message(), None, "a"), "bad_field", "title"),
