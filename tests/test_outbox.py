@@ -22,7 +22,7 @@ from actors.outbox import (
     Refused,
     Take,
 )
-from actors.outbox_file import LARGEST_ITEM, MOST_REFUSED, MOST_SET_ASIDE, OutboxFile
+from actors.outbox_file import LARGEST_ITEM, MOST_REFUSED, OutboxFile
 from actors.runtime import Directory, GuardedFuture, Runtime
 from tests.link.rig import Recorder
 from tests.support.processes import Process
@@ -322,16 +322,6 @@ def test_corruption_found_while_it_runs_costs_one_answer_and_a_new_file_begins(r
     rig.put(item(1000))
     assert rig.ids() == ["id-1000"]
     assert rig.stats.corrupt_files == 1
-
-
-def test_only_some_corrupt_files_are_kept(tmp_path):
-    path = tmp_path / "o.db"
-    for _ in range(MOST_SET_ASIDE + 2):
-        path.write_bytes(b"rubbish" * 1000)
-        file = OutboxFile(path, ["server"], most_items=10, most_bytes=1000)
-        assert file.open() is not None
-        file.close()
-    assert len(list(tmp_path.glob("*.corrupt-*"))) == MOST_SET_ASIDE
 
 
 def limit_pages(rig):
