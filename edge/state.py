@@ -103,5 +103,6 @@ def _outbox(stats: OutboxStats) -> dict[str, Any]:
         "backlog": stats.backlog,
         "oldest_age": stats.oldest_age,
         "dropped": stats.dropped,
+        "corrupt_files": stats.corrupt_files,
         "error": stats.last_error,
     }
