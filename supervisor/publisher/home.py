@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from supervisor.process.lock import LockedDirectory, is_locked
-from supervisor.process.private_file import write_private
 from supervisor.server.instance import InstanceError
 
 _LOCK, _STATE = "lock", "state.json"
@@ -47,14 +46,10 @@ class Home(LockedDirectory):
         """The file of the outbox."""
         return self.path / "outbox.db"
 
-    def write_state(self, state: dict[str, Any]) -> None:
-        """Replace the state file at once: a reader sees the old state or the new.
-
-        Raises:
-            OSError: the disk is full, or gone.
-
-        """
-        write_private(self.path / _STATE, msgspec.json.encode(state))
+    @property
+    def state(self) -> Path:
+        """The file that `muster sensor-publisher status` shows."""
+        return self.path / _STATE
 
 
 def read_states(base: Path) -> Iterator[dict[str, Any]]:
