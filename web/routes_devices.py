@@ -11,6 +11,7 @@ import msgspec
 from actors.device_facts import kind_of_type
 from actors.fleet import DeviceView
 from actors.groups.labels import MOST_LABELS, Changes, Key, Value, encode_labels
+from actors.groups.messages import OwnGroup
 from actors.messages import DeviceSnapshot, Kind
 from actors.presence import DerivedPresence
 from web.call import Call, Reply
@@ -50,7 +51,7 @@ class NewDevice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     device_id: Short = ""
     site: Short = ""
     label: Label = ""
-    group: Short = ""
+    group: OwnGroup = ""
     hostname: Short = ""
     mac_address: Short = ""
     offline_after: Silence | None = None
@@ -64,7 +65,7 @@ class DeviceChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of `PATCH /api/devices/{serial}`: what is absent stays as it is."""
 
     label: Label | msgspec.UnsetType = msgspec.UNSET
-    group: Short | msgspec.UnsetType = msgspec.UNSET
+    group: OwnGroup | msgspec.UnsetType = msgspec.UNSET
     site: Short | msgspec.UnsetType = msgspec.UNSET
     offline_after: Silence | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
