@@ -23,6 +23,8 @@ BUSY_TIMEOUT = 5.0
 """Seconds to wait for somebody else's lock (a backup, a curious `sqlite3`)."""
 
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_WHOLE = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+_PART = ("SAVEPOINT part", "RELEASE part", "ROLLBACK TO part")
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304")
 
 
@@ -93,20 +95,21 @@ class DurableFile:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit what is done inside, or nothing of it.
+        """Commit what is done inside, or nothing of it; one inside another undoes its own part alone.
 
         Raises:
             FileUnavailableError: with the reason.
 
         """
         with self.guarded() as db:
+            begin, commit, undo = _PART if db.in_transaction else _WHOLE
             try:
-                db.execute("BEGIN IMMEDIATE")
+                db.execute(begin)
                 yield db
-                db.execute("COMMIT")
+                db.execute(commit)
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
-                    db.execute("ROLLBACK")
+                    db.execute(undo)
                 raise
 
     @contextlib.contextmanager

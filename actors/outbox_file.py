@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -19,20 +20,40 @@ LARGEST_ITEM = 2**20
 """Bytes of payload that one item may have."""
 MOST_REFUSED = 1_000
 """Refused items that are kept; beyond, the oldest goes."""
+WHEN_FULL: Mapping[str, Literal["drop_oldest", "refuse"]] = {
+    "reading": "drop_oldest",
+    "scan": "refuse",
+    "receipt": "refuse",
+    "response": "refuse",
+}
+"""What is done about a kind when there is no room: the oldest of such items go to make some, for whatever is new; or
+they stay, and who brings more is told. The newest readings tell most about a field as it is; no scan tells what another
+did. A kind that is not listed is refused."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS destination (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS item (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, topic TEXT NOT NULL,
     payload BLOB NOT NULL, created_us INTEGER NOT NULL, owed INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS item_kind ON item (kind, seq);
 CREATE TABLE IF NOT EXISTS refused (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, destination TEXT NOT NULL, kind TEXT NOT NULL,
     topic TEXT NOT NULL, payload BLOB NOT NULL, created_us INTEGER NOT NULL, reason TEXT NOT NULL);
 """
 
+_MAY_GO = [kind for kind, policy in WHEN_FULL.items() if policy == "drop_oldest"]
+_OLDEST_THAT_MAY_GO = (
+    f"SELECT seq, owed, length(payload) FROM item WHERE kind IN ({', '.join('?' * len(_MAY_GO))})"  # noqa: S608
+    " ORDER BY seq LIMIT 1"
+)
+
 
 class OutboxUnavailableError(FileUnavailableError):
     """The outbox cannot be used now."""
+
+
+class OutboxFullError(OutboxUnavailableError):
+    """There is no room, and nothing in it may go."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +92,7 @@ class OutboxFile(DurableFile):
 
     name = "outbox"
     schema = _SCHEMA
-    version = 1
+    version = 2
     unavailable = OutboxUnavailableError
 
     def __init__(
@@ -105,10 +126,13 @@ class OutboxFile(DurableFile):
         self._bits: dict[str, int] = {}
 
     def put(self, items: Iterable[Item]) -> int:
-        """Append items in one commit; one whose id is there already is left as it is.
+        """Append all of these items or none, in one commit; one whose id is there already is left as it is.
 
         Returns:
-            How many of the oldest had to go to make room.
+            How many older ones had to go to make room.
+
+        Raises:
+            OutboxFullError: there is no room for them, see `WHEN_FULL`.
 
         """
         owed = sum(1 << bit for bit in self._bits.values())
@@ -241,10 +265,19 @@ class OutboxFile(DurableFile):
     # What the methods share
 
     def _make_room(self, db: sqlite3.Connection) -> int:
-        """Drop the oldest items until the bounds hold; return how many."""
+        """Drop the oldest items that may go until the bounds hold; return how many.
+
+        Raises:
+            OutboxFullError: too few of them may go.
+
+        """
         dropped = 0
         while self.items > self._most_items or self.bytes > self._most_bytes:
-            seq, owed, size = db.execute("SELECT seq, owed, length(payload) FROM item ORDER BY seq LIMIT 1").fetchone()
+            row = db.execute(_OLDEST_THAT_MAY_GO, _MAY_GO).fetchone()
+            if row is None:
+                bounds = f"{self._most_items:,} items or {self._most_bytes // 2**20} MB wait to be delivered"
+                raise OutboxFullError(f"the outbox {self._path} is full: {bounds}, the most it keeps")
+            seq, owed, size = row
             db.execute("DELETE FROM item WHERE seq = ?", (seq,))
             self._count(owed, -size, -1)
             dropped += 1
