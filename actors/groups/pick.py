@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -50,7 +51,7 @@ class _Turn(NamedTuple):
 
     def steps_at(self, now: float) -> float:
         """Return what is left of that."""
-        return self.steps * 0.5 ** ((now - self.at) / FADES)
+        return self.steps * math.exp2((self.at - now) / FADES)
 
 
 _NEVER: Final = _Turn()
