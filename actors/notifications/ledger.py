@@ -159,7 +159,9 @@ class LedgerActor(ThreadedActor):
         if entered.is_new:
             self._cursors = {key: min(cursor, entered.after) for key, cursor in self._cursors.items()}
             self._board.counts["notifications"] += len(order.entries)
-            self._board.counts["deliveries"] += sum(len(entry.recipients) for entry in order.entries)
+            recipients = [to for entry in order.entries for to in entry.recipients]
+            self._board.counts["deliveries"] += len(recipients)
+            self._board.counts["failed"] += sum(bool(to.refused) for to in recipients)
         self._arm(0.0)
         return entered
 
