@@ -46,6 +46,7 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
         "hub": {"state": boards.hub.status.state.value, "error": boards.hub.status.last_error},
         "outbox": _outbox(boards.gauges.outbox),
         "inbox": boards.inbox.describe(),
+        "scans": boards.scanners.describe_scans(),
         "scanners": [scanner.describe() for scanner in tuple(boards.scanners.scanners.values())],
         "sensors": [_station(name, board) for name, board in tuple(boards.stations.items())],
         "services": facts.services(),
@@ -72,6 +73,7 @@ def _station(name: str, board: StationBoard) -> dict[str, Any]:
         "id": name,
         "readings": board.readings,
         "failures": board.failures,
+        "not_kept": board.not_kept,
         "last_reading": rfc3339(board.last_reading_us) if board.last_reading_us else None,
         "error": board.last_error,
     }
@@ -103,6 +105,7 @@ def _outbox(stats: OutboxStats) -> dict[str, Any]:
         "backlog": stats.backlog,
         "oldest_age": stats.oldest_age,
         "dropped": stats.dropped,
+        "turned_away": stats.turned_away,
         "corrupt_files": stats.corrupt_files,
         "error": stats.last_error,
     }
