@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,8 +41,6 @@ from actors.scan_payloads import decode_scan
 from actors.sight import Sight
 from actors.topics import TWIN_REPORTED, Address, BadTopicError, parse_pi, parse_site
 from actors.twins.reports import decode_report
-
-logger = logging.getLogger(__name__)
 
 PI_SERIAL = ("device_id", "serial_number")
 SITE_SERIAL = ("serial_number", "device_id")

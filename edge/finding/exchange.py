@@ -30,7 +30,6 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
-    retry_after: str = ""
 
 
 def exchange(
@@ -74,7 +73,7 @@ def exchange(
         raise ExchangeError(_reason(error)) from None
     if len(content) > LARGEST_ANSWER:
         raise ExchangeError("its answer is too large")
-    return Answer(answer.status, content, answer.headers.get("Retry-After", ""))
+    return Answer(answer.status, content)
 
 
 class _Deadline:
