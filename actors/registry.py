@@ -10,11 +10,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 from peewee import Database
+from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
 from actors.messages import Settled, StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport, Write, WriteBatch
@@ -207,11 +209,13 @@ class RegistryActor(ThreadedActor):
 
     def on_receive(self, message: Any) -> Any:
         """Take writes, answer asks; commit when nothing else waits or enough has come together."""
-        answer = self._handle(message)
-        if self._pending and not self._waiting and (self.actor_inbox.empty() or len(self._pending) >= MOST_WRITES):
-            self._commit_some()
+        try:
+            answer = self._handle(message)
+            if self._pending and not self._waiting and (self.actor_inbox.empty() or len(self._pending) >= MOST_WRITES):
+                self._commit_some()
+            return answer
+        finally:  # whatever it was, and though an asker's work may have failed
             self._come_back()
-        return answer
 
     def _handle(self, message: Any) -> Any:
         match message:
@@ -306,13 +310,11 @@ class RegistryActor(ThreadedActor):
         """Delete a slice of what deleted devices have left, if nothing waits to be written."""
         if self._store.is_purge_due and not (self._waiting or self._pending) and self.actor_inbox.empty():
             self._try(self._store.purge)
-            self._come_back()
 
     def _expire(self) -> None:
         """Delete a slice of what is too old, if nothing waits to be written, and set the time of the next."""
         if not self._store.is_expiry_due:
             self._store.begin_expiry()
-            self._come_back()
         if not (self._waiting or self._pending) and self.actor_inbox.empty():
             now_us = int(self._runtime.clock.time() * 1_000_000)
             done = self._try(lambda: self._store.expire(now_us))
@@ -324,7 +326,8 @@ class RegistryActor(ThreadedActor):
     def _come_back(self) -> None:
         """See to what is left as soon as the mailbox is empty, and let a stop come in between."""
         if (self._pending or self._store.is_purge_due) and not self._waiting and self.actor_inbox.empty():
-            self.actor_ref.tell(_Flush())
+            with suppress(ActorDeadError):  # given up meanwhile; the successor looks by itself
+                self.actor_ref.tell(_Flush())
 
     def _retry(self, failures: int) -> None:
         if not self._waiting or failures != self._failures:
@@ -332,7 +335,6 @@ class RegistryActor(ThreadedActor):
         self._waiting = False
         if not self._pending:  # else the commit that follows is the attempt
             self._try(self._store.open)
-            self._come_back()
 
     def _ask(self, work: Callable[[Any], Any]) -> Any:
         """Run `work` after everything that is pending, so that the asker finds what it has told before."""

@@ -13,6 +13,7 @@ from actors.registry import Execute, LoadDeadLetter, LoadDevices, MarkReplayed, 
 from actors.runtime import Directory, Exit, ExitReason, Runtime
 from actors.storage.errors import ConfigurationError, StoreSevered, StoreUnavailable
 from actors.storage.retention import RetentionRules
+from actors.storage.store import Store
 from actors.storage.tokens import create_token
 from tests.storage.build import NOON, Look, device, reading
 from tests.support.wait import eventually
@@ -217,6 +218,27 @@ def test_a_deleted_device_disappears_slice_by_slice_while_writes_go_on(house, mo
     eventually(lambda: house.link.tokens() == [1], what="the others go on")
     with Look(house.url) as look:
         eventually(lambda: look.column("SELECT COUNT(*) FROM reading") == [1], what="the readings are gone")
+        eventually(lambda: look.column("SELECT serial FROM device") == ["B"], what="the device is gone")
+
+
+def test_a_question_in_the_middle_of_a_deletion_does_not_end_it(house, monkeypatch):
+    monkeypatch.setattr("actors.storage.purge.SLICE", 10)
+    purge, in_slice, gate = Store.purge, threading.Event(), threading.Event()
+
+    def slow(store):
+        in_slice.set()
+        gate.wait(30)
+        return purge(store)
+
+    monkeypatch.setattr(Store, "purge", slow)
+    house.write(device("A"), *(reading("A", at=at) for at in range(95)), device("B"), reading("B"))
+    house.write(DeleteDevice("A"))
+    assert in_slice.wait(10)
+    asked = house.ref.ask(LoadDevices(), block=False)
+    gate.set()
+
+    assert [one.serial for one in asked.get(timeout=10)] == ["B"]
+    with Look(house.url) as look:
         eventually(lambda: look.column("SELECT serial FROM device") == ["B"], what="the device is gone")
 
 
