@@ -94,6 +94,8 @@ class Reporter(ThreadedActor):
         outbox = state["outbox"]
         news = {key: value for key, value in state.items() if key not in _NO_NEWS}
         news["sensors"] = [(sensor["id"], sensor["error"]) for sensor in state["sensors"]]
+        for name in ("uplink", "hub"):
+            news[name] = {key: value for key, value in state[name].items() if key != "counters"}
         news["outbox"] = (outbox["items"], outbox["dropped"], outbox["error"])
         self._file.write(state, news)
 

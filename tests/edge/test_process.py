@@ -295,6 +295,22 @@ def test_the_state_outlives_the_process(edge):
     assert (state["device_id"], state["phase"], state["running"]) == ("pi-7", "stopped", False)
 
 
+def test_what_is_counted_is_shown(edge):
+    one = edge(sensors=(SensorSettings(id="field-2", interval=0.2),)).start()
+    queue_scan(one.settings, new_scan("4006381333931", now_us=1_790_000_000_000_000))
+    scan = one.heard("scans")
+    one.server.publish("devices/pi-7/receipts", {"stored": [scan["scan_id"]], "refused": {}})
+    one.server.publish("devices/pi-7/receipts", "no receipt")
+    counters = eventually(
+        lambda: (told := read_state(one.home)["uplink"]["counters"])["bad_receipts"] and told, DEADLINE, "both came"
+    )
+    assert counters["confirmed_mqtt"] == 1
+    state = read_state(one.home)
+    assert state["hub"]["counters"]["reports_refused"] == 0
+    (sensor,) = state["sensors"]
+    assert (sensor["left_out"], sensor["not_kept"]) == (0, 0)
+
+
 # The command
 
 
