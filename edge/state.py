@@ -76,7 +76,6 @@ def _station(name: str, board: StationBoard) -> dict[str, Any]:
         "failures": board.failures,
         "left_out": board.left_out,
         "not_kept": board.not_kept,
-        "not_kept": board.not_kept,
         "last_reading": rfc3339(board.last_reading_us) if board.last_reading_us else None,
         "error": board.last_error,
     }
