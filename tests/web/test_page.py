@@ -64,6 +64,22 @@ def test_a_filter_keeps_only_what_it_names_and_lets_go_of_what_changes(site, sho
     expect(shown.locator("#devices tr")).to_have_count(1)
 
 
+def test_a_filter_of_the_address_that_is_none_is_left_out_and_one_that_is_refused_is_told(site, shown):
+    shown.goto(f"{site.url}/?kind=typo&presence=typo")
+    expect(shown.locator("#devices tr")).to_have_count(2)
+    expect(shown.get_by_label("Kind")).to_have_value("")
+    expect(shown.get_by_role("button", name="All devices")).to_have_attribute("aria-pressed", "true")
+    shown.goto(f"{site.url}/?q={'x' * 300}")
+    expect(shown.locator("#fleet-note")).to_contain_text("q")
+    expect(shown.locator("#devices tr")).to_have_count(0)
+
+
+def test_a_device_that_was_declared_and_never_heard_says_so(site, shown):
+    site.face.fleet.put(view("plc-1", "offline", kind="controller", reason="startup", since_us=0, last_seen_us=0))
+    site.face.ring.publish("device", "plc-1", {"serial": "plc-1"})
+    expect(row(shown, "plc-1").locator(".below")).to_have_text("never heard", use_inner_text=True)
+
+
 def test_a_big_fleet_is_paged_by_the_server(site, page):
     for number in range(120):
         site.face.fleet.put(view(f"x-{number:03}"))
