@@ -2,8 +2,8 @@
 
 Five things are changed. A new connection waits in the selector until it has sent something, so that silent ones hold no
 thread. A request must have arrived whole within `READ_WITHIN`, or its connection is cut: cheroot's own timeout starts
-anew with every byte. A long body that the application has refused unread is not read after all. Refusals that never reach
-the application are JSON too. `stop` ends in bounded time.
+anew with every byte. A long body that the application has refused unread is not read after all. Refusals that never
+reach the application are JSON too. `stop` ends in bounded time.
 """
 
 from __future__ import annotations
