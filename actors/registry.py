@@ -100,7 +100,6 @@ class RegistryStatus:
     """Writes that wait for a commit."""
     oldest_at: float | None = None
     """Monotonic time at which the oldest pending write arrived, or an earlier one."""
-    last_commit_ms: float = 0.0
 
     def oldest_age_s(self, now: float) -> float:
         """Return how long the oldest write has waited, seconds; `now` is monotonic."""
@@ -127,7 +126,7 @@ class RegistryCounters:
     effect_errors: int = 0
     """Exceptions of the callbacks in `on_committed`."""
     expired: Counter[str] = field(default_factory=Counter)
-    """Rows that the retention has deleted, by table."""
+    """Rows that the retention has deleted, by table; dead letters, because newer ones had come."""
 
     def add(self, result: CommitResult) -> None:
         """Count one commit."""
@@ -284,7 +283,7 @@ class RegistryActor(ThreadedActor):
     def _commit_some(self) -> bool:
         """Commit as much as one transaction takes; False if the database is away."""
         batch = self._pending[:MOST_WRITES]
-        started = time.perf_counter()
+        before = self._store.dead_letters_deleted
         result = self._try(lambda: self._store.commit(batch))
         if result is None:
             return False
@@ -292,7 +291,9 @@ class RegistryActor(ThreadedActor):
         if not self._pending:
             self._oldest_at = None
         self.board.counters.add(result)
-        self._report(last_commit_ms=(time.perf_counter() - started) * 1000)
+        if pushed_out := self._store.dead_letters_deleted - before:
+            self.board.counters.expired["dead_letter"] += pushed_out
+        self._report()
         for link, tokens in result.settled.items():
             self._directory.tell(link, Settled(tokens))
         for callback in self._on_committed:
