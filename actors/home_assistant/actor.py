@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import pykka
 
-from actors.alarms.places import GATEWAY, Places
+from actors.alarms.places import GATEWAY, Places, named_gateway
 from actors.fleet import Fleet
 from actors.home_assistant.book import Entry
 from actors.home_assistant.documents import Topics, describe
@@ -100,6 +101,8 @@ class HomeAssistantActor(ThreadedActor):
         self._gateways: dict[str, str] = {}
         """Serial to site."""
         self._changed_sites: set[str] = set()
+        self._named_by: defaultdict[str, set[str]] = defaultdict(set)
+        """Serials of those that name a device as their gateway."""
         self._after: Told | None = Told("", "")
         """After which rows are read next; None once all are."""
         self._connections = 0
@@ -200,12 +203,15 @@ class HomeAssistantActor(ThreadedActor):
 
     def _change(self, serial: str) -> None:
         self._wanted[serial] = None
+        self._wanted |= dict.fromkeys(self._named_by.get(serial, ()))
         record = self._around.fleet.record(serial)
         if record is not None:
             self._learn(record.snapshot)
 
     def _learn(self, device: DeviceSnapshot) -> None:
         self._places.learn(device)
+        if named := named_gateway(device):
+            self._named_by[named].add(device.serial)
         if device.kind == GATEWAY and self._gateways.get(device.serial) != device.site:
             self._changed_sites |= {self._gateways.get(device.serial, ""), device.site}
             self._gateways[device.serial] = device.site
@@ -225,8 +231,7 @@ class HomeAssistantActor(ThreadedActor):
         self._changed_sites.add(self._gateways.pop(serial, ""))
         if entry is not None:
             self._withdrawal.begin(self._row(entry))
-        if serial in self._around.fleet:
-            self._change(serial)
+        self._change(serial)
 
     def _row(self, entry: Entry) -> Bridged:
         return Bridged(*self._told(entry.serial), self._around.server_id, entry.serial, entry.sorted_measures())

@@ -70,6 +70,15 @@ def test_gateways_come_first_and_whoever_is_behind_one_that_comes_later_learns_o
     assert (sent["GW/config"], "via_device" in json.loads(sent["A1/config"])["device"]) == (b"", False)
 
 
+def test_a_device_that_names_its_gateway_is_shown_behind_it_as_soon_as_there_is_one(stage):
+    stage.add("A1", site="plant", metadata=b'{"gateway": "GW"}')
+    assert "via_device" not in json.loads(stage.look()["A1/config"])["device"]
+    stage.add("GW", kind="gateway", family="gateway", site="roof")
+    assert json.loads(stage.look()["A1/config"])["device"]["via_device"] == f"muster_{SERVER}_GW"
+    delete(stage, "GW")
+    assert "via_device" not in json.loads(stage.look()["A1/config"])["device"]
+
+
 def test_nothing_is_sent_while_the_link_is_down_and_everything_after_it(stage):
     stage.add("A1")
     stage.look()
