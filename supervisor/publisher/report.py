@@ -115,6 +115,7 @@ class Reporter(ThreadedActor):
             "counters": self._uplink.counters.as_dict(),
             "dropped": stats.dropped,
             "corrupt_files": stats.corrupt_files,
+            "undelivered": self._directory.undelivered,
             "refused": [{"id": item.id, "reason": item.reason} for item in self._refused],
             "stations": [_station(name, board) for name, board in self._stations.items()],
         }

@@ -305,7 +305,9 @@ def test_what_is_counted_is_shown(edge):
         lambda: (told := read_state(one.home)["uplink"]["counters"])["bad_receipts"] and told, DEADLINE, "both came"
     )
     assert counters["confirmed_mqtt"] == 1
+    one.parts.directory.undelivered += 1
     state = read_state(one.home)
+    assert state["undelivered"] == 1
     assert state["hub"]["counters"]["reports_refused"] == 0
     (sensor,) = state["sensors"]
     assert (sensor["left_out"], sensor["not_kept"]) == (0, 0)
