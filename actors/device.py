@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from actors.messages import DeviceSnapshot, Reason, StoreDevice, StorePresence, 
 from actors.presence import Transition, deadline_at, note_transition, on_farewell, on_life
 from actors.runtime import Directory, PooledActor, Runtime
 from actors.writes import Outgoing
-
-logger = logging.getLogger(__name__)
 
 SEEN_EVERY_US = 300_000_000
 """`last_seen` of a device that simply goes on is written at most this often."""

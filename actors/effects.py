@@ -6,7 +6,6 @@ that a message is stored is true each time it comes.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -26,8 +25,6 @@ from actors.runtime import Directory, PooledActor, Runtime
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
 from actors.topics import RESPONSES_TAIL, SCANS_TAIL, SENSOR_CHANNEL, SENSOR_TAIL, SERIAL
-
-logger = logging.getLogger(__name__)
 
 TICK = 0.05
 """Seconds over which receipts and publications gather."""

@@ -35,6 +35,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """Server clock at receipt; strictly increasing on one link."""
     rx_at: float
     """Monotonic clock at receipt."""
+    correlation: bytes = b""
+    """Correlation data of MQTT 5, empty for none."""
 
 
 class Deliveries(msgspec.Struct, frozen=True):

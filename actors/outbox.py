@@ -4,10 +4,11 @@ An item is put once and goes when every destination has confirmed it. Destinatio
 (usually one); each takes items at its own pace and says `Done` when the far side holds them, or `Refused` when it never
 will: a refused item moves aside with its reason and blocks nobody.
 
-Bounds: 100,000 items or 256 MB of payload. A full outbox drops its *oldest* items, because the newest tell most about
-the field as it is; each one is counted under `outbox_full` and logged. Nothing else is ever dropped: while the disk is
-full a `Put` is answered with `OutboxUnavailableError` and the sender keeps its item; a corrupt file is set aside under
-a name with the time, counted and logged, and a new one begins.
+Bounds: 100,000 items or 256 MB of payload. A full outbox drops its oldest readings, each counted under `outbox_full`
+and logged; where there is none it keeps what it has and refuses the `Put`, whole, with `OutboxFullError`, counted and
+logged too (the table is `WHEN_FULL`). Nothing else is ever dropped: while the disk is full a `Put` is answered with
+`OutboxUnavailableError` and the sender keeps its item; a corrupt file is set aside under a name with the time, counted
+and logged, and a new one begins.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from actors.outbox_file import Item, OutboxFile, OutboxUnavailableError, RefusedItem
+from actors.outbox_file import Item, OutboxFile, OutboxFullError, OutboxUnavailableError, RefusedItem
 from actors.runtime import Clock, Directory, ThreadedActor
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ListRefused",
     "Outbox",
     "OutboxBoard",
+    "OutboxFullError",
     "OutboxStats",
     "OutboxUnavailableError",
     "Put",
@@ -47,16 +49,19 @@ GROUP = 500
 """Puts that share one commit at most: an fsync costs the same for one and for many."""
 ANOTHER_DEVICE = "another_device"
 """Why an item is refused that was put under the id of another device."""
+FULL = "outbox_full"
+"""Why an item is dropped for want of room."""
 LOG_EVERY = 60.0
 """Seconds between two lines about items that had to be dropped."""
 
 
 class Put(msgspec.Struct, frozen=True):
-    """Keep these items. Items whose id is known already are kept once."""
+    """Keep these items, all or none. Items whose id is known already are kept once."""
 
     items: tuple[Item, ...]
     reply_to: Any = None
-    """A future. It gets the number of items once they are on the disk, or `OutboxUnavailableError`."""
+    """A future. It gets the number of items once they are on the disk, or `OutboxUnavailableError`; of an outbox that
+    has no room, `OutboxFullError`."""
 
 
 class Take(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +116,10 @@ class OutboxStats(msgspec.Struct, frozen=True):
     oldest_age: float = 0.0
     """Seconds since the oldest item was created; 0 when there is none."""
     dropped: dict[str, int] = {}
-    """Items that went without being delivered, by reason, since the process began: `outbox_full`, `refused`."""
+    """Items that went without being delivered, by reason, since the process began: `outbox_full`, `refused`, and
+    `unavailable` for those that could not be written and that their sender did not keep."""
+    turned_away: int = 0
+    """Puts that were refused for want of room since the process began; who offers one again is counted again."""
     corrupt_files: int = 0
     """Files that were set aside since the process began."""
     last_error: str = ""
@@ -123,6 +131,7 @@ class OutboxBoard:
     """Counts that outlive the incarnations of an outbox; written by its thread alone."""
 
     dropped: dict[str, int] = field(default_factory=dict)
+    turned_away: int = 0
     corrupt_files: int = 0
     last_error: str = ""
 
@@ -246,26 +255,54 @@ class Outbox(ThreadedActor):
         """Write the puts that have come together, and answer each."""
         if not self._puts:
             return
-        error: OutboxUnavailableError | None = None
+        refusals: list[OutboxUnavailableError | None]
         try:
-            self._ensure_open()
-            dropped = self._file.put(item for put in self._puts for item in put.items)
-            self._tell_dropped(dropped)
+            refusals = self._put_all()
         except OutboxUnavailableError as found:
-            error = self._failed(found)
-        else:
-            self._board.last_error = ""
+            refusals = [self._failed(found)] * len(self._puts)
         puts, self._puts = self._puts, []
-        for put in puts:
-            if put.reply_to is not None and error is None:
-                put.reply_to.set(len(put.items))
-            elif put.reply_to is not None:
-                put.reply_to.set_exception((type(error), error, None))
-        if error is None:
+        for put, refusal in zip(puts, refusals, strict=True):
+            self._tell_sender(put, refusal)
+        if None in refusals:
             self._settle_late()
             for name in self._notify:
                 assert self._directory is not None
                 self._directory.tell(name, Arrived())
+
+    def _tell_sender(self, put: Put, refusal: OutboxUnavailableError | None) -> None:
+        """Answer a put; one that is refused and that nobody waits for is lost."""
+        if put.reply_to is not None and refusal is None:
+            put.reply_to.set(len(put.items))
+        elif put.reply_to is not None:
+            put.reply_to.set_exception((type(refusal), refusal, None))
+        elif refusal is not None:
+            self._board.drop(FULL if isinstance(refusal, OutboxFullError) else "unavailable", len(put.items))
+            logger.error("%d items are lost: %s", len(put.items), refusal)
+
+    def _put_all(self) -> list[OutboxUnavailableError | None]:
+        """Write the puts in one commit; return for each why there was no room for it, None where there was.
+
+        Raises:
+            OutboxUnavailableError: none of them could be written.
+
+        """
+        self._ensure_open()
+        dropped = 0
+        refusals: list[OutboxUnavailableError | None] = []
+        with self._file.transaction():
+            for put in self._puts:
+                try:
+                    dropped += self._file.put(put.items)
+                    refusals.append(None)
+                except OutboxFullError as full:
+                    refusals.append(full)
+        self._tell_dropped(dropped)
+        for refusal in filter(None, refusals):
+            self._board.turned_away += 1
+            self._failed(refusal)
+        if not any(refusals):
+            self._board.last_error = ""
+        return refusals
 
     def _settle_late(self) -> None:
         """Note receipts; what cannot be noted now (the disk is full) waits for the next chance."""
@@ -328,12 +365,12 @@ class Outbox(ThreadedActor):
     def _tell_dropped(self, number: int) -> None:
         if not number:
             return
-        self._board.drop("outbox_full", number)
+        self._board.drop(FULL, number)
         now = self._clock.monotonic()
         if now - self._logged_at >= LOG_EVERY:
             self._logged_at = now
-            total = self._board.dropped["outbox_full"]
-            logger.warning("the outbox is full: %d of its oldest items dropped so far", total)
+            total = self._board.dropped[FULL]
+            logger.warning("the outbox is full: %d of its oldest readings dropped so far", total)
 
     def _stats(self) -> OutboxStats:
         file, board = self._file, self._board
@@ -345,6 +382,7 @@ class Outbox(ThreadedActor):
             backlog=dict(file.backlog),
             oldest_age=round(age, 3),
             dropped=dict(board.dropped),
+            turned_away=board.turned_away,
             corrupt_files=board.corrupt_files,
             last_error=board.last_error,
         )

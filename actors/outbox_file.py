@@ -1,50 +1,59 @@
-"""The file of an outbox: a durable queue in SQLite, for one thread. Who else wants it asks `actors.outbox.Outbox`.
+"""The file of an outbox: a durable queue, for one thread. Who else wants it asks `actors.outbox.Outbox`.
 
 One row an item, in the order of arrival. `owed` has a bit for each destination that has not confirmed the item yet; the
-row goes when no bit is left. A commit is on the disk when it returns (WAL, `synchronous=FULL`).
-
-The schema only ever grows: a release before this one opens the file too, since statements name their columns and every
-column that is added has a default.
+row goes when no bit is left.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-logger = logging.getLogger(__name__)
+from actors.durable_file import DurableFile, FileUnavailableError
 
-SCHEMA_VERSION = 1
 LARGEST_ITEM = 2**20
 """Bytes of payload that one item may have."""
 MOST_REFUSED = 1_000
 """Refused items that are kept; beyond, the oldest goes."""
-MOST_SET_ASIDE = 3
-"""Corrupt files that are kept."""
-BUSY_TIMEOUT = 5.0
-"""Seconds to wait for somebody else's lock (a backup, a curious `sqlite3`)."""
+WHEN_FULL: Mapping[str, Literal["drop_oldest", "refuse"]] = {
+    "reading": "drop_oldest",
+    "scan": "refuse",
+    "receipt": "refuse",
+    "response": "refuse",
+}
+"""What is done about a kind when there is no room: the oldest of such items go to make some, for whatever is new; or
+they stay, and who brings more is told. The newest readings tell most about a field as it is; no scan tells what another
+did. A kind that is not listed is refused."""
 
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS destination (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS item (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, topic TEXT NOT NULL,
     payload BLOB NOT NULL, created_us INTEGER NOT NULL, owed INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS item_kind ON item (kind, seq);
 CREATE TABLE IF NOT EXISTS refused (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, destination TEXT NOT NULL, kind TEXT NOT NULL,
     topic TEXT NOT NULL, payload BLOB NOT NULL, created_us INTEGER NOT NULL, reason TEXT NOT NULL);
 """
 
+_MAY_GO = [kind for kind, policy in WHEN_FULL.items() if policy == "drop_oldest"]
+_OLDEST_THAT_MAY_GO = (
+    f"SELECT seq, owed, length(payload) FROM item WHERE kind IN ({', '.join('?' * len(_MAY_GO))})"  # noqa: S608
+    " ORDER BY seq LIMIT 1"
+)
 
-class OutboxUnavailableError(Exception):
-    """The file cannot be written or read now (disk full, read-only, locked); the message is one sentence."""
+
+class OutboxUnavailableError(FileUnavailableError):
+    """The outbox cannot be used now."""
+
+
+class OutboxFullError(OutboxUnavailableError):
+    """There is no room, and nothing in it may go."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -78,8 +87,13 @@ class RefusedItem(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class OutboxFile:
-    """The queue. Every method but `interrupt` belongs to the thread that opened it."""
+class OutboxFile(DurableFile):
+    """The queue."""
+
+    name = "outbox"
+    schema = _SCHEMA
+    version = 2
+    unavailable = OutboxUnavailableError
 
     def __init__(
         self,
@@ -101,71 +115,28 @@ class OutboxFile:
                 is owed to them is forgotten.
 
         """
+        super().__init__(path)
         self.items = 0
         self.bytes = 0
         """Payload of all items."""
         self.backlog: dict[str, int] = dict.fromkeys(destinations, 0)
         """Items that each destination has not confirmed."""
-        self._path = path
         self._most_items, self._most_bytes = most_items, most_bytes
         self._keep_others = keep_others
         self._bits: dict[str, int] = {}
-        self._db: sqlite3.Connection | None = None
-        self._corrupt = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the file is open."""
-        return self._db is not None
-
-    def open(self) -> Path | None:
-        """Open the file, making it where it is missing.
-
-        Returns:
-            Where a corrupt file was set aside, None when there was none.
-
-        Raises:
-            OutboxUnavailableError: the directory cannot be used, or the disk is full.
-
-        """
-        aside = None
-        try:
-            if self._corrupt:
-                aside = self._set_aside()
-            try:
-                self._open()
-            except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
-                    raise
-                self.close()
-                aside = self._set_aside()
-                self._open()
-            self._corrupt = False
-        except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise OutboxUnavailableError(f"the outbox {self._path} cannot be opened: {_why(error)}") from error
-        return aside
-
-    def close(self) -> None:
-        """Close the file; harmless when repeated."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def interrupt(self) -> None:
-        """Break a statement that runs; called by another thread."""
-        if self._db is not None:
-            self._db.interrupt()
 
     def put(self, items: Iterable[Item]) -> int:
-        """Append items in one commit; one whose id is there already is left as it is.
+        """Append all of these items or none, in one commit; one whose id is there already is left as it is.
 
         Returns:
-            How many of the oldest had to go to make room.
+            How many older ones had to go to make room.
+
+        Raises:
+            OutboxFullError: there is no room for them, see `WHEN_FULL`.
 
         """
         owed = sum(1 << bit for bit in self._bits.values())
-        with self._transaction() as db:
+        with self.transaction() as db:
             for item in items:
                 row = (item.id, item.kind, item.topic, item.payload, item.created_us, owed)
                 added = db.execute(
@@ -190,7 +161,7 @@ class OutboxFile:
         )
         found: list[Item] = []
         size = 0
-        with self._guarded() as db:
+        with self.guarded() as db:
             for row in db.execute(sql, (after, 1 << self._bits[destination], *kinds, limit)):
                 size += len(row[3])
                 if found and size > most_bytes:
@@ -205,12 +176,12 @@ class OutboxFile:
             How many it still owed.
 
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             return sum(self._settle(db, destination, item_id) for item_id in ids)
 
     def refuse(self, destination: str, item_id: str, reason: str) -> bool:
         """Move an item aside that a destination will never take; return whether it was there."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             return self._refuse(db, destination, item_id, reason)
 
     def refuse_others_of(self, device_id: str, reason: str) -> int:
@@ -226,7 +197,7 @@ class OutboxFile:
         """
         sql = "SELECT id FROM item WHERE topic GLOB 'devices/*' AND substr(topic, 1, ?) != ?"
         own = f"devices/{device_id}/"
-        with self._transaction() as db:
+        with self.transaction() as db:
             found = [str(item_id) for (item_id,) in db.execute(sql, (len(own), own))]
             for item_id in found:
                 for destination in self._bits:
@@ -236,33 +207,35 @@ class OutboxFile:
     def refused(self, limit: int) -> list[RefusedItem]:
         """Return what was refused, the newest first."""
         sql = "SELECT id, destination, kind, topic, payload, created_us, reason FROM refused ORDER BY seq DESC LIMIT ?"
-        with self._guarded() as db:
+        with self.guarded() as db:
             return [RefusedItem(*row) for row in db.execute(sql, (limit,))]
 
     def oldest_us(self) -> int | None:
         """Return when the oldest item was created, None when there is none."""
-        with self._guarded() as db:
+        with self.guarded() as db:
             row = db.execute("SELECT created_us FROM item ORDER BY seq LIMIT 1").fetchone()
         return None if row is None else int(row[0])
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit what is done inside, or nothing of it: then the counts are what they were.
+
+        Raises:
+            OutboxUnavailableError: with the reason.
+
+        """
+        before = self.items, self.bytes, self.backlog.copy()
+        try:
+            with super().transaction() as db:
+                yield db
+        except BaseException:
+            self.items, self.bytes, self.backlog = before
+            raise
+
     # How it is opened
 
-    def _open(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        _sync_directory(self._path.parent)
-        # The connection is closed by whoever ends the actor, which may be another thread.
-        self._db = db = sqlite3.connect(self._path, BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304"):
-            db.execute(f"PRAGMA {pragma}")
-        ((verdict, *_),) = db.execute("PRAGMA quick_check(1)")
-        if verdict != "ok":
-            error = sqlite3.DatabaseError(f"quick_check: {verdict}")
-            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise error
-        ((version,),) = db.execute("PRAGMA user_version")
-        if version < SCHEMA_VERSION:  # a newer release has only added to it
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    def opened(self, db: sqlite3.Connection) -> None:
+        """Know the destinations, and count."""
         self._assign_bits(db)
         self._recount(db)
 
@@ -289,25 +262,22 @@ class OutboxFile:
         for owed, count, size in db.execute("SELECT owed, count(*), sum(length(payload)) FROM item GROUP BY owed"):
             self._count(owed, size, count)
 
-    def _set_aside(self) -> Path:
-        """Rename the corrupt file with its companions; return its new name."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{stamp}")
-        self._path.rename(aside)
-        for companion in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + companion).unlink(missing_ok=True)
-        old = sorted(self._path.parent.glob(f"{self._path.name}.corrupt-*"))
-        for path in old[:-MOST_SET_ASIDE]:
-            path.unlink(missing_ok=True)
-        return aside
-
     # What the methods share
 
     def _make_room(self, db: sqlite3.Connection) -> int:
-        """Drop the oldest items until the bounds hold; return how many."""
+        """Drop the oldest items that may go until the bounds hold; return how many.
+
+        Raises:
+            OutboxFullError: too few of them may go.
+
+        """
         dropped = 0
         while self.items > self._most_items or self.bytes > self._most_bytes:
-            seq, owed, size = db.execute("SELECT seq, owed, length(payload) FROM item ORDER BY seq LIMIT 1").fetchone()
+            row = db.execute(_OLDEST_THAT_MAY_GO, _MAY_GO).fetchone()
+            if row is None:
+                bounds = f"{self._most_items:,} items or {self._most_bytes // 2**20} MB wait to be delivered"
+                raise OutboxFullError(f"the outbox {self._path} is full: {bounds}, the most it keeps")
+            seq, owed, size = row
             db.execute("DELETE FROM item WHERE seq = ?", (seq,))
             self._count(owed, -size, -1)
             dropped += 1
@@ -346,53 +316,3 @@ class OutboxFile:
         for name, bit in self._bits.items():
             if owed & 1 << bit:
                 self.backlog[name] += items
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._guarded() as db:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
-                    db.execute("ROLLBACK")
-                with contextlib.suppress(sqlite3.Error):  # a corrupt file is counted when it is opened anew
-                    self._recount(db)
-                raise
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[sqlite3.Connection]:
-        """Translate what SQLite raises; a file found to be corrupt is closed, and set aside by the next `open`.
-
-        Raises:
-            OutboxUnavailableError: with the reason.
-
-        """
-        if self._db is None:
-            raise OutboxUnavailableError(f"the outbox {self._path} is not open")
-        try:
-            yield self._db
-        except sqlite3.DatabaseError as error:
-            if _is_corrupt(error):
-                self._corrupt = True
-                self.close()
-            raise OutboxUnavailableError(f"the outbox {self._path} cannot be used: {_why(error)}") from error
-
-
-def _is_corrupt(error: BaseException) -> bool:
-    """Return whether an error says that the file is no longer a sound database."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make the names in a directory durable: after a power cut the file is there, not only its content."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,11 +10,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 from peewee import Database
+from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
 from actors.messages import Settled, StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport, Write, WriteBatch
@@ -22,8 +24,9 @@ from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
 from actors.storage import administration
 from actors.storage.database import open_database
 from actors.storage.errors import StoreUnavailable
+from actors.storage.result import CommitResult
 from actors.storage.retention import KEEP_ALL, RetentionRules
-from actors.storage.store import CommitResult, Store
+from actors.storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +100,6 @@ class RegistryStatus:
     """Writes that wait for a commit."""
     oldest_at: float | None = None
     """Monotonic time at which the oldest pending write arrived, or an earlier one."""
-    last_commit_ms: float = 0.0
 
     def oldest_age_s(self, now: float) -> float:
         """Return how long the oldest write has waited, seconds; `now` is monotonic."""
@@ -124,7 +126,7 @@ class RegistryCounters:
     effect_errors: int = 0
     """Exceptions of the callbacks in `on_committed`."""
     expired: Counter[str] = field(default_factory=Counter)
-    """Rows that the retention has deleted, by table."""
+    """Rows that the retention has deleted, by table; dead letters, because newer ones had come."""
 
     def add(self, result: CommitResult) -> None:
         """Count one commit."""
@@ -206,11 +208,13 @@ class RegistryActor(ThreadedActor):
 
     def on_receive(self, message: Any) -> Any:
         """Take writes, answer asks; commit when nothing else waits or enough has come together."""
-        answer = self._handle(message)
-        if self._pending and not self._waiting and (self.actor_inbox.empty() or len(self._pending) >= MOST_WRITES):
-            self._commit_some()
+        try:
+            answer = self._handle(message)
+            if self._pending and not self._waiting and (self.actor_inbox.empty() or len(self._pending) >= MOST_WRITES):
+                self._commit_some()
+            return answer
+        finally:  # whatever it was, and though an asker's work may have failed
             self._come_back()
-        return answer
 
     def _handle(self, message: Any) -> Any:
         match message:
@@ -279,7 +283,7 @@ class RegistryActor(ThreadedActor):
     def _commit_some(self) -> bool:
         """Commit as much as one transaction takes; False if the database is away."""
         batch = self._pending[:MOST_WRITES]
-        started = time.perf_counter()
+        before = self._store.dead_letters_deleted
         result = self._try(lambda: self._store.commit(batch))
         if result is None:
             return False
@@ -287,7 +291,9 @@ class RegistryActor(ThreadedActor):
         if not self._pending:
             self._oldest_at = None
         self.board.counters.add(result)
-        self._report(last_commit_ms=(time.perf_counter() - started) * 1000)
+        if pushed_out := self._store.dead_letters_deleted - before:
+            self.board.counters.expired["dead_letter"] += pushed_out
+        self._report()
         for link, tokens in result.settled.items():
             self._directory.tell(link, Settled(tokens))
         for callback in self._on_committed:
@@ -305,13 +311,11 @@ class RegistryActor(ThreadedActor):
         """Delete a slice of what deleted devices have left, if nothing waits to be written."""
         if self._store.is_purge_due and not (self._waiting or self._pending) and self.actor_inbox.empty():
             self._try(self._store.purge)
-            self._come_back()
 
     def _expire(self) -> None:
         """Delete a slice of what is too old, if nothing waits to be written, and set the time of the next."""
         if not self._store.is_expiry_due:
             self._store.begin_expiry()
-            self._come_back()
         if not (self._waiting or self._pending) and self.actor_inbox.empty():
             now_us = int(self._runtime.clock.time() * 1_000_000)
             done = self._try(lambda: self._store.expire(now_us))
@@ -323,7 +327,8 @@ class RegistryActor(ThreadedActor):
     def _come_back(self) -> None:
         """See to what is left as soon as the mailbox is empty, and let a stop come in between."""
         if (self._pending or self._store.is_purge_due) and not self._waiting and self.actor_inbox.empty():
-            self.actor_ref.tell(_Flush())
+            with suppress(ActorDeadError):  # given up meanwhile; the successor looks by itself
+                self.actor_ref.tell(_Flush())
 
     def _retry(self, failures: int) -> None:
         if not self._waiting or failures != self._failures:
@@ -331,7 +336,6 @@ class RegistryActor(ThreadedActor):
         self._waiting = False
         if not self._pending:  # else the commit that follows is the attempt
             self._try(self._store.open)
-            self._come_back()
 
     def _ask(self, work: Callable[[Any], Any]) -> Any:
         """Run `work` after everything that is pending, so that the asker finds what it has told before."""

@@ -12,10 +12,9 @@ from actors.analysts import Analysts
 from actors.device_messages import FromDevice, Measured
 from actors.messages import Delivery
 from actors.payloads import RefusedError, answer_refused, decode_reading, serial_of
-from actors.runtime import GuardedFuture
 from actors.sensor_payloads import decode_plain, guess_publisher, sensor_measures
 from actors.statistics import PipelineStatistics
-from actors.subscriber import Intake, Said, SubscriberActor, said_of
+from actors.subscriber import Ingest, Intake, Said, SubscriberActor, said_of
 from actors.topics import SENSOR_CHANNEL, SERIAL, Address, parse_sensor
 
 SENSOR_SERIAL = ("publisher_id", "device_id", "serial_number")
@@ -23,21 +22,8 @@ MOST_NAME_SETS = 4_096
 """Sets of names remembered; a sender that invents names must not fill the memory."""
 
 
-class Ingest(msgspec.Struct, frozen=True):
-    """A reading that came over HTTP, in the form of the delivery it would have been.
-
-    The future gets a `Stored` after the commit, or the `RefusedError`.
-    """
-
-    delivery: Delivery
-    reply_to: GuardedFuture[Any]
-    idempotency_key: str = ""
-    serial: str = ""
-    """Of the device whose token it came with, which may speak only for itself; empty for an operator's."""
-
-
 class SensorSubscriber(SubscriberActor):
-    """`{prefix}/sensor/data`, and `Ingest`."""
+    """`{prefix}/sensor/data`, and readings by `Ingest`."""
 
     parse = staticmethod(parse_sensor)
     serial_names = SENSOR_SERIAL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,8 +41,6 @@ from actors.scan_payloads import decode_scan
 from actors.sight import Sight
 from actors.topics import TWIN_REPORTED, Address, BadTopicError, parse_pi, parse_site
 from actors.twins.reports import decode_report
-
-logger = logging.getLogger(__name__)
 
 PI_SERIAL = ("device_id", "serial_number")
 SITE_SERIAL = ("serial_number", "device_id")
@@ -227,10 +224,10 @@ class SubscriberActor(PooledActor):
             raise RefusedError("unbound", "the shared topics are switched off; a device speaks on devices/{id}/...")
 
 
-class ScanIngest(msgspec.Struct, frozen=True):
-    """A scan that came over HTTP, in the form of the delivery it would have been; its topic is not known yet.
+class Ingest(msgspec.Struct, frozen=True):
+    """What came over HTTP, in the form of the delivery it would have been; the topic of a scan is not known yet.
 
-    The future gets an `actors.effects.StoredScan` after the commit, or the `RefusedError`.
+    The future gets a `Stored` or a `StoredScan` of `actors.effects` after the commit, or the `RefusedError`.
     """
 
     delivery: Delivery
@@ -241,14 +238,14 @@ class ScanIngest(msgspec.Struct, frozen=True):
 
 
 class PiSubscriber(SubscriberActor):
-    """`devices/...`, and `ScanIngest`."""
+    """`devices/...`, and scans by `Ingest`."""
 
     parse = staticmethod(parse_pi)
     serial_names = PI_SERIAL
 
     def on_receive(self, message: Any) -> None:
         """Decode a batch of a link, or one scan of a request."""
-        if isinstance(message, ScanIngest):
+        if isinstance(message, Ingest):
             self._ingest(message)
         else:
             super().on_receive(message)
@@ -273,7 +270,7 @@ class PiSubscriber(SubscriberActor):
         report = decode_report(delivery, bound_id=address.bound_id)
         return Told(address.bound_id, address, delivery, "twins", report)
 
-    def _ingest(self, message: ScanIngest) -> None:
+    def _ingest(self, message: Ingest) -> None:
         try:
             scan = decode_scan(
                 message.delivery,

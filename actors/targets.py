@@ -60,29 +60,37 @@ class Groups(Protocol):
 
 
 class UnknownTargetError(LookupError):
-    """There is no device, or no group, of this name."""
+    """There is no device, or no group, of this name; or nobody is in the group, for which `sentence` says so."""
 
-    def __init__(self, what: Literal["device", "group"], name: str) -> None:
-        super().__init__(f"there is no {what} {name}")
+    def __init__(self, what: Literal["device", "group"], name: str, sentence: str = "") -> None:
+        self.sentence = sentence or f"there is no {what} {name}"
+        super().__init__(self.sentence)
         self.what = what
         self.name = name
 
     def __str__(self) -> str:
         """Return the sentence, which `LookupError` may show quoted."""
-        return f"there is no {self.what} {self.name}"
+        return self.sentence
 
 
 def resolve(target: Target, fleet: Fleet, groups: Groups) -> list[str]:
     """Return the serials that are meant, each once; in the order given, those of a group and of all sorted.
 
     Raises:
-        UnknownTargetError: a `LookupError` with the name of the device or group that there is not.
+        UnknownTargetError: a `LookupError` with the name of the device or group that there is not, or in which there is
+            nobody: what reaches nobody is no success.
 
     """
     if target.all:
-        return fleet.serials()
+        everybody = fleet.serials()
+        if not everybody:
+            raise UnknownTargetError("device", "", "there are no devices yet")
+        return everybody
     if target.group:
-        return sorted(serial for serial in groups.members(target.group) if serial in fleet)
+        members = sorted(serial for serial in groups.members(target.group) if serial in fleet)
+        if not members:
+            raise UnknownTargetError("group", target.group, f"{target} has no devices")
+        return members
     serials = list(dict.fromkeys(target.devices or (target.device,)))
     for serial in serials:
         if serial not in fleet:

@@ -95,6 +95,13 @@ class Flush:
 FLUSH = Flush()
 
 
+class _Again:
+    """To itself, from a timer: the registry may be back."""
+
+
+_AGAIN = _Again()
+
+
 class Batcher(PooledActor):
     """Has its turn after every actor that was ready before the first write of a round; then it sends them all."""
 
@@ -102,6 +109,8 @@ class Batcher(PooledActor):
         super().__init__()
         self._outgoing = outgoing
         self._timers = timers
+        self._is_waiting = False
+        """True while an `_Again` is on its way: one for all rounds, however long the registry is away."""
 
     def on_start(self) -> None:
         """Send what a predecessor left."""
@@ -113,9 +122,12 @@ class Batcher(PooledActor):
 
     def on_receive(self, message: object) -> None:
         """Handle `FLUSH`."""
-        assert message is FLUSH, message
+        assert message is FLUSH or message is _AGAIN, message
+        if message is _AGAIN:
+            self._is_waiting = False
         self._flush()
 
     def _flush(self) -> None:
-        if not self._outgoing.flush():
-            self._timers.after(AGAIN_AFTER, self.actor_ref, FLUSH)
+        if not self._outgoing.flush() and not self._is_waiting:
+            self._is_waiting = True
+            self._timers.after(AGAIN_AFTER, self.actor_ref, _AGAIN)

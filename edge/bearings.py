@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from actors.link.options import BrokerOptions, BrokerURLError, parse_broker_url
+from actors.link.options import BrokerOptions, BrokerURLError
 from actors.uplink.poster import ServerAddress
 from edge.home import Places
 from edge.settings import EdgeSettings
@@ -144,9 +144,9 @@ class Bearings:
 
     def broker(self) -> BrokerOptions | None:
         """Return the broker: as configured, else as the enrolment says; None while nobody knows."""
-        configured = self._settings.broker
-        if configured.url:
-            return configured.complete(parse_broker_url(configured.url))
+        configured, given = self._settings.broker, self._settings.broker_options()
+        if given is not None:
+            return configured.complete(given)
         credentials = self._now.credentials
         if credentials is None:
             return None

@@ -29,6 +29,10 @@ class EdgeUnreachableError(Exception):
     """There is no edge that answers, or it refuses; the message is one sentence."""
 
 
+class ScanRefusedError(EdgeUnreachableError):
+    """The edge or its outbox will not keep the scan: no use in offering it again at once."""
+
+
 def ask(home: Places, request: Request, *, timeout: float = TIMEOUT) -> Answer:
     """Ask the running edge.
 
@@ -62,7 +66,7 @@ def queue_scan(settings: EdgeSettings, scan: NewScan, *, patience: float = PATIE
         The scan as it was kept, JSON.
 
     Raises:
-        EdgeUnreachableError: neither has worked.
+        EdgeUnreachableError: neither has worked; a `ScanRefusedError` as soon as it is refused.
         edge.identity.IdentityError: no edge runs, and it cannot be told whose scan it is.
 
     """
@@ -71,11 +75,13 @@ def queue_scan(settings: EdgeSettings, scan: NewScan, *, patience: float = PATIE
     while True:
         try:
             return _offer(home, scan)
+        except ScanRefusedError:
+            raise
         except EdgeUnreachableError as error:
             refusal = str(error)
         try:
             return _write(settings, scan)
-        except EdgeUnreachableError as error:
+        except EdgeRunsError as error:
             trouble = str(error)
         if time.monotonic() >= deadline:
             raise EdgeUnreachableError(f"The scan could not be kept. {refusal} {trouble}")
@@ -86,12 +92,13 @@ def _offer(home: Places, scan: NewScan) -> str:
     """Give the scan to the running edge.
 
     Raises:
-        EdgeUnreachableError: it does not have it.
+        EdgeUnreachableError: nobody answers.
+        ScanRefusedError: the edge does not keep it.
 
     """
     answer = ask(home, Request("scan", scan), timeout=PUT_TIMEOUT)
     if not answer.ok:
-        raise EdgeUnreachableError(f"The edge refuses it: {answer.error}.")
+        raise ScanRefusedError(f"The scan could not be kept: {answer.error}.")
     return answer.scan
 
 
@@ -99,7 +106,8 @@ def _write(settings: EdgeSettings, scan: NewScan) -> str:
     """Write the scan into the outbox of an edge that does not run.
 
     Raises:
-        EdgeUnreachableError: it is not there.
+        EdgeRunsError: it does run, or just begins to.
+        ScanRefusedError: the outbox does not keep it.
         edge.identity.IdentityError: as of `queue_scan`.
 
     """
@@ -115,10 +123,8 @@ def _write(settings: EdgeSettings, scan: NewScan) -> str:
                 scan_id=scan.scan_id,
             )
             _put(held, item, has_hub=bool(Bearings(held, settings, device_id, read_only=True).hub()))
-    except EdgeRunsError as error:
-        raise EdgeUnreachableError(str(error)) from None
     except OutboxUnavailableError as error:
-        raise EdgeUnreachableError(f"{error}.") from None
+        raise ScanRefusedError(f"The scan could not be kept: {error}.") from None
     return item.payload.decode()
 
 

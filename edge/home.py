@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from supervisor.process.lock import FileLock, LockHeldError, is_locked
+from supervisor.process.lock import LockedDirectory, is_locked
 
 PATIENCE = 5.0
 """Seconds to wait for the lock: a restart overlaps its predecessor, and a command holds it while it queues a scan."""
@@ -77,8 +75,11 @@ def become_owner(data_dir: Path) -> None:
             return
 
 
-class Home(Places):
+class Home(Places, LockedDirectory):
     """The directory of the edge, held exclusively until `close`."""
+
+    refusal = EdgeRunsError
+    taken = "An edge runs already (process {holder}) on {path}; stop it first, or give this one another --data-dir."
 
     def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
         """Make the directory where it is missing, and take its lock.
@@ -87,26 +88,5 @@ class Home(Places):
             EdgeRunsError: another process holds it, or it cannot be used.
 
         """
-        super().__init__(path)
-        try:
-            path.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._lock = FileLock(path / LOCK, patience=patience)
-        except OSError as error:
-            raise EdgeRunsError(f"The data directory {path} cannot be used: {error.strerror}.") from None
-        except LockHeldError as held:
-            raise EdgeRunsError(
-                f"An edge runs already (process {held.holder}) on {path}; stop it first, or give this one another"
-                " --data-dir."
-            ) from None
-
-    def close(self) -> None:
-        """Give the directory free; harmless when repeated."""
-        self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        Places.__init__(self, path)
+        LockedDirectory.__init__(self, path, LOCK, mode=0o750, patience=patience)

@@ -133,8 +133,7 @@ class Locator(ThreadedActor):
 
     def _is_wanted(self) -> bool:
         """Tell whether what waits in the mailbox is worth the search that is under way."""
-        waiting = [envelope.message for envelope in tuple(self.actor_inbox.queue)]
-        return any(map(self._disturbs, waiting)) or self.actor_stopped.is_set()
+        return any(map(self._disturbs, self.actor_inbox.waiting())) or self.actor_stopped.is_set()
 
     def _disturbs(self, message: Any) -> bool:
         match message:

@@ -17,8 +17,8 @@ from actors.runtime import ThreadedActor
 from edge.presence import TellStatus
 from edge.state import describe_edge
 from supervisor import SupervisionError, count_children
-from supervisor.process.private_file import write_private
 from supervisor.process.sdnotify import Notifier
+from supervisor.process.state_file import StateFile
 
 if TYPE_CHECKING:
     from edge.parts import EdgeParts
@@ -29,7 +29,7 @@ EVERY = 1.0
 """Seconds between two looks."""
 VITALS_EVERY = 30.0
 AT_LEAST_EVERY = 60.0
-"""Seconds after which a state that has not changed is written too: an SD card has only so many writes in it."""
+"""Seconds after which a state that has not changed is written too."""
 ASK_TIMEOUT = 2.0
 PULSE_TIMEOUT = 5.0
 """Seconds for the top supervisor to answer; one that does not is no longer a supervisor."""
@@ -47,9 +47,8 @@ class Reporter(ThreadedActor):
     def __init__(self, parts: EdgeParts, notifier: Notifier) -> None:
         super().__init__()
         self._parts, self._notifier = parts, notifier
-        self._written: dict[str, Any] = {}
-        self._written_at = self._vitals_at = self._alive_at = float("-inf")
-        self._failed = False
+        self._file = StateFile(parts.home.state, parts.runtime.clock, at_least_every=AT_LEAST_EVERY)
+        self._vitals_at = self._alive_at = float("-inf")
 
     def on_start(self) -> None:
         """Look at once."""
@@ -68,7 +67,6 @@ class Reporter(ThreadedActor):
     def on_stop(self) -> None:
         """Leave a last state."""
         self._look()
-        self._written_at = float("-inf")
         self._write(describe_edge(self._parts, "stopped"))
 
     def _look(self) -> None:
@@ -93,22 +91,13 @@ class Reporter(ThreadedActor):
             self._parts.directory.tell("presence", TellStatus())
 
     def _write(self, state: dict[str, Any]) -> None:
-        """Write what has changed, and now and then what has not."""
-        now = self._now()
         outbox = state["outbox"]
         news = {key: value for key, value in state.items() if key not in _NO_NEWS}
         news["sensors"] = [(sensor["id"], sensor["error"]) for sensor in state["sensors"]]
+        for name in ("uplink", "hub"):
+            news[name] = {key: value for key, value in state[name].items() if key != "counters"}
         news["outbox"] = (outbox["items"], outbox["dropped"], outbox["error"])
-        if news == self._written and now - self._written_at < AT_LEAST_EVERY:
-            return
-        try:
-            write_private(self._parts.home.state, msgspec.json.encode(state))
-            self._written, self._written_at = news, now
-            self._failed = False
-        except OSError as error:
-            if not self._failed:
-                logger.warning("the state cannot be written: %s", error.strerror)
-            self._failed = True
+        self._file.write(state, news)
 
     def _tell_systemd(self) -> None:
         """Say that we live twice in the time that systemd waits, as long as the supervisors do."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from actors.link.status import LinkStatus
 from actors.outbox import OutboxStats
 from actors.timestamps import rfc3339
-from actors.uplink.board import UplinkStatus
+from actors.uplink.board import UplinkBoard
 from actors.version import __version__
 from edge.nodes import nodes
 
 if TYPE_CHECKING:
     from actors.publisher import StationBoard
+    from edge.hub.board import HubBoard
     from edge.parts import EdgeParts
 
 
@@ -42,12 +43,14 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
             "enrolled": credentials is not None,
         },
         "link": _link(boards.link.status),
-        "uplink": _uplink(boards.uplink.status),
-        "hub": {"state": boards.hub.status.state.value, "error": boards.hub.status.last_error},
+        "uplink": _uplink(boards.uplink),
+        "hub": _hub(boards.hub),
         "outbox": _outbox(boards.gauges.outbox),
         "inbox": boards.inbox.describe(),
+        "scans": boards.scanners.describe_scans(),
         "scanners": [scanner.describe() for scanner in tuple(boards.scanners.scanners.values())],
         "sensors": [_station(name, board) for name, board in tuple(boards.stations.items())],
+        "undelivered": parts.directory.undelivered,
         "services": facts.services(),
         "system_info": boards.gauges.vitals,
         "actors": list(_troubled(parts.describe())),
@@ -72,18 +75,30 @@ def _station(name: str, board: StationBoard) -> dict[str, Any]:
         "id": name,
         "readings": board.readings,
         "failures": board.failures,
+        "left_out": board.left_out,
+        "not_kept": board.not_kept,
         "last_reading": rfc3339(board.last_reading_us) if board.last_reading_us else None,
         "error": board.last_error,
     }
 
 
-def _uplink(status: UplinkStatus) -> dict[str, Any]:
+def _uplink(board: UplinkBoard) -> dict[str, Any]:
+    status = board.status
     return {
         "mode": status.mode,
         "reason": status.reason,
         "in_flight": status.in_flight,
         "error": status.http_error,
         "last_success": rfc3339(status.last_success_us) if status.last_success_us else None,
+        "counters": board.counters.as_dict(),
+    }
+
+
+def _hub(board: HubBoard) -> dict[str, Any]:
+    return {
+        "state": board.status.state.value,
+        "error": board.status.last_error,
+        "counters": board.counters.as_dict(),
     }
 
 
@@ -103,5 +118,7 @@ def _outbox(stats: OutboxStats) -> dict[str, Any]:
         "backlog": stats.backlog,
         "oldest_age": stats.oldest_age,
         "dropped": stats.dropped,
+        "turned_away": stats.turned_away,
+        "corrupt_files": stats.corrupt_files,
         "error": stats.last_error,
     }

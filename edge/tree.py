@@ -12,6 +12,7 @@ from edge.control import Control
 from edge.enrol import Introduction
 from edge.finding.trouble import Contact
 from edge.hub import HubParts, SettingsTwin, hub_specs
+from edge.inbox.items import correlation_of
 from edge.inbox.made import make_inbox
 from edge.inbox.parts import DESK, InboxParts
 from edge.inbox.tree import inbox_routes, inbox_spec
@@ -179,6 +180,7 @@ def uplink(parts: EdgeParts) -> Uplink:
         board=parts.boards.uplink,
         can_publish=parts.bearings.broker() is not None,
         on_lost=parts.bearings.lost,
+        correlation=correlation_of,
     )
 
 

@@ -7,14 +7,14 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pykka import ActorDeadError
+from pykka import ActorDeadError, ActorRef
 
 from actors.runtime import Directory, Envelope, Exit, PooledActor, Runtime, Undelivered
 from supervisor.child import Child, State, Table
 from supervisor.crashlog import CrashLog
 from supervisor.errors import InvalidSpecError, SupervisorStoppingError
 from supervisor.intensity import Intensity
-from supervisor.messages import PRIVATE, DeadMail, Request, refuse_request
+from supervisor.messages import PRIVATE, DeadMail, MailDelivered, Request, refuse_request
 from supervisor.names import names_of
 from supervisor.post import FATAL_ATTEMPTS, Post
 from supervisor.spec import BackoffPolicy, ChildSpec
@@ -80,6 +80,8 @@ class Base(PooledActor):
         self._finished = False
         self._error: BaseException | None = None
         self._crashes = CrashLog()
+        self._unpublished: list[tuple[Child, ActorRef[Any]]] = []
+        """Those that are ready and have mail in our own mailbox."""
 
     # Mail
 
@@ -110,6 +112,40 @@ class Base(PooledActor):
             child.ref.tell(message)
         except ActorDeadError:  # its `Exit` is on its way; what it left goes in front of this
             self._post.stash(child.id, message)
+
+    def _publish(self, child: Child) -> None:
+        """Make a child that is ready reachable by its name; what is told directly must not overtake its mail."""
+        if self.directory is None or child.ref is None:
+            return
+        if self._may_have_mail(child):
+            self._unpublished.append((child, child.ref))
+            if len(self._unpublished) == 1:
+                self.actor_ref.tell(MailDelivered())
+        else:
+            self.directory.publish(child.id, child.ref)
+
+    def _may_have_mail(self, child: Child) -> bool:
+        """Return whether something in our own mailbox may be for the child."""
+        return child.id in self._addressees()
+
+    def _addressees(self) -> set[Any]:
+        """Return for whom there is mail in our own mailbox."""
+        waiting = self.actor_inbox.waiting()
+        return {each.name for each in waiting if isinstance(each, Undelivered) and isinstance(each.name, str)}
+
+    def _on_mail_delivered(self) -> None:
+        """Publish those for whom nothing has come meanwhile; ask again for the others, once that is handed on."""
+        addressees = self._addressees()
+        unpublished, self._unpublished = self._unpublished, []
+        for child, ref in unpublished:
+            if child.ref is not ref or child.state is not State.RUNNING or self.directory is None:
+                continue  # it has ended, or is about to
+            if child.id in addressees:
+                self._unpublished.append((child, ref))
+            else:
+                self.directory.publish(child.id, ref)
+        if self._unpublished:
+            self.actor_ref.tell(MailDelivered())
 
     def _undeliverable(self, child_id: str, envelope: Envelope, error: BaseException | None, reason: str) -> None:
         if isinstance(envelope.message, Request):

@@ -112,6 +112,9 @@ class DynamicSupervisor(Keeper):
         if len(self.table.children) >= self.max_children:
             raise MaxChildrenError(f"{self.table.path} has {len(self.table.children)} children, as many as it may")
 
+    def _may_have_mail(self, child: Child) -> bool:  # noqa: ARG002 - to look it up for each of thousands would be slow
+        return not self.actor_inbox.empty()
+
     # Restarts
 
     def _is_charged_to_the_code(self, child: Child, message: Exit) -> bool:

@@ -19,7 +19,7 @@ from supervisor.child import ALIVE, Child, Origin, State, next_incarnation, reap
 from supervisor.crashlog import describe_exit, format_failure
 from supervisor.desk import Desk
 from supervisor.errors import ChildStartError, StartTimeoutError, SupervisorStoppingError
-from supervisor.messages import BackoffOver, StartExpired, StopExpired
+from supervisor.messages import BackoffOver, MailDelivered, StartExpired, StopExpired
 from supervisor.post import FATAL_ATTEMPTS
 from supervisor.spec import ORDERLY, WORKER_SHUTDOWN, Shutdown, must_restart
 
@@ -55,6 +55,8 @@ class Keeper(Base):
                 self._on_undelivered(message)
             case BackoffOver():
                 self._on_backoff_over(message)
+            case MailDelivered():
+                self._on_mail_delivered()
             case StopExpired():
                 self._on_stop_expired(message)
             case StartExpired():
@@ -165,8 +167,7 @@ class Keeper(Base):
         child.origin = Origin.RESTARTED
         if child.trouble is not None:
             child.trouble.ready_at = self._now()
-        if self.directory is not None:
-            self.directory.publish(child.id, child.ref)
+        self._publish(child)
         self._desk.answer_up(child.id, child.ref)
         self._progress(child)
 

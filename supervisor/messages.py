@@ -175,5 +175,9 @@ class StopAllExpired(NamedTuple):
     seconds: float
 
 
-PRIVATE = (Exit, Ready, BackoffOver, StartExpired, StopExpired, StopAllExpired)
+class MailDelivered(NamedTuple):
+    """A supervisor to itself: what stood before this in its mailbox has been handed on."""
+
+
+PRIVATE = (Exit, Ready, BackoffOver, StartExpired, StopExpired, StopAllExpired, MailDelivered)
 """News of one incarnation of a supervisor; they mean nothing to the next one."""

@@ -17,12 +17,13 @@ from actors.outbox import (
     ListRefused,
     Outbox,
     OutboxBoard,
+    OutboxFullError,
     OutboxUnavailableError,
     Put,
     Refused,
     Take,
 )
-from actors.outbox_file import LARGEST_ITEM, MOST_REFUSED, MOST_SET_ASIDE, OutboxFile
+from actors.outbox_file import LARGEST_ITEM, MOST_REFUSED, OutboxFile
 from actors.runtime import Directory, GuardedFuture, Runtime
 from tests.link.rig import Recorder
 from tests.support.processes import Process
@@ -277,6 +278,84 @@ def test_the_bound_in_bytes_holds_too(make):
     assert rig.stats.bytes == 900
 
 
+def test_a_full_outbox_refuses_a_scan_whole_and_keeps_the_oldest(make, caplog):
+    rig = make(most_items=3)
+    rig.put(*(item(number, kind="scan") for number in range(2)))
+    for _ in range(2):  # whoever is refused offers it again
+        with pytest.raises(OutboxFullError, match=r"is full: 3 items or 256 MB"):
+            rig.put(item(2, kind="scan"), item(3, kind="scan"))
+    assert rig.ids() == ["id-0", "id-1"]
+    stats = rig.stats
+    assert (stats.items, stats.bytes, stats.backlog, stats.dropped) == (2, 20, {"server": 2}, {})
+    assert stats.turned_away == 2
+    assert "is full" in stats.last_error
+    assert caplog.text.count("is full") == 1
+
+
+def test_what_a_full_outbox_refused_is_taken_once_there_is_room(make):
+    rig = make(most_items=2)
+    rig.put(item(0, kind="scan"), item(1, kind="scan"))
+    with pytest.raises(OutboxFullError):
+        rig.put(item(2, kind="scan"))
+    rig.ref.tell(Done("server", ("id-0",)))
+    rig.put(item(2, kind="scan"))
+    assert rig.ids() == ["id-1", "id-2"]
+    assert rig.stats.last_error == ""
+
+
+def test_what_is_known_already_needs_no_room(make):
+    rig = make(most_items=2)
+    rig.put(item(0, kind="scan"), item(1, kind="scan"))
+    assert rig.put(item(1, kind="scan")) == 1
+
+
+def test_a_scan_takes_the_place_of_the_oldest_readings_and_no_reading_that_of_a_scan(make):
+    rig = make(most_items=3)
+    rig.put(item(0, kind="scan"), item(1), item(2))
+    rig.put(item(3, kind="scan"))
+    assert rig.ids() == ["id-0", "id-2", "id-3"]
+    rig.put(item(4))
+    assert rig.ids() == ["id-0", "id-3", "id-4"]
+    rig.put(item(5, kind="scan"))
+    rig.put(item(6))
+    assert rig.ids() == ["id-0", "id-3", "id-5"]
+    assert rig.stats.dropped == {"outbox_full": 4}
+
+
+def test_a_put_that_is_refused_costs_those_beside_it_nothing(make):
+    rig = make(most_items=2)
+    futures = [GuardedFuture() for _ in range(3)]
+    puts = [(item(0, kind="scan"),), (item(1, kind="scan"), item(2, kind="scan")), (item(3, kind="scan"),)]
+    rig.actor._puts += [Put(items, future) for items, future in zip(puts[:2], futures[:2], strict=True)]
+    rig.ref.tell(Put(puts[2], futures[2]))
+    assert futures[0].get(timeout=DEADLINE) == futures[2].get(timeout=DEADLINE) == 1
+    with pytest.raises(OutboxFullError):
+        futures[1].get(timeout=DEADLINE)
+    assert rig.ids() == ["id-0", "id-3"]
+
+
+def test_what_nobody_waits_for_and_nobody_keeps_is_counted_as_dropped(make, caplog):
+    rig = make(most_items=1)
+    rig.put(item(0, kind="scan"))
+    rig.ref.tell(Put((item(1, kind="scan"), item(2, kind="scan"))))
+    assert rig.stats.dropped == {"outbox_full": 2}
+    assert "2 items are lost: the outbox" in caplog.text
+
+
+def test_a_file_of_the_release_before_is_taken_over(rig):
+    rig.put(item(1))
+    rig.stop()
+    with sqlite3.connect(rig.path) as db:
+        db.execute("DROP INDEX item_kind")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    rig.start()
+    assert rig.ids() == ["id-1"]
+    with sqlite3.connect(rig.path) as db:
+        assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'item_kind'").fetchone() == (1,)
+    db.close()
+
+
 @pytest.mark.parametrize("bad", [("", b""), ("x", b"x" * (LARGEST_ITEM + 1))])
 def test_an_item_without_an_id_or_too_large_cannot_be_made(bad):
     with pytest.raises(ValueError, match="an item needs"):
@@ -322,16 +401,6 @@ def test_corruption_found_while_it_runs_costs_one_answer_and_a_new_file_begins(r
     rig.put(item(1000))
     assert rig.ids() == ["id-1000"]
     assert rig.stats.corrupt_files == 1
-
-
-def test_only_some_corrupt_files_are_kept(tmp_path):
-    path = tmp_path / "o.db"
-    for _ in range(MOST_SET_ASIDE + 2):
-        path.write_bytes(b"rubbish" * 1000)
-        file = OutboxFile(path, ["server"], most_items=10, most_bytes=1000)
-        assert file.open() is not None
-        file.close()
-    assert len(list(tmp_path.glob("*.corrupt-*"))) == MOST_SET_ASIDE
 
 
 def limit_pages(rig):

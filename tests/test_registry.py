@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from functools import partial
 
 import pykka
 import pytest
@@ -13,6 +14,7 @@ from actors.registry import Execute, LoadDeadLetter, LoadDevices, MarkReplayed, 
 from actors.runtime import Directory, Exit, ExitReason, Runtime
 from actors.storage.errors import ConfigurationError, StoreSevered, StoreUnavailable
 from actors.storage.retention import RetentionRules
+from actors.storage.store import Store
 from actors.storage.tokens import create_token
 from tests.storage.build import NOON, Look, device, reading
 from tests.support.wait import eventually
@@ -220,6 +222,27 @@ def test_a_deleted_device_disappears_slice_by_slice_while_writes_go_on(house, mo
         eventually(lambda: look.column("SELECT serial FROM device") == ["B"], what="the device is gone")
 
 
+def test_a_question_in_the_middle_of_a_deletion_does_not_end_it(house, monkeypatch):
+    monkeypatch.setattr("actors.storage.purge.SLICE", 10)
+    purge, in_slice, gate = Store.purge, threading.Event(), threading.Event()
+
+    def slow(store):
+        in_slice.set()
+        gate.wait(30)
+        return purge(store)
+
+    monkeypatch.setattr(Store, "purge", slow)
+    house.write(device("A"), *(reading("A", at=at) for at in range(95)), device("B"), reading("B"))
+    house.write(DeleteDevice("A"))
+    assert in_slice.wait(10)
+    asked = house.ref.ask(LoadDevices(), block=False)
+    gate.set()
+
+    assert [one.serial for one in asked.get(timeout=10)] == ["B"]
+    with Look(house.url) as look:
+        eventually(lambda: look.column("SELECT serial FROM device") == ["B"], what="the device is gone")
+
+
 @pytest.fixture
 def tidy(make_house, tmp_path, monkeypatch):
     """A registry that looks all the time for what is a day old, four rows at a time."""
@@ -254,6 +277,17 @@ def test_while_writes_wait_nothing_is_deleted(tidy):
     eventually(lambda: tidy.board.counters.expired == {"reading": 51}, 20, "then the old ones go")
 
 
+def test_dead_letters_that_newer_ones_push_out_are_counted(make_house, tmp_path, monkeypatch):
+    monkeypatch.setattr("actors.registry.Store", partial(Store, keep_each=10))
+    house = make_house(f"sqlite:///{tmp_path}/muster.db")
+    house.start()
+    house.write(*(StoreDeadLetter("not_json", "", "a", "t", b"", NOON + at, "S") for at in range(30)))
+    eventually(lambda: house.board.counters.expired["dead_letter"], 20, "the oldest are gone")
+    with Look(house.url) as look:
+        (kept,) = look.column("SELECT COUNT(*) FROM dead_letter")
+    assert house.board.counters.expired == {"dead_letter": 30 - kept}
+
+
 def test_a_retention_that_finds_the_database_away_waits_and_goes_on(make_house, tmp_path, monkeypatch):
     monkeypatch.setattr("actors.registry.EXPIRE_FIRST", 0.0)
     monkeypatch.setattr("actors.registry.EXPIRE_PAUSE", 0.01)
@@ -282,7 +316,6 @@ def test_while_the_database_is_away_everything_is_kept_and_nothing_acknowledged(
     eventually(lambda: house.link.tokens() == list(range(1, 51)), 20, "all is settled, in order")
     eventually(lambda: house.board.status.ok and house.board.status.pending == 0, what="the state is told")
     assert house.board.status.oldest_age_s(time.monotonic()) == 0
-    assert house.board.status.last_commit_ms > 0
     assert house.board.counters.retries >= 1
 
 

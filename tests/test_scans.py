@@ -21,7 +21,7 @@ from actors.messages import Delivery, StoreDeadLetter, StoreScan
 from actors.payloads import LARGEST_ANNOUNCEMENT, REASONS, RefusedError
 from actors.runtime import GuardedFuture
 from actors.scan_payloads import LONGEST_CODE, ScanBody, decode_scan
-from actors.subscriber import ScanIngest
+from actors.subscriber import Ingest
 from supervisor.server import devices
 from supervisor.server.tree import bury
 from tests.support.world import Server, known
@@ -267,7 +267,7 @@ def test_a_scan_of_a_quarantined_device_is_stored_all_the_same():
 def post(server, body, *, topic="", **fields):
     future = GuardedFuture()
     said = server.delivery(topic, body, link="local.data", qos=0)
-    server.services.tell("subscriber.pi", ScanIngest(said, future, **fields))
+    server.services.tell("subscriber.pi", Ingest(said, future, **fields))
     server.run()
     return future
 
@@ -308,7 +308,7 @@ def test_who_posted_what_ended_its_device_learns_it(server, monkeypatch):
 def test_who_posted_what_ended_the_subscriber_learns_it():
     future = GuardedFuture()
     mail = SimpleNamespace(
-        message=ScanIngest(delivery(b"{}"), future), reason="crashed_twice", child_path="server/x", error=ValueError()
+        message=Ingest(delivery(b"{}"), future), reason="crashed_twice", child_path="server/x", error=ValueError()
     )
     bury(SimpleNamespace(desk=None), mail)
     assert reason_of(future) == "crashed"

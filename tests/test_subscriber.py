@@ -14,7 +14,7 @@ from actors.device_messages import Changed
 from actors.messages import StoreDeadLetter, StoreReading
 from actors.payloads import LARGEST_ANNOUNCEMENT, LARGEST_PAYLOAD, MOST_MEASURES, REASONS, RefusedError
 from actors.runtime import GuardedFuture
-from actors.sensor_subscriber import Ingest
+from actors.subscriber import Ingest
 from tests.support.world import Server
 from tests.test_payloads import FIELDS, JSON, nested
 

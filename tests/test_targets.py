@@ -8,7 +8,7 @@ import pytest
 from actors.targets import Target, UnknownTargetError, resolve
 from tests.test_fleet import known, make
 
-GROUPS = {"pumps": ["c", "a", "gone"], "empty": []}
+GROUPS = {"pumps": ["c", "a", "gone"], "empty": [], "left": ["gone"]}
 
 
 class Book:
@@ -31,7 +31,6 @@ def fleet():
         ({"device": "b"}, ["b"]),
         ({"devices": ["c", "a", "c"]}, ["c", "a"]),
         ({"group": "pumps"}, ["a", "c"]),
-        ({"group": "empty"}, []),
         ({"all": True}, ["a", "b", "c"]),
         ({"device": "b", "title": "not part of the target"}, ["b"]),
     ],
@@ -53,6 +52,19 @@ def test_who_is_not_known_is_named(fleet, body, sentence):
         resolve(Target.of(body), fleet, Book())
     assert str(caught.value) == sentence
     assert caught.value.name == "x"
+
+
+@pytest.mark.parametrize("name", ["empty", "left"])
+def test_a_group_without_devices_is_nobody_and_no_silent_success(fleet, name):
+    with pytest.raises(UnknownTargetError) as caught:
+        resolve(Target(group=name), fleet, Book())
+    assert (str(caught.value), caught.value.what, caught.value.name) == (f"group {name} has no devices", "group", name)
+
+
+def test_all_of_no_devices_is_nobody_too():
+    with pytest.raises(UnknownTargetError) as caught:
+        resolve(Target(all=True), make(), Book())
+    assert (str(caught.value), caught.value.what) == ("there are no devices yet", "device")
 
 
 @pytest.mark.parametrize(

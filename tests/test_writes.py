@@ -90,6 +90,15 @@ def test_what_is_written_while_the_registry_is_away_waits_for_it_however_much_it
     assert server.writes == [event(number) for number in range(3_000)]
 
 
+def test_a_registry_that_is_away_is_looked_for_at_one_pace_however_much_is_written_meanwhile(server):
+    server.services.withdraw("registry")
+    for number in range(100):
+        server.outgoing.add(event(number))
+        server.run()
+
+    assert len(server.runtime.timers) == 1
+
+
 def test_of_too_much_for_an_absent_registry_only_readings_are_left_which_their_link_tells_again(server, monkeypatch):
     monkeypatch.setattr("actors.writes.MOST_HELD", 3)
     server.services.withdraw("registry")

@@ -270,7 +270,7 @@ ROUTES = (
     Route("POST", "/api/logout", "open", routes_session.logout, status=204),
     # The page itself sends those without a session to the login; its data comes from the routes above.
     *(Route("GET", page.path, "open", routes_page.show(page), media="text/html") for page in PAGES),
-    Route("GET", "/login", "open", routes_page.login, query=("key",), media="text/html"),
+    Route("GET", "/login", "open", routes_page.login, query=("key", "next"), media="text/html"),
     Route("GET", "/favicon.ico", "open", routes_page.icon, media="image/svg+xml"),
     Route("GET", "/static/icon.svg", "open", routes_page.icon, media="image/svg+xml"),
     Route("GET", "/static/login.js", "open", routes_page.login_script, media="text/javascript"),

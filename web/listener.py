@@ -1,8 +1,9 @@
 """cheroot, hardened: slow clients hold no thread for long, and its own errors look like ours.
 
-Four things are changed. A new connection waits in the selector until it has sent something, so that silent ones hold no
+Five things are changed. A new connection waits in the selector until it has sent something, so that silent ones hold no
 thread. A request must have arrived whole within `READ_WITHIN`, or its connection is cut: cheroot's own timeout starts
-anew with every byte. Refusals that never reach the application are JSON too. `stop` ends in bounded time.
+anew with every byte. A long body that the application has refused unread is not read after all. Refusals that never
+reach the application are JSON too. `stop` ends in bounded time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 from cheroot import server as cheroot_server
 from cheroot import wsgi
 
-from web.app import SECURITY_HEADERS, WsgiApp
+from web.app import ROUTES, SECURITY_HEADERS, WsgiApp
 from web.call import BODY_LIMIT
 from web.errors import error_body
 
@@ -32,12 +33,14 @@ STOP_WITHIN = 5
 """Seconds that open requests are given at a stop."""
 HEADER_LIMIT = 32_768
 """Bytes of request line and headers."""
+LONGEST_BODY = max(route.body_limit for route in ROUTES)
+"""Bytes of a body; the application refuses what is longer than its own route takes, `BODY_LIMIT` for most."""
 KEPT_CONNECTIONS = 500
 """Idle connections that are kept open; above, answers say `Connection: close`."""
 BACKLOG = 128
 """Connections that the kernel queues: a fleet that comes back comes at once."""
 _WORDS = {
-    413: f"a body may have at most {BODY_LIMIT} bytes, the headers {HEADER_LIMIT}",
+    413: f"a body may have at most {LONGEST_BODY} bytes, the headers {HEADER_LIMIT}",
     414: "the URL is too long",
 }
 """Our sentences in place of cheroot's."""
@@ -56,6 +59,9 @@ class Request(cheroot_server.HTTPRequest):
     def send_headers(self) -> None:
         """Begin the answer: whatever the handler wanted to read it has read."""
         self.conn.due = None
+        # cheroot would read the rest into memory before it answers, to keep the connection.
+        if getattr(self.rfile, "remaining", 0) > BODY_LIMIT:
+            self.close_connection = True
         super().send_headers()
 
     def simple_response(self, status: str, msg: str = "") -> None:
@@ -89,7 +95,7 @@ class Listener(wsgi.Server):
 
     ConnectionClass = Connection
     max_request_header_size = HEADER_LIMIT
-    max_request_body_size = BODY_LIMIT
+    max_request_body_size = LONGEST_BODY
     keep_alive_conn_limit = KEPT_CONNECTIONS
     _connections: Any
 

@@ -11,7 +11,9 @@ import msgspec
 from actors.device_facts import kind_of_type
 from actors.fleet import DeviceView
 from actors.groups.labels import MOST_LABELS, Changes, Key, Value, encode_labels
+from actors.groups.messages import OwnGroup
 from actors.messages import DeviceSnapshot, Kind
+from actors.notifications.rules import NotificationError, check_topic
 from actors.presence import DerivedPresence
 from web.call import Call, Reply
 from web.edge_tree import read_tree
@@ -50,7 +52,7 @@ class NewDevice(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     device_id: Short = ""
     site: Short = ""
     label: Label = ""
-    group: Short = ""
+    group: OwnGroup = ""
     hostname: Short = ""
     mac_address: Short = ""
     offline_after: Silence | None = None
@@ -64,7 +66,7 @@ class DeviceChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of `PATCH /api/devices/{serial}`: what is absent stays as it is."""
 
     label: Label | msgspec.UnsetType = msgspec.UNSET
-    group: Short | msgspec.UnsetType = msgspec.UNSET
+    group: OwnGroup | msgspec.UnsetType = msgspec.UNSET
     site: Short | msgspec.UnsetType = msgspec.UNSET
     offline_after: Silence | msgspec.UnsetType | None = msgspec.UNSET
     metadata: Metadata | msgspec.UnsetType = msgspec.UNSET
@@ -116,6 +118,7 @@ def supervision(call: Call, serial: str) -> Item:
 def create(call: Call) -> Reply:
     """Add a device."""
     new = call.decode(_NEW)
+    _check_token(new.device_token)
     kind = kind_of_type(new.device_type) if new.device_type and new.kind == "other" else new.kind
     metadata = new.metadata | ({"platform": new.platform} if new.platform else {})
     fields = msgspec.structs.asdict(new)
@@ -130,6 +133,7 @@ def patch(call: Call, serial: str) -> Item:
     """Change a device and return it."""
     given = msgspec.structs.asdict(call.decode(_CHANGES))
     changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    _check_token(changes.get("device_token", ""))
     if "metadata" in changes:
         changes["metadata"] = _encode_metadata(changes["metadata"])
     device = call.face.fleet.patch(serial, changes) if changes else call.face.fleet.get(serial)
@@ -164,6 +168,16 @@ def after_serial(call: Call) -> str:
 def _family(kind: Kind) -> str:
     """Return the family of topics that a device of this kind is expected to speak; the first that it speaks counts."""
     return kind if kind in ("datalogger", "gateway") else "pi"
+
+
+def _check_token(token: str) -> None:
+    """Refuse a token that is no topic of notifications: nothing could be sent to the device."""
+    if not token:
+        return
+    try:
+        check_topic(token, "device_token")
+    except NotificationError as error:
+        raise ApiError(400, error.message, details={"field": error.field}) from None
 
 
 def _encode_metadata(metadata: Metadata) -> bytes:

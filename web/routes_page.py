@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from web.auth import log_in, set_cookie
 from web.call import Call, Reply
@@ -18,11 +19,18 @@ def show(page: Page) -> Callable[[Call], Reply]:
 
     def handle(call: Call) -> Reply:
         if call.who is None or call.who.role == "device":
-            return Reply(b"", 303, {"Location": "/login"}, HTML)
+            return Reply(b"", 303, {"Location": _login_before(page, call)}, HTML)
         return call.site.assets.page(page, call.environ)
 
     handle.__doc__ = f"Return the page `{page.title}`, to those without a session the way to the login."
     return handle
+
+
+def _login_before(page: Page, call: Call) -> str:
+    """Return the way to the login, which leads on to the page that was asked for."""
+    asked = call.environ.get("QUERY_STRING", "")
+    target = f"{page.path}?{asked}" if asked else page.path
+    return "/login" if target == "/" else f"/login?{urlencode({'next': target})}"
 
 
 def login(call: Call) -> Reply:

@@ -99,8 +99,8 @@ class SoilAnalyser:
                 if value < fence[0] or value > fence[1]:
                     is_odd = True
         index = round(points, 2) if plan.is_indexed else None
-        status = _WORDS[bisect_right(_FROM, index)] if index is not None else ""
-        return Analysis(index, status, anomalies_of(plan.parts, measures, baseline) if is_odd else ())
+        anomalies = anomalies_of(plan.parts, measures, baseline) if is_odd else ()
+        return Analysis(index, status_of(index), anomalies)
 
     def explain(self, measures: Mapping[str, float], baseline: Baseline | None, site: str) -> dict[str, Any]:
         """Return the crop, what each measure contributes, what is usual, forecasts and advice; JSON-able."""

@@ -81,7 +81,7 @@ class Dispatch:
         self._by_token[token] = row.id
         return Publish(
             commands_topic(row.serial),
-            encode_command(row.id, row.name, row.args, deadline_us=row.deadline_us, now_us=now_us),
+            encode_command(row.serial, row.id, row.name, row.args, deadline_us=row.deadline_us, now_us=now_us),
             qos=1,
             expiry=max(0.001, (row.deadline_us - now_us) / 1_000_000),
             reply_to=COMMANDER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,6 +19,7 @@ LARGEST_RESULT = 65_536
 LARGEST_ARGS = 65_536
 """Bytes of the arguments in JSON."""
 _ID = r"^[A-Za-z0-9._:-]{1,64}\Z"
+_CORRELATION = re.compile(_ID.encode())
 
 ResponseState = Literal["running", "succeeded", "failed"]
 
@@ -25,9 +27,9 @@ ResponseState = Literal["running", "succeeded", "failed"]
 class ResponseBody(msgspec.Struct, gc=False):
     """The answer of a device as it is sent; unknown fields pass."""
 
-    id: Annotated[str, Meta(pattern=_ID)]
-    """Of the command."""
     state: ResponseState
+    id: Annotated[str, Meta(pattern=_ID)] = ""
+    """Of the command; with MQTT 5 the correlation data may tell it instead."""
     result: Any = None
     """Whatever the command gives; any JSON."""
     reason: str | None = None
@@ -51,13 +53,17 @@ _decode = msgspec.json.Decoder(ResponseBody).decode
 
 
 def decode_response(delivery: Delivery) -> Response:
-    """Decode the answer in a delivery.
+    """Decode the answer in a delivery; with MQTT 5, an empty one to a command says that it is done.
 
     Raises:
         RefusedError: with a reason of `actors.payloads.REASONS` and the field at fault in backticks.
 
     """
     check_size(delivery.payload, LARGEST_PAYLOAD)
+    correlated = _CORRELATION.match(delivery.correlation)
+    named = delivery.correlation.decode() if correlated else ""
+    if named and not delivery.payload:
+        return Response(named, "succeeded")
     try:
         body = _decode(delivery.payload)
         result = b"" if body.result is None else msgspec.json.encode(body.result)
@@ -69,15 +75,25 @@ def decode_response(delivery: Delivery) -> Response:
         reason, result = f"{reason} ({size})" if reason else size, b""
     if body.response_id is not None and not body.response_id.isprintable():
         raise RefusedError("bad_id", "`response_id` has a character that cannot be printed")
-    return Response(body.id, body.state, result.decode(), reason, body.response_id or "")
+    return Response(_command_of(body.id, named), body.state, result.decode(), reason, body.response_id or "")
 
 
-def encode_command(command_id: str, name: str, args: str, *, deadline_us: int, now_us: int) -> bytes:
-    """Return what a device is sent; `args` is a JSON object."""
+def _command_of(told: str, correlated: str) -> str:
+    """Return the id of the command that the payload, the correlation data, or both tell."""
+    if not told and not correlated:
+        raise RefusedError("missing_field", "`id` is missing, and there are no correlation data that tell it")
+    if told and correlated and told != correlated:
+        raise RefusedError("bad_id", "`id` is not the one that the correlation data tell")
+    return told or correlated
+
+
+def encode_command(serial: str, command_id: str, name: str, args: str, *, deadline_us: int, now_us: int) -> bytes:
+    """Return what a device is sent: all that MQTT 5 has properties for, too; `args` is a JSON object."""
     body = {
         "id": command_id,
         "name": name,
         "args": msgspec.Raw(args.encode()),
+        "response_topic": responses_topic(serial),
         "deadline": rfc3339(deadline_us),
         "timestamp": rfc3339(now_us),
     }

@@ -24,8 +24,6 @@ class FollowerStatus:
     """Failed attempts since the process started."""
     last_error: str = ""
     """Kept after it has passed."""
-    last_written: float = 0.0
-    """When something was last put in place, seconds since 1970 UTC; 0 if nothing was."""
 
 
 class FollowerBoard:

@@ -220,8 +220,7 @@ class FollowerActor(ThreadedActor):
         self._sink.write(rows)
         self._failed = None
         self._written = rows[-1].id
-        written = self.board.status.written + len(rows)
-        self._report(written=written, last_written=self._runtime.clock.time())
+        self._report(written=self.board.status.written + len(rows))
 
     def _note(self, *, at_once: bool = False) -> None:
         """Remember the place: after each batch for a sink that knows none, else now and then."""

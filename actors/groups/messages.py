@@ -14,8 +14,11 @@ MOST_GROUPS: Final = 1_000
 MOST_SERIALS: Final = 10_000
 """Serials that one group names, or one roster."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f/]+\Z")]
-"""Of a group: no slash, since it stands in paths."""
+_NAME: Final = r"(?!\.{1,2}\Z|\s)[^\x00-\x1f\x7f/]{1,64}(?<!\s)"
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=rf"^{_NAME}\Z")]
+"""Of a group. It stands in paths: no slash, and neither `.` nor `..`; no blank at its ends, which nobody would see."""
+OwnGroup = Annotated[str, msgspec.Meta(max_length=64, pattern=rf"^(?:{_NAME})?\Z")]
+"""The group that a device names itself, empty for none."""
 Description = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Serial = Annotated[str, msgspec.Meta(pattern=rf"^{SERIAL.pattern}\Z")]
 Serials = Annotated[tuple[Serial, ...], msgspec.Meta(max_length=MOST_SERIALS)]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from actors.fleet import DeviceView, Fleet
 
 STEP: Final = 0.25
-"""Load averages are compared in steps of this: else the idlest by a hair would be given everything until its next
-status, a minute later."""
+"""Load averages are compared in steps of this, and a pick counts as one: else the idlest, be it by a hair, would be
+given everything until its next status, a minute later."""
+FADES: Final = 60.0
+"""Seconds in which what picks count fades by half: the device's own figures tell of the work by then."""
+MOST_LOAD: Final = 1e6
+"""Of a device that tells more nothing is believed but that it has much to do."""
 
 
 class Picked(msgspec.Struct, frozen=True):
@@ -35,6 +40,23 @@ class _SystemInfo(msgspec.Struct):
 _DECODER: Final = msgspec.json.Decoder(_SystemInfo)
 
 
+class _Turn(NamedTuple):
+    """The last pick of a device."""
+
+    number: int = 0
+    steps: float = 0.0
+    """What it and those before it counted for then."""
+    at: float = 0.0
+    """Seconds, monotonic."""
+
+    def steps_at(self, now: float) -> float:
+        """Return what is left of that."""
+        return self.steps * math.exp2((self.at - now) / FADES)
+
+
+_NEVER: Final = _Turn()
+
+
 def load_of(system_info: bytes) -> float:
     """Return the load average of the last minute that a device has told, 0 for none that can be read."""
     if not system_info:
@@ -45,7 +67,7 @@ def load_of(system_info: bytes) -> float:
         return 0.0
     if isinstance(told, list):
         told = told[0] if told else 0.0
-    return max(0.0, told) if isinstance(told, int | float) else 0.0
+    return min(max(0.0, told), MOST_LOAD) if isinstance(told, int | float) else 0.0
 
 
 class Picker:
@@ -64,8 +86,7 @@ class Picker:
         self._in_flight = in_flight
         self._lock = threading.Lock()
         self._numbers = count(1)
-        self._picked: dict[str, int] = {}
-        """The number of each device's last pick."""
+        self._picked: dict[str, _Turn] = {}
 
     def pick(self, where: Callable[[DeviceView], bool]) -> Picked | None:
         """Return the least loaded device that is present and of which `where` is true; None if there is none."""
@@ -77,8 +98,10 @@ class Picker:
         if not candidates:
             return None
         with self._lock:
-            picked = min(candidates, key=self._rank)
-            self._picked[picked.view.snapshot.serial] = next(self._numbers)
+            now = self._fleet.clock.monotonic()
+            picked = min(candidates, key=lambda candidate: self._rank(candidate, now))
+            serial = picked.view.snapshot.serial
+            self._picked[serial] = _Turn(next(self._numbers), self._turn(serial).steps_at(now) + 1, now)
             if len(self._picked) > len(self._fleet):
                 self._forget_the_deleted()
         return picked
@@ -90,9 +113,13 @@ class Picker:
                 if view.presence == "online":
                     yield view
 
-    def _rank(self, candidate: Picked) -> tuple[int, int, int, str]:
+    def _rank(self, candidate: Picked, now: float) -> tuple[int, int, int, str]:
         serial = candidate.view.snapshot.serial
-        return candidate.commands, int(candidate.load_average / STEP), self._picked.get(serial, 0), serial
+        turn = self._turn(serial)
+        return candidate.commands, int(candidate.load_average / STEP + turn.steps_at(now)), turn.number, serial
+
+    def _turn(self, serial: str) -> _Turn:
+        return self._picked.get(serial, _NEVER)
 
     def _forget_the_deleted(self) -> None:
         self._picked = {serial: number for serial, number in self._picked.items() if serial in self._fleet}

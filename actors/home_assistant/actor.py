@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import pykka
 
-from actors.alarms.places import GATEWAY, Places
+from actors.alarms.places import GATEWAY, Places, named_gateway
 from actors.fleet import Fleet
 from actors.home_assistant.book import Entry
 from actors.home_assistant.documents import Topics, describe
@@ -100,6 +101,8 @@ class HomeAssistantActor(ThreadedActor):
         self._gateways: dict[str, str] = {}
         """Serial to site."""
         self._changed_sites: set[str] = set()
+        self._named_by: defaultdict[str, set[str]] = defaultdict(set)
+        """Serials of those that name a device as their gateway."""
         self._after: Told | None = Told("", "")
         """After which rows are read next; None once all are."""
         self._connections = 0
@@ -138,7 +141,7 @@ class HomeAssistantActor(ThreadedActor):
     def _work(self, now: float) -> None:
         self._load()
         if self._around.settings.enabled:
-            self._listen()
+            self._listen(now)
         self._paced.refill(now)
         self._retry(now)
         self._withdraw()
@@ -164,18 +167,20 @@ class HomeAssistantActor(ThreadedActor):
         is_current = row.told == self._told(row.serial)
         goes_on = around.settings.enabled and row.serial in around.fleet
         if goes_on and (is_current or row.serial not in self._entries):
-            entry = self._entries[row.serial] = Entry(row.serial, row.measures)
+            now = self._around.runtime.clock.monotonic()
+            entry = self._entries[row.serial] = Entry(row.serial, now, row.measures)
             entry.is_stored = is_current
         if not goes_on or not is_current:
             self._withdrawal.begin(row, moves=goes_on and row.link == around.link)
 
-    def _listen(self) -> None:
+    def _listen(self, now: float) -> None:
         tap = self._around.tap
         for reading in tap.take_readings():
             if reading.serial not in self._around.fleet:
                 continue
             entry = self._entry(reading.serial)
-            is_newest, too_many = entry.take(reading)
+            is_newest, too_many = entry.take(reading, now)
+            entry.forget_missing(now, self._around.settings.forget_after)
             tap.counts["reading_late"] += not is_newest
             tap.counts["measure_refused"] += too_many
             if not entry.is_stored:
@@ -191,16 +196,22 @@ class HomeAssistantActor(ThreadedActor):
             self._around.runtime.timers.after(self._around.spread(), self.actor_ref, TellAgain())
 
     def _entry(self, serial: str) -> Entry:
-        return self._entries.setdefault(serial, Entry(serial))
+        entry = self._entries.get(serial)
+        if entry is None:
+            entry = self._entries[serial] = Entry(serial, self._around.runtime.clock.monotonic())
+        return entry
 
     def _change(self, serial: str) -> None:
         self._wanted[serial] = None
+        self._wanted |= dict.fromkeys(self._named_by.get(serial, ()))
         record = self._around.fleet.record(serial)
         if record is not None:
             self._learn(record.snapshot)
 
     def _learn(self, device: DeviceSnapshot) -> None:
         self._places.learn(device)
+        if named := named_gateway(device):
+            self._named_by[named].add(device.serial)
         if device.kind == GATEWAY and self._gateways.get(device.serial) != device.site:
             self._changed_sites |= {self._gateways.get(device.serial, ""), device.site}
             self._gateways[device.serial] = device.site
@@ -220,8 +231,7 @@ class HomeAssistantActor(ThreadedActor):
         self._changed_sites.add(self._gateways.pop(serial, ""))
         if entry is not None:
             self._withdrawal.begin(self._row(entry))
-        if serial in self._around.fleet:
-            self._change(serial)
+        self._change(serial)
 
     def _row(self, entry: Entry) -> Bridged:
         return Bridged(*self._told(entry.serial), self._around.server_id, entry.serial, entry.sorted_measures())
@@ -295,6 +305,10 @@ class HomeAssistantActor(ThreadedActor):
         heads = self._places.of(device, self._around.fleet.__contains__).heads
         via = heads[0] if len(heads) == 1 and heads[0] != serial else ""
         watch = self._around.watch_server
+        if entry.gone:  # Home Assistant has to be told once what there is no more
+            config = describe(device, entry.measures, self._topics, via=via, watch_server=watch, gone=entry.gone)
+            self._publish(serial, self._topics.config(serial), config, "described")
+            entry.gone = {}
         config = describe(device, entry.measures, self._topics, via=via, watch_server=watch)
         if config != entry.config:
             self._publish(serial, self._topics.config(serial), config, "described")
@@ -313,7 +327,8 @@ class HomeAssistantActor(ThreadedActor):
         """Tell the newest values of those whose turn it is."""
         due_before = now - self._around.settings.interval
         entries = map(self._entries.__getitem__, self._fresh)
-        due = (entry for entry in entries if entry.config and entry.told_at <= due_before)  # documents come first
+        # Rows and documents come first: what is retained without a row would stay for ever.
+        due = (entry for entry in entries if entry.config and entry.is_stored and entry.told_at <= due_before)
         for entry in list(islice(due, self._paced.room)):
             serial = entry.serial
             del self._fresh[serial]

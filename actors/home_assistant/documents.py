@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from actors.analysis.measures import find_measure
@@ -35,6 +36,8 @@ KNOWN: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """What is certain of a measure by its name. A wrong unit is worse than none."""
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
+_MADE = re.compile(r".*_[0-9a-f]{8}")
+"""What `slug` makes: whoever is called so gets another name."""
 
 
 class Topics(NamedTuple):
@@ -64,12 +67,20 @@ class Topics(NamedTuple):
 def slug(text: str) -> str:
     """Return a name of the letters that ids may have; two texts have two names."""
     fit = _UNFIT.sub("_", text)
-    if fit == text and len(text) <= LONGEST_SLUG:
+    if fit == text and len(text) <= LONGEST_SLUG and not _MADE.fullmatch(text):
         return text
     return f"{fit[:LONGEST_SLUG]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def describe(device: DeviceSnapshot, measures: Measures, topics: Topics, *, via: str, watch_server: bool) -> bytes:
+def describe(
+    device: DeviceSnapshot,
+    measures: Measures,
+    topics: Topics,
+    *,
+    via: str,
+    watch_server: bool,
+    gone: Measures = MappingProxyType({}),
+) -> bytes:
     """Return the discovery document of a device.
 
     Args:
@@ -78,6 +89,7 @@ def describe(device: DeviceSnapshot, measures: Measures, topics: Topics, *, via:
         topics: where it is told.
         via: the serial of the gateway that it is behind, empty for none.
         watch_server: whether nothing is available while the server is away.
+        gone: what it measures no more, and Home Assistant is to remove.
 
     """
     server = [{"topic": SERVER_STATUS, "value_template": "{{ value_json.status }}"}] if watch_server else []
@@ -94,10 +106,11 @@ def describe(device: DeviceSnapshot, measures: Measures, topics: Topics, *, via:
         "availability": server,
     }
     components = {"presence": presence}
-    for channel in sorted(measures):
-        for name in sorted(measures[channel]):
-            key = f"{channel}_{slug(name)}"
-            components[key] = _sensor(device.serial, channel, name, topics, f"{topics.identifier(device.serial)}_{key}")
+    for channel, name in _flat(gone):
+        components[_key(channel, name)] = {"platform": "sensor"}
+    for channel, name in _flat(measures):
+        key = _key(channel, name)
+        components[key] = _sensor(device.serial, channel, name, topics, f"{topics.identifier(device.serial)}_{key}")
     document = {
         "device": _device(device, topics, via),
         "origin": {"name": "Muster", "sw_version": __version__, "support_url": SUPPORT_URL},
@@ -107,6 +120,16 @@ def describe(device: DeviceSnapshot, measures: Measures, topics: Topics, *, via:
         "components": components,
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _flat(measures: Measures) -> Iterator[tuple[str, str]]:
+    for channel in sorted(measures):
+        for name in sorted(measures[channel]):
+            yield channel, name
+
+
+def _key(channel: str, name: str) -> str:
+    return f"{channel}_{slug(name)}"
 
 
 def _device(device: DeviceSnapshot, topics: Topics, via: str) -> dict[str, Any]:

@@ -21,5 +21,7 @@ class HomeAssistantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """Name of the broker that Home Assistant is at; empty: the first."""
     interval: Annotated[float, msgspec.Meta(ge=0, le=3_600)] = 5.0
     """Seconds between two states of one device; of what it sends in between the newest values count."""
+    forget_after: Annotated[float, msgspec.Meta(ge=0, le=366 * 86_400)] = 7 * 86_400.0
+    """Seconds after which a measure that a device sends no more is taken back, while it sends others; 0: never."""
     rate: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
     """Messages that are published in a second at most."""

@@ -28,16 +28,10 @@ LARGEST_ANSWER = 2**16
 
 _RACED = frozenset({409, 412})
 """Somebody made or changed the identity between our two requests."""
-_LATER = frozenset({408, 429})
 
 
 class RegistryError(Exception):
     """The registry gave no identity; the message is one sentence."""
-
-    def __init__(self, message: str, *, temporary: bool) -> None:
-        super().__init__(message)
-        self.temporary = temporary
-        """Whether asking again later may help."""
 
 
 def create_identity(
@@ -63,15 +57,14 @@ def create_identity(
     service = parse_connection_string(service_connection_string)
     if not service.policy or service.device_id:
         raise RegistryError(
-            "the hub's connection string is none of a service: it needs SharedAccessKeyName and no DeviceId",
-            temporary=False,
+            "the hub's connection string is none of a service: it needs SharedAccessKeyName and no DeviceId"
         )
     registry = _Registry(service, timeout, ca_file, port)
     try:
         key = registry.enrol(device_id)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise RegistryError(f"the hub {service.host} cannot be reached: {reason}", temporary=True) from error
+        raise RegistryError(f"the hub {service.host} cannot be reached: {reason}") from error
     finally:
         registry.close()
     return device_connection_string(service.host, device_id, key)
@@ -85,7 +78,7 @@ class _Registry:
         try:
             context = ssl.create_default_context(cafile=ca_file or None)
         except OSError as error:
-            raise RegistryError(f"the hub's CA file {ca_file} cannot be read: {error}", temporary=False) from error
+            raise RegistryError(f"the hub's CA file {ca_file} cannot be read: {error}") from error
         self._connection = http.client.HTTPSConnection(service.host, port, timeout=timeout, context=context)
 
     def close(self) -> None:
@@ -133,8 +126,7 @@ class _Registry:
         """
         if 200 <= status < 300:
             return
-        temporary = status >= 500 or status in _LATER or status in _RACED
-        raise RegistryError(f"the hub {self._service.host} refused: {_reason(status, body)}", temporary=temporary)
+        raise RegistryError(f"the hub {self._service.host} refused: {_reason(status, body)}")
 
 
 def _identity(known: dict[str, Any], device_id: str, key: bytes) -> dict[str, Any]:
@@ -154,11 +146,10 @@ def _check_ours(device_id: str, known: dict[str, Any]) -> None:
     authentication = known.get("authentication") or {}
     kind = authentication.get("type", "sas") if isinstance(authentication, dict) else "sas"
     if known.get("status") == "disabled":
-        raise RegistryError(f"the hub has disabled the identity of {device_id}: enable it there", temporary=False)
+        raise RegistryError(f"the hub has disabled the identity of {device_id}: enable it there")
     if kind not in ("sas", "none"):
         raise RegistryError(
-            f"the hub's identity of {device_id} uses {kind}, not a key: delete it there to make one with a key",
-            temporary=False,
+            f"the hub's identity of {device_id} uses {kind}, not a key: delete it there to make one with a key"
         )
 
 
@@ -166,7 +157,7 @@ def _read(body: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RegistryError(f"the hub's answer cannot be read: {error}", temporary=True) from error
+        raise RegistryError(f"the hub's answer cannot be read: {error}") from error
 
 
 def _reason(status: int, body: bytes) -> str:

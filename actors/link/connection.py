@@ -6,9 +6,7 @@ link: tokens made of an earlier epoch mean nothing to a later one.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -28,6 +26,7 @@ from actors.link.status import UP, LinkBoard, LinkState
 from actors.link.wire import TopicMemory
 from actors.runtime.backoff import compute_backoff
 from actors.runtime.clock import Clock
+from actors.sockets import sever, tune
 
 logger = logging.getLogger(__name__)
 
@@ -197,10 +196,8 @@ class Connection:
     def sever(self) -> None:
         """Shut the socket down, from any thread: reads and writes on it return at once."""
         client = self.client
-        sock = client.socket() if client is not None else None
-        if isinstance(sock, socket.socket):
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's, which touches the TLS state
+        if client is not None:
+            sever(client.socket())
 
     def _connect(self) -> None:
         """Make one attempt; blocks for at most the connect timeout of 5 s, for TLS once more."""
@@ -279,7 +276,7 @@ class Connection:
         client.on_disconnect = on_disconnect
         client.on_subscribe = on_subscribe
         client.on_unsubscribe = on_unsubscribe
-        client.on_socket_open = lambda _c, _u, sock: _tune(sock)
+        client.on_socket_open = lambda _c, _u, sock: tune(sock)
         client.on_socket_close = lambda _c, _u, _s: self._poller.forget()
 
     def _on_connack(self, session_present: bool, reason: ReasonCode, properties: Properties | None) -> None:
@@ -394,14 +391,3 @@ class Connection:
         if state is not self.state:
             self.state = state
             self.since = self._clock.time()
-
-
-def _tune(sock: Any) -> None:
-    """Send acknowledgements without delay; notice a dead peer within about 30 s, also where MQTT's keepalive is off."""
-    if not isinstance(sock, socket.socket) or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000)):
-        if hasattr(socket, name):  # macOS has not all of them
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -11,6 +11,7 @@ from actors.link.filters import FilterMemory
 from actors.link.ledger import LIMIT_BYTES, Ledger
 from actors.link.link import LinkActor
 from actors.link.messages import PauseReading, Replay, ResumeReading
+from actors.link.status import LinkState
 from actors.link.wire import Publication
 from actors.messages import Deliveries, Delivery, Settled, StoreDeadLetter, WriteBatch
 
@@ -131,8 +132,8 @@ class DataLink(LinkActor):
 
     def _regulate(self) -> None:
         """Stop reading when too much is unresolved or an operator says so; resume well below the limit."""
-        if not self._sees and self._reading:
-            return  # not subscribed yet: CONNACK and SUBACK have to be read
+        if self._connection.state not in (LinkState.SUBSCRIBED, LinkState.PAUSED):
+            return  # nothing is to be seen; CONNACK and SUBACK have to be read
         may_read = not self._held and (not self._ledger.full if self._reading else self._ledger.relaxed)
         if may_read is self._reading:
             return

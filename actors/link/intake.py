@@ -55,7 +55,7 @@ class Intake:
         rx_us = max(now_us, self._rx_us + 1)
         known, ledger, link = self._known, self._ledger, self._link
         for publication in received:
-            topic, payload, qos, retain, dup, mid = publication
+            topic, payload, qos, retain, dup, mid, correlation = publication
             batch = known.get(topic)
             if batch is None:
                 batch = self._find(topic)
@@ -63,7 +63,8 @@ class Intake:
                     self.own.append(publication)
                     continue
             token = epoch << 24 | mid if qos else 0
-            delivery = Delivery(link, token, topic, payload, qos, retain, dup, live and not retain, rx_us, now_at)
+            is_live = live and not retain
+            delivery = Delivery(link, token, topic, payload, qos, retain, dup, is_live, rx_us, now_at, correlation)
             rx_us += 1
             if mid and ledger is not None:
                 entered = ledger.add(delivery)

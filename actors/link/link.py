@@ -1,27 +1,25 @@
-"""`LinkActor`: the loop that both links share. It owns one paho client and moves batches, never single messages.
+"""`LinkActor`: what both links share. It moves batches, never single messages.
 
-A round: sleep in a selector on the broker's socket and the mailbox's wake-up; read at most 1,000 packets or 5 ms; tell
-the subscribers; handle the mailbox; send all acknowledgements in one write. Nothing blocks here but connecting (5 s).
+A round of `ConnectionActor`: read at most 1,000 packets or 5 ms; tell the subscribers; handle the mailbox; send all
+acknowledgements in one write. Nothing blocks here but connecting (5 s).
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
 from collections.abc import Sequence
-from queue import Empty
 from typing import Any
 
 import msgspec
 from paho.mqtt.properties import Properties
-from pykka._envelope import Envelope as PykkaEnvelope
 from pykka.messages import _ActorStop
 
+from actors.link.client import BufferedClient
 from actors.link.connection import Connection
 from actors.link.filters import FilterMemory
 from actors.link.intake import Intake, Route
 from actors.link.ledger import Ledger
+from actors.link.loop import ConnectionActor
 from actors.link.marker import Marker, Sign
 from actors.link.messages import Announcement, Publish, Reconnect
 from actors.link.options import BrokerOptions
@@ -32,65 +30,24 @@ from actors.link.wire import Publication
 from actors.messages import Deliveries
 from actors.runtime.clock import Clock
 from actors.runtime.directory import Directory
-from actors.runtime.thread_mailbox import ThreadMailbox
-from actors.runtime.threaded import ThreadedActor
 from actors.sight import Sight
 
 logger = logging.getLogger(__name__)
-
-#: Longest sleep, seconds: the watermark has to advance although nothing arrives.
-LONGEST_SLEEP = 0.2
-
-#: Messages of the mailbox handled in one round.
-MAILBOX_BUDGET = 1000
 
 #: Seconds between two snapshots of the status when nothing but numbers changed.
 STATUS_EVERY = 0.5
 
 
-class MailboxEmptyError(Exception):
-    """Leaves pykka's receive loop when the mailbox is empty or this round's budget is used; never seen outside."""
-
-
-class LinkMailbox(ThreadMailbox):
-    """A mailbox whose `get` never blocks: the link sleeps in its selector.
-
-    As in `actors.runtime.mailbox`, pykka calls `get` outside its `try`, so an exception leaves the loop cleanly.
-    """
-
-    __slots__ = ("budget",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.budget = 0
-
-    def get(self, timeout: float | None = None) -> PykkaEnvelope[Any]:  # noqa: ARG002 - never waits
-        """Return the next envelope.
-
-        Raises:
-            MailboxEmptyError: nothing is there, or the budget is used up.
-
-        """
-        if self.budget == 0 or not self.queue:
-            self.begin()
-            raise MailboxEmptyError
-        self.budget -= 1
-        try:
-            return super().get(0.0)
-        except Empty:  # the watchdog took the messages away from us: we were given up
-            raise MailboxEmptyError from None
-
-
-class LinkActor(ThreadedActor):
+class LinkActor(ConnectionActor):
     """One link to one broker; see `ControlLink` and `DataLink`."""
 
-    actor_inbox: LinkMailbox
+    longest_sleep = 0.2  # the watermark has to advance although nothing arrives
+    mailbox_budget = 1000
     persistent = False
     """Persistent session and QoS 1 with manual acknowledgement, or clean session and QoS 0."""
     resume_within = 0
     """Seconds for which the broker keeps a session of QoS 0 without us; with it the will waits a second for us."""
 
-    _poller: Poller
     _connection: Connection
     _intake: Intake
     _publisher: Publisher
@@ -116,15 +73,10 @@ class LinkActor(ThreadedActor):
         self._clock = clock
         self._sight = sight
         self._board = board
-        self._reading = True
         self._sees = False
         self._live = True
         self._marker = Marker(client_id, board, clock)
         self._status_at = float("-inf")
-
-    @staticmethod
-    def _create_actor_inbox() -> LinkMailbox:
-        return LinkMailbox()
 
     # What the two kinds of link add.
 
@@ -235,65 +187,19 @@ class LinkActor(ThreadedActor):
             kept.append(current.message)
         return kept + (self._publisher.unsent() if hasattr(self, "_publisher") else [])
 
-    def sever(self) -> None:
-        """Shut the socket down from outside and end the sleep."""
-        if hasattr(self, "_connection"):
-            self._connection.sever()
-            self._poller.wake()
-
-    def _actor_loop_running(self) -> None:
-        try:
-            while not self.actor_stopped.is_set() and not self.given_up:
-                self._round()
-        except Exception:  # noqa: BLE001 - a crash outside a message is a crash of the actor like any other
-            self._handle_failure(*sys.exc_info())
-        finally:
-            if hasattr(self, "_poller"):
-                self._release()
-
-    def _round(self) -> None:
-        self._exchange(self._sleep())
-        if self.given_up:
-            return
-        self.actor_inbox.budget = MAILBOX_BUDGET
-        with contextlib.suppress(MailboxEmptyError):
-            super()._actor_loop_running()
-        if self.actor_stopped.is_set():
-            return
-        now = self._clock.monotonic()
+    def work(self, now: float) -> None:
+        """Do what each kind of link adds, send, and show how things stand."""
         self.each_round(now)
         self._flush()
         self._show(now)
 
-    def _sleep(self) -> float:
-        connection = self._connection
-        waiting = connection.client is not None and self._reading and connection.client.pending()
-        return 0.0 if waiting or not self.actor_inbox.empty() else min(LONGEST_SLEEP, connection.seconds_to_next())
-
     def _exchange(self, timeout: float) -> None:
-        """Sleep, let the connection do what is due, read, write, and tell the subscribers."""
-        connection = self._connection
-        client = connection.client
-        write = client is not None and client.want_write()
-        sock = client.socket() if client is not None else None
-        self._poller.watch(sock, read=self._reading, write=write)  # type: ignore[arg-type]  # never a WebSocket
-        self.actor_inbox.rest()
-        _, writable = self._poller.wait(timeout)
-        self.actor_inbox.begin()
-        connection.tick()
-        client = connection.client
-        if client is not None and not self.given_up:
-            if writable:
-                client.loop_write()
-            if self._reading:
-                client.read()
-                self._deliver()
-        connection.process()
+        super()._exchange(timeout)
         self._publisher.pump()
 
-    def _deliver(self) -> None:
-        client, intake = self._connection.client, self._intake
-        assert client is not None
+    def take(self, client: BufferedClient) -> None:
+        """Tell the subscribers what has come, and how far we have heard."""
+        intake = self._intake
         now = self._clock.monotonic()
         if client.received:
             self._board.counters.received += len(client.received)
@@ -354,10 +260,7 @@ class LinkActor(ThreadedActor):
             (self._sight.regained if sees else self._sight.lost)(self._clock.monotonic())
 
     def _release(self) -> None:
-        """Let sockets and selector go; without a DISCONNECT if the link crashed, so that the will is published."""
-        self.actor_inbox.on_put = None
-        self._connection.close()
-        self._poller.close()
+        super()._release()
         self._set_sees(False)
         if self._connection.state is not LinkState.STOPPED:
             self._connection.state = LinkState.BACKING_OFF

@@ -1,7 +1,7 @@
 """PUBLISH packets out of a byte stream: pure functions, no sockets, no clock (MQTT 3.1.1 and 5.0, section 3.3).
 
-Only what the hot path needs is decoded: topic, payload, QoS, retain, DUP and the packet id. MQTT 5 properties are
-stepped over; the links grant no topic aliases and use no property of an incoming message.
+Only what is needed is decoded: topic, payload, QoS, retain, DUP, the packet id, and of the MQTT 5 properties the
+correlation data. The others are stepped over; the links grant no topic aliases.
 """
 
 from __future__ import annotations
@@ -10,11 +10,20 @@ import enum
 import struct
 from collections.abc import Sequence
 
-Publication = tuple[str, bytes, int, bool, bool, int]
-"""(topic, payload, qos, retain, dup, packet id); the packet id is 0 for QoS 0."""
+Publication = tuple[str, bytes, int, bool, bool, int, bytes]
+"""(topic, payload, qos, retain, dup, packet id, correlation data); the packet id is 0 for QoS 0."""
 
 PUBLISH = 0x30
 PUBACK = 0x40
+
+#: Bytes of correlation data; longer ones are none of ours and count as none.
+LONGEST_CORRELATION = 256
+
+_CORRELATION, _USER_PROPERTY, _SUBSCRIPTION = 0x09, 0x26, 0x0B
+_FIXED = {0x01: 1, 0x02: 4, 0x23: 2}
+"""Properties of a fixed size: payload format, message expiry, topic alias (MQTT 5.0, 2.2.2.2)."""
+_TEXTS = {0x03: 1, 0x08: 1, _CORRELATION: 1, _USER_PROPERTY: 2}
+"""How many texts or data with their length before them follow: content type, response topic, ..."""
 
 #: Distinct topics remembered decoded. A fleet of 10,000 dataloggers has some 30,000; beyond the limit we start afresh.
 TOPIC_MEMORY = 65_536
@@ -112,7 +121,7 @@ def decode_publish(header: int, buffer: bytes, start: int, end: int, topics: Top
         # Bytes of a following packet may be read here; the check of `at` against `end` below finds that out.
         at = start + 2 + (buffer[start] << 8 | buffer[start + 1])
         topic = buffer[start + 2 : at]
-        mid = 0
+        mid, correlation = 0, b""
         if header & 6:
             mid = buffer[at] << 8 | buffer[at + 1]
             if header & 4 or not mid:
@@ -121,14 +130,38 @@ def decode_publish(header: int, buffer: bytes, start: int, end: int, topics: Top
         if v5:
             length = buffer[at]
             at += 1
-            if length > 127:
-                length, at = read_varint(buffer, at - 1)
-            at += length
+            if length:
+                if length > 127:
+                    length, at = read_varint(buffer, at - 1)
+                    at = at or end + 1  # cut off
+                correlation = find_correlation(buffer, at, at + length)
+                at += length
     except IndexError as error:
         raise MalformedPublishError("PUBLISH shorter than its own lengths") from error
     if at > end:
         raise MalformedPublishError("PUBLISH shorter than its own lengths")
-    return topics[topic], buffer[at:end], mid and 1, header & 1 != 0, header & 8 != 0, mid
+    return topics[topic], buffer[at:end], mid and 1, header & 1 != 0, header & 8 != 0, mid, correlation
+
+
+def find_correlation(buffer: bytes, at: int, end: int) -> bytes:
+    """Return the correlation data among the properties in `buffer[at:end]`; empty without any that can be used."""
+    try:
+        while at < end:
+            kind = buffer[at]
+            at += 1
+            if kind in _FIXED:
+                at += _FIXED[kind]
+            elif kind == _SUBSCRIPTION:
+                at = read_varint(buffer, at)[1] or end
+            else:
+                for _ in range(_TEXTS[kind]):
+                    start = at + 2
+                    at = start + (buffer[at] << 8 | buffer[at + 1])
+                if kind == _CORRELATION:
+                    return buffer[start:at] if at <= end and at - start <= LONGEST_CORRELATION else b""
+    except (IndexError, KeyError, MalformedPublishError):
+        pass  # brokers let no such properties through, and nobody has to have any
+    return b""
 
 
 def read_varint(buffer: bytes, position: int) -> tuple[int, int]:

@@ -53,11 +53,11 @@ REFUSALS = {
 """What the reason codes of a broker mean (MQTT 5, 3.4.2.1)."""
 
 
-class _Tick:
+class _Tick(msgspec.Struct, frozen=True):
     """To itself, from a timer: write the news, send what waits."""
 
-
-_TICK = _Tick()
+    due: float
+    """The time that it stands for, monotonic seconds; one that is no longer the time to look is ignored."""
 
 
 class LedgerActor(ThreadedActor):
@@ -104,6 +104,8 @@ class LedgerActor(ThreadedActor):
         """(link, rank) to the last delivery that was read."""
         self._more: set[tuple[str, int]] = set()
         """Those of which the table may hold more."""
+        self._is_unsure = False
+        """True after an answer that did not come: the writer may keep the order yet."""
         self._under_way: dict[int, Waiting] = {}
         self._loads: Counter[str] = Counter()
         """How many of them are on their way through each link."""
@@ -118,7 +120,7 @@ class LedgerActor(ThreadedActor):
     def on_start(self) -> None:
         """Look for what an earlier process has left."""
         self._board.under_way = frozenset()
-        self._more = {(link, rank) for link in self._links for rank in range(len(PRIORITIES))}
+        self._look_everywhere()
         self._arm(0.0)
 
     def on_receive(self, message: Any) -> Any:
@@ -131,8 +133,9 @@ class LedgerActor(ThreadedActor):
             case Told(body=Receipt()):
                 self._receipts.append(message)
                 self._arm(0.0 if len(self._receipts) >= MOST_NEWS else GATHER)
-            case _Tick():
-                self._tick()
+            case _Tick(due=due):
+                if due == self._tick_at:
+                    self._tick()
             case _:
                 logger.warning("the ledger does not know %.200r", message)
         return None
@@ -149,19 +152,31 @@ class LedgerActor(ThreadedActor):
 
     def _enter(self, order: Enter) -> Entered:
         now_us = self._now_us()
-        # An answer that comes too late does not mean that nothing was kept: look in any case.
-        self._more |= {(to.link, entry.rank) for entry in order.entries for to in entry.recipients}
         try:
             entered: Entered = self._ask(Execute(lambda database: enter(database, order, now_us)))
         except AWAY:
+            self._is_unsure = True
             self._arm(LOOK_EVERY)
             raise
+        self._more |= {(to.link, entry.rank) for entry in order.entries for to in entry.recipients}
         if entered.is_new:
             self._cursors = {key: min(cursor, entered.after) for key, cursor in self._cursors.items()}
             self._board.counts["notifications"] += len(order.entries)
-            self._board.counts["deliveries"] += sum(len(entry.recipients) for entry in order.entries)
+            recipients = [to for entry in order.entries for to in entry.recipients]
+            self._board.counts["deliveries"] += len(recipients)
+            self._board.counts["failed"] += sum(bool(to.refused) for to in recipients)
         self._arm(0.0)
         return entered
+
+    def _look_everywhere(self) -> None:
+        self._more = {(link, rank) for link in self._links for rank in range(len(PRIORITIES))}
+
+    def _make_sure(self) -> None:
+        """Look for what was kept although its answer did not come: the writer answers us behind it."""
+        if self._is_unsure:
+            self._ask(Execute(lambda _database: None))
+            self._is_unsure = False
+            self._look_everywhere()
 
     def _feed(self) -> None:
         """Send what the windows of the links that are up have room for, the highest priority first."""
@@ -280,14 +295,15 @@ class LedgerActor(ThreadedActor):
             return
         self._tick_at = due
         if seconds:
-            self._runtime.timers.at(due, self.actor_ref, _TICK)
+            self._runtime.timers.at(due, self.actor_ref, _Tick(due))
         else:
-            self.actor_ref.tell(_TICK)
+            self.actor_ref.tell(_Tick(due))
 
     def _tick(self) -> None:
         self._tick_at = float("inf")
         is_written = self._write()
         try:
+            self._make_sure()
             self._adopt()
             self._feed()
             self._expire()

@@ -15,6 +15,8 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     topic: str
     link: str
     """Name of the link that publishes it."""
+    refused: str = ""
+    """Why nothing can be sent there; empty where it can."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -174,6 +174,8 @@ class Notifier:
         check_message(message)
         payload = encode(message, notification_id, rfc3339(draft.now_us))
         recipients = tuple(self._recipients(letter, draft, len(payload)))
+        if not recipients:
+            raise NotificationError("unknown_device", f"{letter.target} was deleted this very moment", "device")
         if draft.recipients + len(recipients) > MOST_RECIPIENTS:
             raise NotificationError("too_many", f"more than {MOST_RECIPIENTS} recipients in one call", "devices")
         draft.recipients += len(recipients)
@@ -204,22 +206,27 @@ class Notifier:
         except UnknownTargetError as error:
             code: Code = "unknown_device" if error.what == "device" else "unknown_group"
             raise NotificationError(code, str(error), error.what) from None
-        if not serials:
-            raise NotificationError("unknown_device", f"there is no device in {letter.target}", "device")
         for serial in serials:
             view = self._fleet.get(serial)
             if view is not None:  # else it was deleted this very moment
-                yield self._recipient(view, draft, size)
+                yield self._recipient(view, draft, size, is_alone=len(serials) == 1)
 
-    def _recipient(self, view: DeviceView, draft: _Draft, size: int) -> Recipient:
+    def _recipient(self, view: DeviceView, draft: _Draft, size: int, *, is_alone: bool) -> Recipient:
         device = view.snapshot
-        topic = device.device_token or f"devices/{device.serial}/notifications"
+        topic, refused = device.device_token or f"devices/{device.serial}/notifications", ""
         if device.device_token:
-            check_topic(topic, f"device_token of {device.serial}")
+            try:
+                check_topic(topic, f"device_token of {device.serial}")
+            except NotificationError as error:
+                if is_alone:
+                    raise
+                # Kept by a release that took any token: it keeps no other from getting the notification.
+                self._board.refused[error.code] += 1
+                refused = error.message
         warning = warning_of(size, device.kind, device.serial)
         if warning:
             draft.warn(device.kind, warning)
-        return Recipient(device.serial, topic, self._links.get(f"{device.broker}.control", self._default))
+        return Recipient(device.serial, topic, self._links.get(f"{device.broker}.control", self._default), refused)
 
 
 MOST_WARNINGS = 20

@@ -83,8 +83,15 @@ class Dispatcher:
         """Return how many mailboxes wait for a turn."""
         return self._ready.qsize()
 
-    def replace_if_hung(self, now: float, default_hang_after: float) -> Mailbox | None:
+    def replace_if_hung(
+        self, now: float, default_hang_after: float, awake_since: float = float("-inf")
+    ) -> Mailbox | None:
         """Give up a message that has run too long, and go on with a new thread.
+
+        Args:
+            now: monotonic seconds.
+            default_hang_after: seconds that a message may take whose actor has no limit of its own.
+            awake_since: monotonic seconds; time before that counts against nobody.
 
         Returns:
             the mailbox of the hung actor, already closed with `ExitReason.HUNG`; None if all is well.
@@ -95,7 +102,7 @@ class Dispatcher:
         if worker is None or mailbox is None:
             return None
         started = mailbox.started_at
-        if not started or now - started <= (mailbox.hang_after or default_hang_after):
+        if not started or now - max(started, awake_since) <= (mailbox.hang_after or default_hang_after):
             return None
         worker.abandoned.set()
         self.abandoned.append(worker)

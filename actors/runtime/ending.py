@@ -79,6 +79,14 @@ class SupervisedMailbox:
         """Return whether nothing waits."""
         return not self.queue
 
+    def waiting(self) -> list[Any]:
+        """Return the messages that wait, in order; they stay."""
+        while True:
+            try:
+                return [envelope.message for envelope in tuple(self.queue)]
+            except RuntimeError:  # another thread has put one meanwhile
+                continue
+
     def watch(self, monitor: ActorRef[Any] | None, child_id: str, incarnation: int, hang_after: float | None) -> None:
         """Set who is told of `Ready` and `Exit`, before the actor is started."""
         self.monitor = monitor

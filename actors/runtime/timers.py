@@ -78,8 +78,17 @@ class Timers:
             if self.relay is None:
                 self.tell_all(batch)
             else:
-                self.relay(batch)
+                self._hand_over(self.relay, batch)
         return fired
+
+    def _hand_over(self, relay: Callable[[list[Entry]], None], batch: list[Entry]) -> None:
+        """Tell a batch by the relay; by ourselves from now on if that was given up: deadlines have to come."""
+        try:
+            relay(batch)
+        except ActorDeadError:
+            logger.exception("the relay of the timers has ended; from now on they tell by themselves")
+            self.relay = None
+            self.tell_all(batch)
 
     def _pop_due(self, now: float) -> list[Entry]:
         heap = self._heap

@@ -1,7 +1,8 @@
 """The watchdog finds actors whose current message has run too long, and gives them up.
 
-A long mailbox is not a hang; a message that does not end is. Threads cannot be killed in Python: a hung one is cut off
-from outside (`sever`), abandoned and replaced. Too many abandoned threads are a process that should start anew.
+A long mailbox is not a hang; a message that does not end is. Nor is it one when the whole process was stopped meanwhile
+(suspend, SIGSTOP, swap): that time is nobody's fault. Threads cannot be killed in Python: a hung one is cut off from
+outside (`sever`), abandoned and replaced. Too many abandoned threads are a process that should start anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from actors.runtime.clock import Clock
 from actors.runtime.dispatcher import Dispatcher
 from actors.runtime.lifecycle import ExitReason
 from actors.runtime.threaded import ThreadedActor
+from actors.runtime.timers import LATE
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,10 @@ class Watchdog:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._looked_at: float | None = None
+        """When the thread last looked; None without one."""
+        self._awake_since = float("-inf")
+        """When the process was last found to have been stopped."""
         self.on_exhausted = on_exhausted
         """Called when `MOST_ABANDONED` threads hang; the server ends the process with a code that systemd restarts."""
 
@@ -48,8 +54,9 @@ class Watchdog:
     def check(self) -> int:
         """Look once; return how many actors were given up."""
         now = self._clock.monotonic()
+        self._notice_stop(now)
         hung = 0
-        mailbox = self._dispatcher.replace_if_hung(now, POOLED_HANG_AFTER)
+        mailbox = self._dispatcher.replace_if_hung(now, POOLED_HANG_AFTER, self._awake_since)
         if mailbox is not None:
             hung += 1
             logger.error("%s hangs; its dispatcher thread was replaced", mailbox.child_id or "a pooled actor")
@@ -61,10 +68,20 @@ class Watchdog:
             self.on_exhausted()
         return hung
 
+    def _notice_stop(self, now: float) -> None:
+        """Count no time in which this thread could not look either: no message could go on in it."""
+        if self._looked_at is None:
+            return
+        if now - self._looked_at > INTERVAL + LATE:
+            self._awake_since = now
+        self._looked_at = now
+
     def _give_up_if_hung(self, actor: ThreadedActor, now: float) -> bool:
         inbox = actor.actor_inbox
         started = inbox.started_at
-        if inbox.closed or inbox.hang_after is None or not started or now - started <= inbox.hang_after:
+        if inbox.closed or inbox.hang_after is None or not started:
+            return False
+        if now - max(started, self._awake_since) <= inbox.hang_after:
             return False
         logger.error("%s has handled one message for %.1f s and is given up", inbox.child_id, now - started)
         abandon(actor, ExitReason.HUNG)
@@ -95,6 +112,7 @@ class Watchdog:
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        self._looked_at = self._clock.monotonic()
         while not self._stopping.wait(INTERVAL):
             try:
                 self.check()

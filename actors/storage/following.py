@@ -49,8 +49,6 @@ class Followed(msgspec.Struct, frozen=True):
     """In the order of their ids, without those of devices that were deleted."""
     looked_at: int
     """Go on after this id: the highest that was looked at."""
-    is_last: bool
-    """True if there was nothing behind it."""
 
 
 class FollowReadings(msgspec.Struct, frozen=True):
@@ -67,10 +65,9 @@ class FollowReadings(msgspec.Struct, frozen=True):
         until = 2**63 - 1 if self.until_id is None else self.until_id
         found = database.execute_sql(Dialect(database).text(_SQL), (self.after_id, until, limit)).fetchall()
         rows = [FollowedReading(*row) for row in found if row[2] is not None and not row[2].startswith(TOMBSTONE)]
-        is_last = len(found) < limit
-        if is_last and self.until_id is not None:
-            return Followed(rows, max(self.after_id, self.until_id), is_last)
-        return Followed(rows, found[-1][0] if found else self.after_id, is_last)
+        if len(found) < limit and self.until_id is not None:
+            return Followed(rows, max(self.after_id, self.until_id))
+        return Followed(rows, found[-1][0] if found else self.after_id)
 
 
 _SQL = (

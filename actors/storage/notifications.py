@@ -56,8 +56,10 @@ def _notification_row(entry: Entry, order: Enter) -> tuple[Any, ...]:
 
 def _delivery_rows(entry: Entry, now_us: int) -> Iterable[tuple[Any, ...]]:
     for seq, to in enumerate(entry.recipients):
+        state = "failed" if to.refused else "queued"
         yield (
-            entry.id, seq, to.device, to.topic, to.link, "queued", entry.rank, entry.qos, "", entry.expires_us, now_us,
+            entry.id, seq, to.device, to.topic, to.link, state, entry.rank, entry.qos, to.refused, entry.expires_us,
+            now_us,
         )  # fmt: skip
 
 

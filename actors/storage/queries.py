@@ -11,8 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from peewee import SQL, MySQLDatabase, NodeList, PostgresqlDatabase, fn
 
-from actors.storage.models import DeadLetter, Device, Event, LastSeen, Reading, Sensor
-from actors.storage.purge import TOMBSTONE
+from actors.storage.models import DeadLetter, Device, Event, Reading, Sensor
 from actors.storage.tokens import Token, find_token, list_tokens
 
 #: Rows in one page at most.
@@ -142,21 +141,6 @@ class FindSensors(msgspec.Struct, frozen=True):
             return Page([], None)
         query = Sensor.select(Sensor.name, Sensor.first_seen_us).where(Sensor.device_id == device_id)
         return Page(list(query.order_by(Sensor.name).limit(MOST_ROWS).dicts().execute(database)), None)
-
-
-class Count(msgspec.Struct, frozen=True):
-    """How many rows there are; readings are too many to count within a second, so their highest id stands for them."""
-
-    def run(self, database: Any) -> dict[str, int]:
-        """Return the counts by name."""
-        questions: dict[str, Any] = {
-            "devices": Device.select(fn.COUNT(Device.id)).where(~Device.serial.startswith(TOMBSTONE)),
-            "heard": LastSeen.select(fn.COUNT(LastSeen.device_id)),
-            "sensors": Sensor.select(fn.COUNT(Sensor.device_id)),
-            "dead_letters": DeadLetter.select(fn.COUNT(DeadLetter.id)),
-            "last_reading_id": Reading.select(fn.COALESCE(fn.MAX(Reading.id), 0)),
-        }
-        return {name: int(query.scalar(database)) for name, query in questions.items()}
 
 
 class FindToken(msgspec.Struct, frozen=True):

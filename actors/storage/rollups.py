@@ -28,10 +28,8 @@ ROLLUP: Final = f"{CURSORS}rollup"
 #: Rows in one statement: seven values each, and SQLite's oldest limit is 999 parameters.
 _ROWS: Final = 140
 
-Sums: TypeAlias = tuple[int, float, float, float]
-"""n, minimum, maximum, sum"""
 Hours: TypeAlias = dict[tuple[str, int], list[Any]]
-"""(metric, start of the hour) to `Sums`, as a list that grows."""
+"""(metric, start of the hour) to n, minimum, maximum, sum."""
 
 
 class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -41,8 +41,6 @@ from actors.storage.twins import TwinTable
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["CommitResult", "Store"]
-
 T = TypeVar("T")
 Row = TypeVar("Row", StoreReading, StoreScan, StoreTwinReport)
 

@@ -83,6 +83,7 @@ class Uplink(ThreadedActor):
         board: UplinkBoard,
         can_publish: bool = True,
         on_lost: Callable[[], None] = lambda: None,
+        correlation: Callable[[Item], bytes] = lambda _item: b"",
         post_timeout: float = 10.0,
     ) -> None:
         """Assign.
@@ -104,6 +105,7 @@ class Uplink(ThreadedActor):
             can_publish: whether a broker is configured or can be found; without one everything is posted.
             on_lost: called on our thread when the server may be another one by now: before anything is posted because
                 the broker is away, and as `Poster` says. What `locate` returns after that has been looked at anew.
+            correlation: returns the correlation data of MQTT 5 with which an item is published, empty for none.
             post_timeout: seconds for connecting and for each read of an answer.
 
         """
@@ -115,6 +117,7 @@ class Uplink(ThreadedActor):
         self._sight, self._watch, self._link_board, self._board = sight, watch, link_board, board
         self._poster = Poster(locate, post_timeout, on_lost)
         self._on_lost = on_lost
+        self._correlation = correlation
         self._switch = ModeSwitch(configured, can_publish=can_publish)
         self._window = Window()
         self._seen_epoch = -1
@@ -245,7 +248,8 @@ class Uplink(ThreadedActor):
                 break
         for item in (*again, *fresh):
             self._board.counters.published += 1
-            self._directory.tell(self._link, Publish(item.topic, item.payload, qos=1))
+            correlation = self._correlation(item)
+            self._directory.tell(self._link, Publish(item.topic, item.payload, qos=1, correlation=correlation))
 
     def _post_some(self) -> None:
         """Post until something else is to be done, or one has to wait."""

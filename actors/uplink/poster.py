@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import re
-import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+
+from actors.sockets import sever
 
 TIMEOUT = 10.0
 """Seconds for connecting and for each read."""
@@ -96,10 +97,7 @@ class Poster:
 
     def sever(self) -> None:
         """Break an exchange that hangs; called by another thread."""
-        sock = getattr(self._connection, "sock", None)
-        if isinstance(sock, socket.socket):
-            # Not that of an SSLSocket, which would touch the TLS state under the hanging thread.
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        sever(getattr(self._connection, "sock", None))
 
     def _exchange(self, path: str, body: bytes, key: str) -> Outcome:
         if self._connection is None and not self._open():

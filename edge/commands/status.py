@@ -47,9 +47,13 @@ def describe(state: dict[str, Any]) -> Iterator[str]:
     if inbox := state.get("inbox"):
         counts = f"{inbox['notifications']} notifications, {inbox['commands']} commands"
         yield f"  inbox     {counts}, {inbox['waiting']} waiting{_because(inbox['error'])}"
+    scans = state.get("scans")  # a state that an earlier release has written has none
+    if scans and (scans["waiting"] or scans["not_kept"]):
+        counts = f"{scans['waiting']} wait in memory, {scans['not_kept']} refused"
+        yield f"  scans     {counts}{_because(scans['error'])}"
     services = state["services"]
     yield f"  devices   {services['scanners']} scanners, {services['sensors']} sensors"
-    for sensor in state.get("sensors", ()):  # a state that an earlier release has written has none
+    for sensor in state.get("sensors", ()):
         if sensor["error"]:
             yield f"  sensor    {sensor['id']}: {sensor['error']}"
     yield f"  hub       {state['hub']['state']}{_because(state['hub']['error'])}"

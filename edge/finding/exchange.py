@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from actors.sockets import sever
 from actors.uplink.poster import connect
 from actors.version import __version__
 from edge.finding.places import authority
@@ -29,7 +30,6 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
-    retry_after: str = ""
 
 
 def exchange(
@@ -73,7 +73,7 @@ def exchange(
         raise ExchangeError(_reason(error)) from None
     if len(content) > LARGEST_ANSWER:
         raise ExchangeError("its answer is too large")
-    return Answer(answer.status, content, answer.headers.get("Retry-After", ""))
+    return Answer(answer.status, content)
 
 
 class _Deadline:
@@ -101,9 +101,7 @@ class _Deadline:
 
     def _break(self) -> None:
         self._passed = True
-        with contextlib.suppress(OSError):
-            # Not that of an SSLSocket, which would touch the TLS state under the reading thread.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        sever(self._sock)
 
 
 def _reason(error: Exception) -> str:

@@ -1,26 +1,24 @@
 """`HubActor`: the edge's side of an Azure IoT Hub. Twin, messages to the cloud, and a refusal of direct methods.
 
-A round of its loop: sleep in a selector on the socket and the mailbox's wake-up; read; handle the mailbox; publish what
-the twin and the outbox have. An item leaves the outbox when the hub has acknowledged it, and only then.
+A round of `ConnectionActor`: read; handle the mailbox; publish what the twin and the outbox have. An item
+leaves the outbox when the hub has acknowledged it, and only then.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
 from typing import Any, cast
 
 import msgspec
 import pykka
 
 from actors.hub.connection_string import ConnectionString
-from actors.link.link import LinkMailbox, MailboxEmptyError
+from actors.link.client import BufferedClient
+from actors.link.loop import ConnectionActor
 from actors.link.messages import Reconnect
 from actors.link.poller import Poller
 from actors.link.wire import Publication
 from actors.outbox import Arrived, Done, Item, OutboxUnavailableError, Refused, Take
-from actors.runtime import ThreadedActor
 from edge.hub.connection import HubConnection
 from edge.hub.parts import HubParts
 from edge.hub.topics import DesiredPatch, MethodCall, TwinAnswer, answer_method, event_topic, read_topic
@@ -30,10 +28,6 @@ from edge.inbox.items import ANSWERS
 
 logger = logging.getLogger(__name__)
 
-LONGEST_SLEEP = 1.0
-"""Seconds."""
-MAILBOX_BUDGET = 100
-"""Messages of the mailbox handled in one round."""
 LOOK_EVERY = 5.0
 """Seconds between two looks into the outbox when it tells of nothing new."""
 LARGEST_MESSAGE = 255 * 1024
@@ -47,12 +41,12 @@ ASK_TIMEOUT = 10.0
 NO_METHODS = b'{"error":"this device has no direct methods"}'
 
 
-class HubActor(ThreadedActor):
+class HubActor(ConnectionActor):
     """One connection to one hub. It has a thread because connecting blocks."""
 
-    actor_inbox: LinkMailbox
+    longest_sleep = 1.0
+    mailbox_budget = 100
 
-    _poller: Poller
     _connection: HubConnection
 
     def __init__(self, parts: HubParts, identity: ConnectionString) -> None:
@@ -65,15 +59,11 @@ class HubActor(ThreadedActor):
         """
         super().__init__()
         self._parts, self._identity = parts, identity
-        self._runtime, self._board = parts.runtime, parts.board
+        self._clock, self._board = parts.runtime.clock, parts.board
         self._window = Window()
         self._twin = Twin(parts.twin, parts.board.counters)
         self._look_at = 0.0
         self._outbox_error = ""
-
-    @staticmethod
-    def _create_actor_inbox() -> LinkMailbox:
-        return LinkMailbox()
 
     def on_start(self) -> None:
         """Get ready; the first attempt to connect is made by the loop."""
@@ -101,65 +91,8 @@ class HubActor(ThreadedActor):
             self._exchange(0.05)
         self._connection.stop()
 
-    def sever(self) -> None:
-        """Shut the socket down from outside and end the sleep."""
-        if hasattr(self, "_connection"):
-            self._connection.sever()
-            self._poller.wake()
-
-    # The loop
-
-    def _actor_loop_running(self) -> None:
-        try:
-            while not self.actor_stopped.is_set() and not self.given_up:
-                self._round()
-        except Exception:  # noqa: BLE001 - a crash outside a message is a crash of the actor like any other
-            self._handle_failure(*sys.exc_info())
-        finally:
-            if hasattr(self, "_connection"):
-                self._release()
-
-    def _round(self) -> None:
-        self._exchange(self._sleep())
-        if self.given_up:
-            return
-        self.actor_inbox.budget = MAILBOX_BUDGET
-        with contextlib.suppress(MailboxEmptyError):
-            super()._actor_loop_running()
-        if not self.actor_stopped.is_set():
-            self._work(self._now())
-
-    def _sleep(self) -> float:
-        client = self._connection.client
-        waiting = client is not None and client.pending()
-        seconds = min(LONGEST_SLEEP, self._connection.seconds_to_next())
-        return 0.0 if waiting or not self.actor_inbox.empty() else seconds
-
-    def _exchange(self, timeout: float) -> None:
-        """Sleep, let the connection do what is due, read, write, and take what has come."""
-        connection = self._connection
-        client = connection.client
-        write = client is not None and client.want_write()
-        sock = client.socket() if client is not None else None
-        self._poller.watch(sock, read=True, write=write)  # type: ignore[arg-type]  # never a WebSocket
-        self.actor_inbox.rest()
-        _, writable = self._poller.wait(timeout)
-        self.actor_inbox.begin()
-        connection.tick()
-        client = connection.client
-        if client is not None and not self.given_up:
-            if writable:
-                client.loop_write()
-            client.read()
-            self._confirm()
-            self._take_all()
-        connection.process()
-
     def _release(self) -> None:
-        """Let sockets and selector go."""
-        self.actor_inbox.on_put = None
-        self._connection.close()
-        self._poller.close()
+        super()._release()
         self._show()
 
     # What comes from the hub
@@ -178,19 +111,9 @@ class HubActor(ThreadedActor):
         """Show it."""
         self._show()
 
-    def _confirm(self) -> None:
-        """Tell the outbox what the hub has acknowledged."""
-        client = self._connection.client
-        assert client is not None
-        ids = self._window.confirm(mid for mid, _ in client.answered)
-        client.answered.clear()
-        if ids:
-            self._board.counters.confirmed += len(ids)
-            self._parts.directory.tell(self._parts.outbox, Done(self._parts.destination, tuple(ids)))
-
-    def _take_all(self) -> None:
-        client = self._connection.client
-        assert client is not None
+    def take(self, client: BufferedClient) -> None:
+        """Take what the hub has acknowledged, and what it says."""
+        self._confirm(client)
         received = list(client.received)
         client.received.clear()
         for publication in received:
@@ -200,6 +123,14 @@ class HubActor(ThreadedActor):
                 self._board.counters.unreadable += 1
                 logger.warning("hub: cannot read what came on %s: %s", publication[0], error)
         client.acknowledge([publication[5] for publication in received if publication[2]])
+
+    def _confirm(self, client: BufferedClient) -> None:
+        """Tell the outbox what the hub has acknowledged."""
+        ids = self._window.confirm(mid for mid, _ in client.answered)
+        client.answered.clear()
+        if ids:
+            self._board.counters.confirmed += len(ids)
+            self._parts.directory.tell(self._parts.outbox, Done(self._parts.destination, tuple(ids)))
 
     def _take(self, publication: Publication) -> None:
         topic, payload = publication[:2]
@@ -218,7 +149,8 @@ class HubActor(ThreadedActor):
 
     # What goes to the hub
 
-    def _work(self, now: float) -> None:
+    def work(self, now: float) -> None:
+        """Renew the token in time; send what twin and outbox have."""
         connection = self._connection
         if connection.up and self._window.waits_for(now) >= STALLED_AFTER:
             connection.drop(f"the hub acknowledged nothing for {STALLED_AFTER:g} s")
@@ -299,4 +231,4 @@ class HubActor(ThreadedActor):
         )
 
     def _now(self) -> float:
-        return self._runtime.clock.monotonic()
+        return self._clock.monotonic()

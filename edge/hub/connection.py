@@ -5,9 +5,7 @@ A hub ends a connection when its token expires, and there is no way to send it a
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -20,6 +18,7 @@ from actors.hub.sas import sign
 from actors.link.client import BufferedClient
 from actors.link.poller import Poller
 from actors.runtime import compute_backoff
+from actors.sockets import sever
 from edge.hub.board import HubState
 from edge.hub.parts import HubParts
 from edge.hub.topics import FILTERS, client_id, username
@@ -129,10 +128,8 @@ class HubConnection:
     def sever(self) -> None:
         """Shut the socket down, from any thread: reads and writes on it return at once."""
         client = self.client
-        sock = client.socket() if client is not None else None
-        if isinstance(sock, socket.socket):
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's, which touches the TLS state
+        if client is not None:
+            sever(client.socket())
 
     def seconds_to_next(self) -> float:
         """Return how long the loop may sleep as far as this connection is concerned."""

@@ -333,6 +333,7 @@ class Inbox(ThreadedActor):
     def _open(self) -> None:
         aside = self._file.open()
         if aside is not None:
+            self._parts.board.counters["corrupt_files"] += 1
             logger.error("the inbox %s was corrupt; it is now %s and a new one begins", self._parts.path, aside.name)
         before = self._twin.kept
         self._twin.restore(self._file.setting("twin"))

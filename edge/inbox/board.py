@@ -16,7 +16,7 @@ class InboxBoard:
     """Drawn for each run of the edge."""
     counters: Counter[str] = field(default_factory=Counter)
     """`notifications`, `commands`, `twins` that were taken; `duplicates`; `unreadable` ones; `displayed`, `failed`;
-    `refused` commands, `dropped` notifications."""
+    `refused` commands, `dropped` notifications; `corrupt_files` that were set aside."""
     waiting: int = 0
     """Notifications that wait for a handler."""
     last_error: str = ""
@@ -44,5 +44,6 @@ NAMES = (
     "failed",
     "refused",
     "dropped",
+    "corrupt_files",
 )
 """Of the counters."""

@@ -1,30 +1,21 @@
-"""The file of the inbox: what has come, what became of it, and the settings that were sent. SQLite, for one thread.
+"""The file of the inbox: what has come, what became of it, and the settings that were sent. For one thread.
 
-A commit is on the disk when it returns. Ids are remembered long after their content is gone, so that a copy is known;
+Ids are remembered long after their content is gone, so that a copy is known;
 both the ids and what waits are bounded.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import sqlite3
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-logger = logging.getLogger(__name__)
+from actors.durable_file import DurableFile, FileUnavailableError
 
 MOST_IDS = {"notification": 10_000, "command": 1_000}
 """Of those that are finished the last are remembered, a command with its answer."""
 MOST_WAITING = 10_000
 MOST_BYTES = 64 * 2**20
 """Bounds on the notifications that no handler has had yet."""
-BUSY_TIMEOUT = 5.0
-"""Seconds to wait for somebody else's lock."""
 
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS notification (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, payload BLOB NOT NULL,
@@ -42,8 +33,8 @@ CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 
 
-class InboxUnavailableError(Exception):
-    """The file cannot be written or read now; the message is one sentence."""
+class InboxUnavailableError(FileUnavailableError):
+    """The inbox cannot be used now."""
 
 
 class NotificationRow(NamedTuple):
@@ -83,71 +74,13 @@ _NOTIFICATION = "seq, id, payload, state, reason, attempts, served"
 _COMMAND = "seq, id, payload, state, lane, boot_id, until_us, answer, process"
 
 
-class InboxFile:
-    """Every method but `interrupt` belongs to the thread that opened it."""
+class InboxFile(DurableFile):
+    """The methods that change it are called in a `transaction`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db: sqlite3.Connection | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the file is open."""
-        return self._db is not None
-
-    def open(self) -> Path | None:
-        """Open the file, making it where it is missing; return where a corrupt one was set aside, None without one.
-
-        Raises:
-            InboxUnavailableError: it cannot be used.
-
-        """
-        aside = None
-        try:
-            try:
-                self._open()
-            except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
-                    raise
-                self.close()
-                aside = self._set_aside()
-                self._open()
-        except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise InboxUnavailableError(f"the inbox {self._path} cannot be opened: {_why(error)}") from error
-        return aside
-
-    def close(self) -> None:
-        """Close the file; harmless when repeated."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def interrupt(self) -> None:
-        """Break a statement that runs; called by another thread."""
-        if self._db is not None:
-            self._db.interrupt()
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit what is done inside, or nothing of it.
-
-        Raises:
-            InboxUnavailableError: with the reason.
-
-        """
-        if self._db is None:
-            raise InboxUnavailableError(f"the inbox {self._path} is not open")
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise self._unusable(error) from error
-            raise
+    name = "inbox"
+    schema = _SCHEMA
+    version = 1
+    unavailable = InboxUnavailableError
 
     # Notifications
 
@@ -279,39 +212,5 @@ class InboxFile:
         return next(iter(self._all(sql, *values)), None)
 
     def _all(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        if self._db is None:
-            raise InboxUnavailableError(f"the inbox {self._path} is not open")
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: sqlite3.Error) -> InboxUnavailableError:
-        return InboxUnavailableError(f"the inbox {self._path} cannot be used: {_why(error)}")
-
-    def _open(self) -> None:
-        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
-        self._db = db = sqlite3.connect(
-            self._path, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=64
-        )
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA quick_check")
-        db.executescript(_SCHEMA)
-
-    def _set_aside(self) -> Path:
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{stamp}")
-        self._path.rename(aside)
-        for companion in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + companion).unlink(missing_ok=True)
-        return aside
-
-
-def _is_corrupt(error: BaseException) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+        with self.guarded() as db:
+            return db.execute(sql, values).fetchall()

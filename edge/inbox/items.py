@@ -31,6 +31,11 @@ def receipt_item(device_id: str, notification_id: str, state: str, reason: str, 
 
 def response_item(device_id: str, command_id: str, answer: dict[str, Any], now_us: int) -> Item:
     """Return the answer to a command; `answer` has its `state`, and perhaps `result` and `reason`."""
-    item_id = f"{command_id}.{answer['state']}"
+    item_id = f"{command_id}.{answer['state']}"  # `correlation_of` reads it
     body = {"id": command_id, **answer, "timestamp": rfc3339(now_us), "response_id": item_id}
     return Item(item_id, RESPONSE, f"devices/{device_id}/responses", msgspec.json.encode(body), now_us)
+
+
+def correlation_of(item: Item) -> bytes:
+    """Return the correlation data of an answer, which are the id of its command; empty for any other item."""
+    return item.id.rpartition(".")[0].encode() if item.kind == RESPONSE else b""

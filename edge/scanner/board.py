@@ -11,7 +11,7 @@ from edge.scanner.devices import Device
 from edge.scanner.tally import Tally
 
 MOST_UNSAVED = 1_000
-"""Scans kept in memory while the outbox cannot take them; beyond, the oldest goes and is counted."""
+"""Scans kept in memory while the outbox cannot take them; beyond, the newest is refused and counted."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -57,9 +57,18 @@ class ScannerBoard:
     saved: int = 0
     """Scans that the outbox holds, or held."""
     not_kept: int = 0
-    """Scans lost because the outbox could take none for very long."""
+    """Scans refused because the outbox could take none for very long."""
     last_error: str = ""
     """Why the outbox could not take the last scan; empty once it could."""
+
+    def describe_scans(self) -> dict[str, Any]:
+        """Return what became of the scans as JSON shows it."""
+        return {
+            "saved": self.saved,
+            "waiting": len(self.unsaved),
+            "not_kept": self.not_kept,
+            "error": self.last_error,
+        }
 
     @property
     def connected(self) -> int:

@@ -70,10 +70,10 @@ class ScanSaver(PooledActor):
     def _keep(self, message: Keep) -> None:
         board = self._board
         if len(board.unsaved) >= MOST_UNSAVED:
-            board.unsaved.popleft()
             board.not_kept += 1
-            self._scans = max(0, self._scans - 1)
-            logger.error("the outbox takes no scans: the oldest of %d is lost, %d so far", MOST_UNSAVED, board.not_kept)
+            why = board.last_error or "the outbox does not answer"
+            logger.error("a scan is refused: %d wait already because %s; %d so far", MOST_UNSAVED, why, board.not_kept)
+            return
         board.unsaved.append(message.item)
         if not self._on_its_way:
             self._save()

@@ -19,6 +19,8 @@ HEARTBEAT = 30.0
 """Seconds; after 60 of silence the device counts as offline."""
 SESSION = 7 * 86_400
 """Seconds for which the broker keeps what is sent while we are away."""
+LONGEST_PAUSE = 30
+"""Seconds between two attempts to connect."""
 REMEMBERED = 1_000
 """Ids of notifications that were shown: QoS 1 may bring one twice."""
 
@@ -34,7 +36,9 @@ class Subscriber:
         if self._at.username:
             self._client.username_pw_set(unquote(self._at.username), unquote(self._at.password or ""))
         self._client.will_set(f"devices/{serial}/status", self._body(status="offline", reason="will"), qos=1)
+        self._client.reconnect_delay_set(1, LONGEST_PAUSE)
         self._client.on_connect = self._connected
+        self._client.on_connect_fail = self._unanswered
         self._client.on_message = self._notified
 
     def run(self, end: threading.Event) -> None:
@@ -42,10 +46,11 @@ class Subscriber:
         session = Properties(PacketTypes.CONNECT)
         session.SessionExpiryInterval = SESSION
         port = self._at.port or 1883
-        self._client.connect(self._at.hostname or "127.0.0.1", port, clean_start=False, properties=session)
-        self._client.loop_start()
+        self._client.connect_async(self._at.hostname or "127.0.0.1", port, clean_start=False, properties=session)
+        self._client.loop_start()  # tries again for ever, also the first time
         while not end.wait(HEARTBEAT):
-            self._say("heartbeat", status="online")
+            if self._client.is_connected():  # else they would all be sent later, when they say nothing any more
+                self._say("heartbeat", status="online")
         self._say("status", status="offline", reason="goodbye")
         self._client.disconnect()
         self._client.loop_stop()
@@ -56,6 +61,9 @@ class Subscriber:
             return
         client.subscribe(f"devices/{self._serial}/notifications", qos=1)
         self._say("announce", device_type="raspberry_pi", hostname=self._serial)
+
+    def _unanswered(self, client: mqtt.Client, _data: Any) -> None:
+        sys.stderr.write(f"nobody answers at {client.host}:{client.port} yet\n")
 
     def _notified(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:

@@ -15,6 +15,8 @@ GROUP = "workers"
 """Who names the same group shares; another name gets everything again."""
 AWAY = 60
 """Seconds for which the broker keeps our part while we are away."""
+LONGEST_PAUSE = 30
+"""Seconds between two attempts to connect."""
 AT_ONCE = 10
 """Messages that we hold and have not acknowledged: the others go to other workers."""
 
@@ -48,12 +50,17 @@ def main() -> None:
         work(message.topic, message.payload)
         client.ack(message.mid, message.qos)  # only now: a worker that dies before has done nothing
 
-    client.on_connect, client.on_subscribe, client.on_message = connected, subscribed, arrived
+    def unanswered(client: mqtt.Client, _data: Any) -> None:
+        sys.stderr.write(f"nobody answers at {client.host}:{client.port} yet\n")
+
+    client.on_connect, client.on_connect_fail = connected, unanswered
+    client.on_subscribe, client.on_message = subscribed, arrived
+    client.reconnect_delay_set(1, LONGEST_PAUSE)
     session = Properties(PacketTypes.CONNECT)
     session.SessionExpiryInterval, session.ReceiveMaximum = AWAY, AT_ONCE
-    client.connect(at.hostname or "127.0.0.1", at.port or 1883, clean_start=False, properties=session)
+    client.connect_async(at.hostname or "127.0.0.1", at.port or 1883, clean_start=False, properties=session)
     try:
-        client.loop_forever()
+        client.loop_forever(retry_first_connection=True)
     except KeyboardInterrupt:
         client.disconnect()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .client import ApiClient
+from .client import ApiClient, ApiError
 from .common import ago, api_command, print_json, print_table, show
 
 _KINDS = ("raspberry_pi", "datalogger", "gateway", "sensor", "controller", "other")
@@ -155,10 +155,11 @@ def delete(client: ApiClient, *, name: str, as_json: bool) -> None:
 @click.option("--label", metavar="KEY[=VALUE]", help="Only with this label.")
 @click.option("--site", help="Only of this site.")
 @click.option("--kind", type=click.Choice(_KINDS), help="Only of this kind.")
+@click.option("--type", "type_", help="Only of this type.")
 @api_command
-def pick(client: ApiClient, *, as_json: bool, **filters: str | None) -> None:
+def pick(client: ApiClient, *, as_json: bool, type_: str | None, **filters: str | None) -> None:
     """Print the serial number of the present device that has the least to do."""
-    picked = client.get("/api/devices/pick", filters)
+    picked = client.get("/api/devices/pick", {**filters, "type": type_})
     if as_json:
         print_json(picked)
     else:
@@ -166,23 +167,52 @@ def pick(client: ApiClient, *, as_json: bool, **filters: str | None) -> None:
 
 
 @groups.command()
-@click.argument("serial")
-@click.argument("labels", nargs=-1, required=True)
+@click.argument("words", nargs=-1, required=True, metavar="[DEVICE] KEY=VALUE...")
+@click.option("--group", metavar="NAME", help="On every device of this group, in place of DEVICE.")
 @api_command
-def label(client: ApiClient, *, serial: str, labels: Sequence[str], as_json: bool) -> None:
-    """Put LABELS on the device with this SERIAL: `key=value` sets one, `key=` takes it away."""
+def label(client: ApiClient, *, words: Sequence[str], group: str | None, as_json: bool) -> int:
+    """Put labels on a DEVICE, or on all of a group: `key=value` sets one, `key=` takes it away."""
+    serials, changes = words[: group is None], _changes(words[group is None :])
+    if any("=" in serial for serial in serials):
+        raise click.UsageError("name the DEVICE first, or give --group.")
+    if group is None:
+        _tell_labels([client.patch(f"/api/devices/{serials[0]}", {"labels": changes})], many=False, as_json=as_json)
+        return 0
+    serials = [item["serial"] for item in client.pages(f"{_path(group)}/devices")]
+    if not serials:
+        click.echo(f"The group {show(group)} has no devices.", err=True)
+    devices = []
+    for serial in serials:
+        try:
+            devices.append(client.patch(f"/api/devices/{serial}", {"labels": changes}))
+        except ApiError as error:  # the others get theirs, unless nobody answers any more
+            if not error.status:
+                raise
+            click.echo(f"{show(serial)}: {error}", err=True)
+    _tell_labels(devices, many=True, as_json=as_json)
+    return int(not serials or len(devices) < len(serials))
+
+
+def _changes(texts: Sequence[str]) -> dict[str, str | None]:
+    """Return what to change, as the API takes it."""
+    if not texts:
+        raise click.UsageError("there is nothing to change: give KEY=VALUE.")
     changes: dict[str, str | None] = {}
-    for text in labels:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
             raise click.BadParameter(f"`{text}` is not key=value")
         changes[key] = value or None
-    device = client.patch(f"/api/devices/{serial}", {"labels": changes})
+    return changes
+
+
+def _tell_labels(devices: Sequence[dict[str, Any]], *, many: bool, as_json: bool) -> None:
     if as_json:
-        print_json(device)
-    else:
+        print_json({"items": devices} if many else devices[0])
+        return
+    for device in devices:
         has = " ".join(f"{key}={value}" for key, value in device["labels"].items()) or "no label"
-        click.echo(f"{show(serial)}: {show(has)}")
+        click.echo(f"{show(device['serial'])}: {show(has)}")
 
 
 def _path(name: str) -> str:

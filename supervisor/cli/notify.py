@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import click
 import msgspec
@@ -17,11 +19,22 @@ from .common import api_command, print_json, print_table
 
 _PRIORITIES = ("low", "normal", "high", "urgent")
 _AT_ONCE = 10_000
+_BYTES_AT_ONCE = 4_000_000
+"""Of one call: a slow network has them through within the time that the server gives a request."""
 _LOOK_EVERY = 0.2
 _PATIENCE = 60.0
 """Seconds for which a server that is away is asked again: a bulk outlives its restart."""
 _STATES = ("accepted", "received", "displayed", "sent", "queued", "expired", "failed")
 _MOST_SHOWN = 20
+_AT_FAULT = re.compile(r"notifications\[(\d+)\]")
+"""The place of a notification in its call, as the server names it."""
+
+
+class _Line(NamedTuple):
+    """A line of a file, which starts with number 1."""
+
+    number: int
+    item: dict[str, Any]
 
 
 @click.command(short_help="Send a notification, or many.")
@@ -55,7 +68,7 @@ def notify(  # one option each
     if bulk is not None:
         if words or any(value for value in options.values()):
             raise click.UsageError("--bulk goes with no other text and no other option: its lines hold all of them.")
-        return _send_bulk(client, list(_lines(bulk)), wait=wait, timeout=timeout, as_json=as_json)
+        return _send_bulk(client, bulk, wait=wait, timeout=timeout, as_json=as_json)
     body = _body(words, **options)
     sent = _persist(partial(client.post, "/api/notifications", body))
     for warning in sent["warnings"]:
@@ -92,6 +105,8 @@ def _body(
         to, words = {"device": words[0]}, words[1:]
     if not 1 <= len(words) <= 2 and not (data and not words):
         raise click.UsageError("Give DEVICE (or --group, --all, --topic), TITLE and, where there is one, BODY.")
+    if ttl is not None and not math.isfinite(ttl):
+        raise click.UsageError("--ttl must be a number of seconds.")
     text = dict(zip(("title", "body"), words, strict=False))
     more = {"priority": priority, "qos": qos, "retain": retain or None, "ttl": ttl}
     request = to | text | {name: value for name, value in more.items() if value is not None}
@@ -105,10 +120,24 @@ def _object(text: str, where: str) -> dict[str, Any]:
         raise click.UsageError(f"{where} is no JSON object: {error}.") from None
 
 
-def _lines(file: TextIO) -> Iterator[dict[str, Any]]:
+def _lines(file: TextIO) -> Iterator[_Line]:
     for number, line in enumerate(file, 1):
         if line.strip():
-            yield _object(line, f"Line {number} of {file.name}")
+            yield _Line(number, _object(line, f"Line {number} of {file.name}"))
+
+
+def _calls(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
+    """Yield as many lines at a time as may go in one call."""
+    call: list[_Line] = []
+    room = _BYTES_AT_ONCE
+    for line in lines:
+        size = len(msgspec.json.encode(line.item))
+        if call and (len(call) == _AT_ONCE or size > room):
+            yield call
+            call, room = [], _BYTES_AT_ONCE
+        call.append(line)
+        room -= size
+    yield call
 
 
 def _persist(ask: Callable[[str], Any]) -> Any:
@@ -127,12 +156,14 @@ def _is_away(error: ApiError) -> bool:
     return error.status in (0, 503)
 
 
-def _watch(client: ApiClient, notification: str, until: float, show: Callable[[dict[str, Any]], None]) -> Any:
+def _watch(
+    client: ApiClient, notification: str, until: float, show: Callable[[dict[str, Any]], None], limit: int = 1000
+) -> Any:
     """Look at a notification until the broker has all of it or the time is over; a server may restart meanwhile."""
     found: Any = None
     while True:
         try:
-            found = client.get(f"/api/notifications/{notification}", {"limit": 1000})
+            found = client.get(f"/api/notifications/{notification}", {"limit": limit})
             show(found)
         except ApiError as error:
             if not _is_away(error) or time.monotonic() > until:
@@ -142,17 +173,20 @@ def _watch(client: ApiClient, notification: str, until: float, show: Callable[[d
         time.sleep(_LOOK_EVERY)
 
 
-def _send_bulk(client: ApiClient, items: Sequence[Any], *, wait: bool, timeout: float, as_json: bool) -> int:
+def _send_bulk(client: ApiClient, file: TextIO, *, wait: bool, timeout: float, as_json: bool) -> int:
     """Send all in as few calls as may be, with a bar for those that the broker has."""
-    if not items:
+    lines = list(_lines(file))
+    if not lines:
         raise click.UsageError("The file holds no notification.")
-    sent = []
-    for start in range(0, len(items), _AT_ONCE):
-        body = {"notifications": items[start : start + _AT_ONCE]}
-        sent.append(_persist(partial(client.post, "/api/notifications/bulk", body)))
-    refused = [result["error"] for told in sent for result in told["notifications"] if result["error"]]
-    for error in refused[:_MOST_SHOWN]:
-        click.echo(f"Refused: {error['message']}.", err=True)
+    sent: list[Any] = []
+    refused: list[tuple[int, Any]] = []
+    for call in _calls(lines):
+        told = _send_call(client, call, file.name, is_first=not sent)
+        sent.append(told)
+        results = zip(call, told["notifications"], strict=False)
+        refused += [(line.number, result["error"]) for line, result in results if result["error"]]
+    for number, error in refused[:_MOST_SHOWN]:
+        click.echo(f"Refused: line {number}: {error['message']}.", err=True)
     if len(refused) > _MOST_SHOWN:
         click.echo(f"Refused: {len(refused) - _MOST_SHOWN} more.", err=True)
     found = _watch_all(client, sent, timeout) if wait else []
@@ -166,6 +200,22 @@ def _send_bulk(client: ApiClient, items: Sequence[Any], *, wait: bool, timeout: 
     return 1 if refused or any(_code(one) for one in found) else 0
 
 
+def _send_call(client: ApiClient, call: Sequence[_Line], name: str, *, is_first: bool) -> Any:
+    """Send some lines; a refusal of all of them names the line at fault, and tells what was sent before it."""
+    body = {"notifications": [line.item for line in call]}
+    first = call[0].number
+    try:
+        return _persist(partial(client.post, "/api/notifications/bulk", body))
+    except ApiError as error:
+        *_, place = -1, *map(int, _AT_FAULT.findall(str(error.body)))
+        where = f"Line {call[place].number} of {name}: " if 0 <= place < len(call) else ""
+        if _is_away(error):
+            become = f"Whether what stands from line {first} on was sent is not known."
+        else:
+            become = "Nothing was sent." if is_first else f"What stands above line {first} was sent."
+        raise ApiError(f"{where}{error} {become}", status=error.status, body=error.body) from None
+
+
 def _watch_all(client: ApiClient, sent: Sequence[Any], timeout: float) -> list[Any]:
     until = time.monotonic() + timeout
     total = sum(told["recipients"] for told in sent)
@@ -173,7 +223,7 @@ def _watch_all(client: ApiClient, sent: Sequence[Any], timeout: float) -> list[A
     with _bar(total) as advance:
         before = 0
         for told in sent:
-            one = _watch(client, told["id"], until, partial(_advance, advance, before))
+            one = _watch(client, told["id"], until, partial(_advance, advance, before), limit=1)
             before += one["recipients"]
             one["deliveries"] = []
             found.append(one)

@@ -16,7 +16,6 @@ from .common import api_command, print_json, print_table, show
 _COLUMNS = ("PROPERTY", "DESIRED", "REPORTED", "")
 _LOOK_EVERY = 0.5
 """Seconds between two looks while waiting for a device."""
-_ABSENT = object()
 
 
 @click.group(short_help="Show and change what is desired of devices, and what they report.")

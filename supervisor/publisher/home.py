@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from supervisor.process.lock import FileLock, LockHeldError, is_locked
-from supervisor.process.private_file import write_private
+from supervisor.process.lock import LockedDirectory, is_locked
 from supervisor.server.instance import InstanceError
 
 _LOCK, _STATE = "lock", "state.json"
@@ -25,8 +23,14 @@ class PublisherRunsError(InstanceError):
     """Another process holds this directory, or it cannot be used; the message is one sentence."""
 
 
-class Home:
+class Home(LockedDirectory):
     """The directory of one publisher, held exclusively until `close`."""
+
+    refusal = PublisherRunsError
+    taken = (
+        "A publisher `{path.name}` runs already (pid {holder}) on {path}; stop it first, or give this one"
+        " another --id or --data-dir."
+    )
 
     def __init__(self, path: Path) -> None:
         """Make the directory where it is missing, and take its lock.
@@ -35,43 +39,17 @@ class Home:
             PublisherRunsError: another publisher holds it, or it cannot be used.
 
         """
-        self.path = path
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = FileLock(path / _LOCK)
-        except OSError as error:
-            raise PublisherRunsError(f"The data directory {path} cannot be used: {error.strerror}.") from None
-        except LockHeldError as held:
-            raise PublisherRunsError(
-                f"A publisher `{path.name}` runs already (pid {held.holder}) on {path}; stop it first, or give this one"
-                " another --id or --data-dir."
-            ) from None
+        super().__init__(path, _LOCK)
 
     @property
     def outbox(self) -> Path:
         """The file of the outbox."""
         return self.path / "outbox.db"
 
-    def write_state(self, state: dict[str, Any]) -> None:
-        """Replace the state file at once: a reader sees the old state or the new.
-
-        Raises:
-            OSError: the disk is full, or gone.
-
-        """
-        write_private(self.path / _STATE, msgspec.json.encode(state))
-
-    def close(self) -> None:
-        """Give the directory free; harmless when repeated."""
-        self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+    @property
+    def state(self) -> Path:
+        """The file that `muster sensor-publisher status` shows."""
+        return self.path / _STATE
 
 
 def read_states(base: Path) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,4 @@
-"""`Reporter`: writes the state of the process into its data directory, where `muster sensor-publisher status` reads it.
-
-A file and no socket: it is there after a crash too, costs nothing while nobody looks, and needs no port and no token.
-"""
+"""`Reporter`: writes the state of the process into the file that `muster sensor-publisher status` reads."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from actors.publisher import StationBoard
 from actors.runtime import Directory, Runtime, ThreadedActor
 from actors.timestamps import rfc3339
 from actors.uplink.board import UplinkBoard
+from supervisor.process.state_file import StateFile
 from supervisor.publisher.home import Home
 from supervisor.publisher.places import Places
 
@@ -54,15 +52,13 @@ class Reporter(ThreadedActor):
         stations: Mapping[str, StationBoard],
     ) -> None:
         super().__init__()
-        self._home, self._id, self._places = home, publisher_id, places
+        self._file = StateFile(home.state, runtime.clock, at_least_every=AT_LEAST_EVERY)
+        self._id, self._places = publisher_id, places
         self._directory, self._runtime = directory, runtime
         self._link, self._uplink, self._stations = link, uplink, stations
         self._stats = OutboxStats()
         self._refused: list[RefusedItem] = []
         self._started_us = 0
-        self._failed = False
-        self._written: dict[str, Any] = {}
-        self._written_at = float("-inf")
 
     def on_start(self) -> None:
         """Write the first state at once."""
@@ -93,19 +89,8 @@ class Reporter(ThreadedActor):
             logger.debug("the outbox does not answer: %r", error)
 
     def _write(self, phase: str) -> None:
-        """Write what has changed, and now and then what has not: an SD card has only so many writes in it."""
-        state, now = self._state(phase), self._runtime.clock.monotonic()
-        news = {key: value for key, value in state.items() if key not in NO_NEWS}
-        if news == self._written and now - self._written_at < AT_LEAST_EVERY:
-            return
-        try:
-            self._home.write_state(state)
-            self._written, self._written_at = news, now
-            self._failed = False
-        except OSError as error:
-            if not self._failed:
-                logger.warning("the state cannot be written: %s", error.strerror)
-            self._failed = True
+        state = self._state(phase)
+        self._file.write(state, {key: value for key, value in state.items() if key not in NO_NEWS})
 
     def _state(self, phase: str) -> dict[str, Any]:
         status, stats = self._uplink.status, self._stats
@@ -130,6 +115,7 @@ class Reporter(ThreadedActor):
             "counters": self._uplink.counters.as_dict(),
             "dropped": stats.dropped,
             "corrupt_files": stats.corrupt_files,
+            "undelivered": self._directory.undelivered,
             "refused": [{"id": item.id, "reason": item.reason} for item in self._refused],
             "stations": [_station(name, board) for name, board in self._stations.items()],
         }

@@ -38,7 +38,7 @@ from actors.notifications import Letter, Message, NotificationError
 from actors.storage.alarms import FindAlarm, FindAlarms
 from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import Page
-from actors.storage.store import CommitResult
+from actors.storage.result import CommitResult
 from actors.targets import Target
 from supervisor import TreeView
 from supervisor.server.notifications import notifier

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
 from typing import Any
@@ -15,11 +13,10 @@ from typing import Any
 from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.resolver import ResolverFront
-from actors.runtime import Exit, Runtime
 from actors.version import __version__
-from supervisor import ChildSpec, Root, SupervisionError, count_children
+from supervisor import ChildSpec, Root, SupervisionError, Supervisor, count_children
 from supervisor.demo import demo_process
-from supervisor.process.end import ProcessEnd
+from supervisor.process.life import TreeProcess, live
 from supervisor.process.logs import configure_logging
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.process.sdnotify import Notifier
@@ -58,27 +55,24 @@ logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL = 0.001
 """Seconds; at Python's default of 5 ms two busy threads make `/api/health` wait for 72 ms, at this for 36."""
-STOP_WITHIN = 30.0
-"""Seconds for the whole tree to stop."""
-EXHAUSTED = 70
-"""Exit code (EX_SOFTWARE) when too many threads hang, or the tree gave up: systemd starts the process anew."""
 FREE_PORTS = 20
 """Ports behind the default one that `muster up` tries when nobody has chosen one."""
 
 
-class Server:
+class Server(TreeProcess):
     """One server process, from its parts to its end."""
+
+    name = "Muster"
+    stop_within = 30.0
 
     def __init__(
         self, config: Config, instance: Instance, *, broker: BrokerProcess | None = None, demo: bool = False
     ) -> None:
+        super().__init__()
         self.config = config
         self._broker = broker
         self._demo = demo
-        self._end = ProcessEnd()
         self._notifier = Notifier(os.environ, pid=os.getpid())
-        self.runtime = Runtime.system()
-        self.runtime.watchdog.on_exhausted = _give_up_process
         self.parts = Parts(config, self.runtime, instance.id)
         self.health = Health(self.parts)
         self.presence = ServerPresence(instance.server_id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)
@@ -96,7 +90,12 @@ class Server:
 
         """
         sys.setswitchinterval(SWITCH_INTERVAL)
-        self.runtime.start()
+        super().start()
+        # What lives now lives long: keep the collector from walking through it again and again.
+        gc.collect()
+        gc.freeze()
+
+    def _make_tree(self) -> Supervisor:
         before: tuple[ChildSpec, ...] = ()
         after: tuple[ChildSpec, ...] = ()
         if self._broker is not None:
@@ -106,14 +105,10 @@ class Server:
             prefixes = self.config.prefixes
             demo = demo_process(self.config.brokers[0].url, f"--prefix={prefixes[0]}" if prefixes else "--stations=0")
             after = (ChildSpec("demo", lambda: ProcessActor(demo), shutdown=8.0),)
-        tree = server_tree(self.parts, self.presence, self._http, before=before, after=after)
-        self.health.root = Root(self.runtime, tree, on_exit=self._tree_ended)
-        self._wait_ready(self.health.root)
-        # What lives now lives long: keep the collector from walking through it again and again.
-        gc.collect()
-        gc.freeze()
+        return server_tree(self.parts, self.presence, self._http, before=before, after=after)
 
     def _wait_ready(self, root: Root) -> None:
+        self.health.root = root
         while not self._end.wait(0.0):
             with contextlib.suppress(TimeoutError):
                 root.wait_ready(0.2)
@@ -127,8 +122,8 @@ class Server:
         """
         interval = self._notifier.watchdog / 3 or None
         while not self._end.wait(interval):
-            if self.health.root is not None:
-                self._show_life(self.health.root)
+            if self._root is not None:
+                self._show_life(self._root)
         self._notifier.stopping()
         return self._end.code
 
@@ -140,16 +135,9 @@ class Server:
             count_children(root.ref)
             self._notifier.alive()
 
-    def end(self, code: int = 0) -> None:
-        """Let `wait` return; a signal handler may call it."""
-        self._end.ask(code)
-
     def stop(self) -> None:
         """Stop everything, the mirror of `start`."""
-        root = self.health.root
-        if root is not None and root.exit is None:
-            root.stop(STOP_WITHIN)
-        self.runtime.stop()
+        super().stop()
         self._rundir.withdraw()
 
     def _http(self) -> HttpActor:
@@ -209,15 +197,9 @@ class Server:
         )
 
     def _root_ref(self) -> ActorRef[Any]:
-        root = self.health.root
-        if root is None:
+        if self._root is None:
             raise ActorDeadError("the tree is not up yet")
-        return root.ref
-
-    def _tree_ended(self, ended: Exit) -> None:
-        """End the process when the tree gave up; after an orderly stop there is nothing to do."""
-        if ended.error is not None:
-            self.end(EXHAUSTED)
+        return self._root.ref
 
 
 def run_server(config: Config) -> int:
@@ -269,26 +251,12 @@ def _broker_for_devices(config: Config) -> str:
 
 
 def _run(server: Server, *, with_key: bool = True) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: server.end())
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    try:
-        server.start()
+    def tell_where() -> None:
         if server.health.ready:
             sys.stdout.write(f"Muster: {server.url}/{f'login?key={server.parts.page_key}' if with_key else ''}\n")
             sys.stdout.flush()
-        return server.wait()
-    except SupervisionError as error:
-        logger.error("Muster did not start: %s", _root_cause(error))  # noqa: TRY400 - the cause says it all
-        return 1
-    finally:
-        server.stop()
 
-
-def _root_cause(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+    return live(server, on_up=tell_where)
 
 
 def _running(broker: BrokerProcess | None) -> BrokerProcess:
@@ -309,9 +277,3 @@ def _free_http(http: Http) -> Http:
                 continue
             return Http(host=http.host, port=port)
     return http
-
-
-def _give_up_process() -> None:
-    """End the process at once: its threads hang, so nothing orderly is left to do."""
-    logger.critical("too many threads hang; the process ends and has to be started anew")
-    os._exit(EXHAUSTED)

@@ -112,8 +112,6 @@ class CommandsFace:
         if len(encoded) > LARGEST_ARGS:
             raise self._refused(413, "too_large", f"`args` has {len(encoded)} bytes, at most {LARGEST_ARGS} are taken")
         serials = self._resolve(target)
-        if not serials:
-            raise self._refused(404, "not_found", f"{target} has no devices")
         if len(serials) > MOST_TARGETS:
             raise self._refused(
                 413, "too_large", f"{target} has {len(serials)} devices, at most {MOST_TARGETS} are commanded at once"

@@ -26,6 +26,7 @@ from actors.messages import (
 from actors.payloads import answer_refused
 from actors.runtime import Directory, Undelivered
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
+from supervisor.child import State
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class StartSlice:
 
 
 class AllStarted:
-    """To itself, when nothing is left to start: it stands behind what the devices of the last slice have to say."""
+    """To itself, when nothing is left to start: look whether those that were have come up."""
 
 
 class CreateDevice(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ class DeviceSupervisor(DynamicSupervisor):
             case StartSlice():
                 return self._start_slice()
             case AllStarted():
-                return self.ready()
+                return self._all_started()
             case CreateDevice():
                 return self._create(message.snapshot, message.reply_to)
             case RemoveDevice():
@@ -109,8 +110,14 @@ class DeviceSupervisor(DynamicSupervisor):
             record = self._world.fleet.record(serial)
             if record is not None and serial not in self.table.children:
                 self.adopt(serial, parked=record.snapshot.quarantined)
-        # The devices are in the directory before any link hears: what comes by way of us could be overtaken.
         self.actor_ref.tell(StartSlice() if serials else AllStarted())
+
+    def _all_started(self) -> None:
+        """Be ready when the devices are in the directory: no link is to hear before, nor to find the way by us."""
+        if self.table.counts[State.STARTING] or self._unpublished:
+            self.actor_ref.tell(AllStarted())  # behind what they have to say; none of them takes long
+        else:
+            self.ready()
 
     # Discovery
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from actors.home_assistant.actor import HomeAssistantActor, HomeSurroundings
-from actors.storage.store import CommitResult
+from actors.storage.result import CommitResult
 from supervisor.server.parts import Parts
 
 

@@ -10,10 +10,8 @@ import hashlib
 import re
 import secrets
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from supervisor.process.lock import FileLock, LockHeldError
+from supervisor.process.lock import LockedDirectory
 from supervisor.process.private_file import write_private
 
 _ID = re.compile(r"[0-9a-f]{8,32}")
@@ -23,8 +21,14 @@ class InstanceError(Exception):
     """The data directory cannot be used; the message is one sentence."""
 
 
-class Instance:
+class Instance(LockedDirectory):
     """The identity of this server, held exclusively until `close`."""
+
+    refusal = InstanceError
+    taken = (
+        "Another Muster server (pid {holder}) is using the data directory {path}; stop it first"
+        " or give this one a directory of its own with --data-dir."
+    )
 
     def __init__(self, data_dir: Path) -> None:
         """Take the lock of `data_dir`, making the directory and the id where they are missing.
@@ -33,11 +37,7 @@ class Instance:
             InstanceError: if another process holds it, or the directory cannot be used.
 
         """
-        try:
-            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _take_lock(data_dir)
-        except OSError as error:
-            raise InstanceError(f"The data directory {data_dir} cannot be used: {error.strerror}.") from None
+        super().__init__(data_dir, "instance.lock")
         try:
             self.id = _load_or_create_id(data_dir / "instance")
         except OSError as error:
@@ -52,18 +52,6 @@ class Instance:
         """Return the name that the world may know this server by."""
         return public_name(self.id)
 
-    def close(self) -> None:
-        """Give the directory free; harmless when repeated."""
-        self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def public_name(instance_id: str) -> str:
     """Return a name that does not give the id away.
@@ -72,16 +60,6 @@ def public_name(instance_id: str) -> str:
     waits in it: it stays between us and the broker.
     """
     return hashlib.sha256(f"muster-server\n{instance_id}".encode()).hexdigest()[:12]
-
-
-def _take_lock(data_dir: Path) -> FileLock:
-    try:
-        return FileLock(data_dir / "instance.lock")
-    except LockHeldError as held:
-        raise InstanceError(
-            f"Another Muster server (pid {held.holder}) is using the data directory {data_dir}; stop it first"
-            " or give this one a directory of its own with --data-dir."
-        ) from None
 
 
 def _load_or_create_id(path: Path) -> str:

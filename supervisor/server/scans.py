@@ -5,21 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from actors.effects import StoredScan
-from actors.messages import Delivery
-from actors.runtime import GuardedFuture
-from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import Page
 from actors.storage.scans import FindScan, FindScans
-from actors.subscriber import ScanIngest
 from supervisor.server.parts import Parts
+from supervisor.server.posted import store_posted
 from web.face import Item
 
 SHOWN = ("scan_id", "device_id", "code", "symbology", "valid", "scanner", "clock", "ts_us", "rx_us")
 """What is told of a scan."""
-TOO_SLOW = 2.0
-"""Seconds that the oldest write may wait."""
-PATIENCE = 10.0
-"""Seconds that a request waits for the commit of its scan."""
 
 
 class ScansFace:
@@ -33,30 +26,13 @@ class ScansFace:
 
         One whose id is known is answered as it is stored, whatever was sent the second time.
         """
-        parts = self._parts
-        clock = parts.runtime.clock
-        database = parts.registry_board.status
-        if not database.ok or database.oldest_age_s(clock.monotonic()) > TOO_SLOW:
-            raise StoreUnavailable("the database does not take scans now")  # and no thread of the API waits for it
-        delivery = Delivery(
-            link=f"{parts.config.brokers[0].name}.data",
-            token=0,
-            topic="",
-            payload=body,
-            qos=0,
-            retain=False,
-            dup=False,
-            live=True,
-            rx_us=int(clock.time() * 1_000_000),
-            rx_at=clock.monotonic(),
+        stored: StoredScan = store_posted(
+            self._parts, "subscriber.pi", body, what="scans", idempotency_key=idempotency_key, serial=serial
         )
-        future: GuardedFuture[StoredScan] = GuardedFuture()
-        parts.services.tell("subscriber.pi", ScanIngest(delivery, future, idempotency_key, serial or ""))
-        stored = future.get(timeout=PATIENCE)
         sent = msgspec.structs.asdict(stored.scan) | {"device_id": stored.scan.serial}
         if stored.is_new:
             return _answer(sent, is_new=True)
-        known = parts.readers.ask(FindScan(stored.scan.serial, stored.scan.scan_id))
+        known = self._parts.readers.ask(FindScan(stored.scan.serial, stored.scan.scan_id))
         return _answer(known or sent, is_new=False)
 
     def find(

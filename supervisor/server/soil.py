@@ -8,21 +8,13 @@ from typing import Any
 import msgspec
 
 from actors.effects import Stored
-from actors.messages import Delivery
-from actors.runtime import GuardedFuture
-from actors.sensor_subscriber import Ingest
-from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import Page
 from actors.storage.soil import FindSoilHistory, FindStations
 from actors.timestamps import rfc3339
 from actors.topics import SENSOR_TAIL
 from supervisor.server.parts import Parts
+from supervisor.server.posted import store_posted
 from web.face import Item
-
-TOO_SLOW = 2.0
-"""Seconds that the oldest write may wait."""
-PATIENCE = 10.0
-"""Seconds that a request waits for the commit of its reading."""
 
 _decode_measures = msgspec.json.Decoder(dict[str, float]).decode
 
@@ -35,27 +27,16 @@ class SoilFace:
 
     def analyze(self, body: bytes, *, idempotency_key: str, serial: str | None) -> Item:
         """Store one reading as if it had come over MQTT, and return its analysis after the commit."""
-        parts = self._parts
-        clock = parts.runtime.clock
-        database = parts.registry_board.status
-        if not database.ok or database.oldest_age_s(clock.monotonic()) > TOO_SLOW:
-            raise StoreUnavailable("the database does not take readings now")  # and no thread of the API waits for it
-        broker, prefix = parts.config.brokers[0].name, self._prefix()
-        delivery = Delivery(
-            link=f"{broker}.data",
-            token=0,
-            topic=f"{prefix}{SENSOR_TAIL}",
-            payload=body,
-            qos=0,
-            retain=False,
-            dup=False,
-            live=True,
-            rx_us=int(clock.time() * 1_000_000),
-            rx_at=clock.monotonic(),
+        stored: Stored = store_posted(
+            self._parts,
+            "subscriber.sensor",
+            body,
+            what="readings",
+            idempotency_key=idempotency_key,
+            serial=serial,
+            topic=f"{self._prefix()}{SENSOR_TAIL}",
         )
-        future: GuardedFuture[Stored] = GuardedFuture()
-        parts.services.tell("subscriber.sensor", Ingest(delivery, future, idempotency_key, serial or ""))
-        return self._answer(future.get(timeout=PATIENCE))
+        return self._answer(stored)
 
     def _prefix(self) -> str:
         prefixes = self._parts.config.prefixes

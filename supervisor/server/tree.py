@@ -25,10 +25,10 @@ from actors.registry import RegistryActor
 from actors.resolver import LocalSteps, ResolverActor
 from actors.rollups import RollupActor
 from actors.runtime import Undelivered
-from actors.sensor_subscriber import Ingest, SensorSubscriber
+from actors.sensor_subscriber import SensorSubscriber
+from actors.storage.result import CommitResult
 from actors.storage.retention import RetentionRules
-from actors.storage.store import CommitResult
-from actors.subscriber import PiSubscriber, ScanIngest, SiteSubscriber
+from actors.subscriber import Ingest, PiSubscriber, SiteSubscriber
 from actors.version import __version__
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
@@ -370,7 +370,7 @@ def bury(parts: Parts, mail: DeadMail) -> None:
             parts.desk.refuse(delivery, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
     elif isinstance(mail.message, Told) and mail.reason == "crashed_twice":
         parts.desk.refuse(mail.message.delivery, "crashed", f"handling it ended {mail.child_path}: {mail.error!r}")
-    elif isinstance(mail.message, Ingest | ScanIngest):
+    elif isinstance(mail.message, Ingest):
         answer_refused(mail.message.reply_to, "crashed", f"decoding it ended {mail.child_path}: {mail.error!r}")
     else:
         # A subscriber whose mail is lost has to ask for a replay.

@@ -7,8 +7,8 @@ from typing import Any
 
 from pykka import ActorDeadError
 
+from actors.storage.result import CommitResult
 from actors.storage.sql import slices
-from actors.storage.store import CommitResult
 from actors.storage.twins import FindTwins
 from actors.targets import Target, resolve
 from actors.twins.actor import NAME, TwinActor, TwinSurroundings

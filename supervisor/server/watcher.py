@@ -15,7 +15,7 @@ from actors.events import EventRing
 from actors.link.status import LinkBoard
 from actors.messages import StoreDeadLetter
 from actors.runtime import PooledActor, Runtime
-from actors.storage.store import CommitResult
+from actors.storage.result import CommitResult
 from supervisor import TreeView
 from supervisor.child import State, Table
 from supervisor.status import table_of

@@ -112,6 +112,8 @@ def test_a_pick_prints_the_serial_for_scripts(server, told):
     server.answers["GET", "/api/devices/pick"] = 200, picked
     assert told("groups", "pick", "--group", "pumps", "--label", "zone=north").out == "a\n"
     assert told.query == {"group": "pumps", "label": "zone=north"}
+    assert told("groups", "pick", "--type", "plc").out == "a\n"
+    assert told.query == {"type": "plc"}
     assert told("groups", "pick", "--json").json == picked
 
 
@@ -124,9 +126,32 @@ def test_labels_are_set_and_taken_away(server, told):
     assert told("groups", "label", "a", "zone=", "--json").json["labels"] == {}
 
 
+def test_labels_are_put_on_a_group_and_who_refuses_is_named(server, told):
+    server.answers["GET", "/api/groups/pumps/devices"] = 200, {"items": [device("a"), device("b")], "cursor": None}
+    server.answers["PATCH", "/api/devices/a"] = 200, device("a", labels={"zone": "north"})
+    server.answers["PATCH", "/api/devices/b"] = error(400, "a device has at most 64 labels")
+    result = told("groups", "label", "--group", "pumps", "zone=north")
+    assert (result.code, result.out) == (1, "a: zone=north\n")
+    assert "b: " in result.err
+    assert "at most 64" in result.err
+    server.answers["PATCH", "/api/devices/b"] = 200, device("b")
+    result = told("groups", "label", "--group", "pumps", "zone=", "--json")
+    assert (result.code, [item["serial"] for item in result.json["items"]]) == (0, ["a", "b"])
+    assert [call.body for call in server.calls if call.method == "PATCH"] == [{"labels": {"zone": None}}] * 2
+
+
+def test_labels_for_a_group_without_devices_are_no_success(server, told):
+    server.answers["GET", "/api/groups/pumps/devices"] = 200, {"items": [], "cursor": None}
+    result = told("groups", "label", "--group", "pumps", "zone=north")
+    assert (result.code, "pumps has no devices" in result.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("groups", "label", "a"),
+        ("groups", "label", "--group", "pumps"),
+        ("groups", "label", "zone=north", "row=12"),
         ("groups", "label", "a", "zone"),
         ("groups", "create", "pumps", "--label", "zone"),
         ("groups", "create", "pumps", "--label", "zone="),

@@ -61,6 +61,8 @@ def test_options_say_for_whom_and_how(api, muster_at, arguments, body):
         ("pi-1", "x", "--data", "[1]"),
         ("pi-1", "x", "--priority", "critical"),
         ("pi-1", "x", "--qos", "3"),
+        ("pi-1", "x", "--ttl", "nan"),
+        ("pi-1", "x", "--ttl", "inf"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(api, muster_at, arguments):
@@ -124,7 +126,7 @@ def test_what_is_refused_of_a_file_is_told(api, muster_at, bulk):
     answer = api.answers["POST", "/api/notifications/bulk"][1]
     answer["notifications"][1] = {"id": None, "error": {"code": "bad_topic", "message": "topic: no", "details": {}}}
     told = muster_at("notify", "--bulk", str(bulk), "--json")
-    assert (told.code, told.err) == (1, "Refused: topic: no.\n")
+    assert (told.code, told.err) == (1, "Refused: line 3: topic: no.\n")
     assert told.json["found"][0]["counts"] == {"accepted": 2}
 
 
@@ -133,6 +135,47 @@ def test_a_long_file_goes_in_several_calls(api, muster_at, bulk, monkeypatch):
     told = muster_at("notify", "--bulk", str(bulk), "--no-wait")
     assert (told.code, told.out) == (0, "n1\nn1\n")
     assert [len(call.body["notifications"]) for call in api.calls] == [1, 1]
+
+
+def test_a_heavy_file_goes_in_several_calls(api, muster_at, bulk):
+    bulk.write_text(json.dumps({"topic": "a", "body": "y" * 1_000_000}) + "\n")
+    bulk.write_text(bulk.read_text() * 10)
+    assert muster_at("notify", "--bulk", str(bulk), "--no-wait").code == 0
+    assert [len(call.body["notifications"]) for call in api.calls] == [3, 3, 3, 1]
+
+
+def test_a_line_that_the_server_cannot_read_is_named_and_nothing_is_sent(api, muster_at, bulk):
+    refusal = {"code": "bad_request", "message": "no", "details": {"field": "notifications[1].titel"}}
+    api.answers["POST", "/api/notifications/bulk"] = 400, {"error": refusal}
+    told = muster_at("notify", "--bulk", str(bulk))
+    assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
+    assert f"Line 3 of {bulk}: " in told.err
+    assert "Nothing was sent." in told.err
+
+
+def test_what_was_sent_before_a_refused_call_is_told(api, muster_at, bulk, monkeypatch):
+    monkeypatch.setattr(notify, "_AT_ONCE", 1)
+    good = api.answers["POST", "/api/notifications/bulk"]
+    refusal = {"code": "bad_request", "message": "no", "details": {"field": "notifications[0].titel"}}
+    answers = iter([good, (400, {"error": refusal})])
+    api.answers["POST", "/api/notifications/bulk"] = lambda _call: next(answers)
+    told = muster_at("notify", "--bulk", str(bulk))
+    assert (told.code, told.err.count("\n")) == (1, 1)
+    assert f"Line 3 of {bulk}: " in told.err
+    assert "What stands above line 3 was sent." in told.err
+
+
+def test_a_bulk_whose_server_stays_away_is_told_as_in_doubt(api, muster_at, bulk, monkeypatch):
+    monkeypatch.setattr(notify, "_PATIENCE", 0.0)
+    api.answers["POST", "/api/notifications/bulk"] = error(503, "restarting")
+    told = muster_at("notify", "--bulk", str(bulk))
+    assert (told.code, told.err.count("\n")) == (1, 1)
+    assert "Whether what stands from line 1 on was sent is not known." in told.err
+
+
+def test_a_bulk_is_watched_without_its_deliveries(api, muster_at, bulk):
+    muster_at("notify", "--bulk", str(bulk))
+    assert [call.query["limit"] for call in api.calls if call.method == "GET"] == ["1"]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "{", "[1]\n"])

@@ -51,6 +51,7 @@ def test_a_device_is_told_what_to_do_until_when_and_where_to_answer(rig):
         "id": command,
         "name": "logs",
         "args": {"lines": 5},
+        "response_topic": "devices/pi-1/responses",
         "deadline": "2025-10-09T08:53:50.000Z",
         "timestamp": "2025-10-09T08:53:20.000Z",
     }

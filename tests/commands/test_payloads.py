@@ -16,14 +16,15 @@ from actors.runtime import ManualClock
 from tests.test_payloads import JSON
 
 
-def decode(body):
+def decode(body, correlation=b""):
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode_response(Delivery("local.data", 1, "devices/A/responses", payload, 1, False, False, True, 5, 1.0))
+    topic = "devices/A/responses"
+    return decode_response(Delivery("local.data", 1, topic, payload, 1, False, False, True, 5, 1.0, correlation))
 
 
-def refusal(body):
+def refusal(body, correlation=b""):
     with pytest.raises(RefusedError) as refused:
-        decode(body)
+        decode(body, correlation)
     return refused.value.reason
 
 
@@ -54,6 +55,31 @@ def test_everything_that_a_device_tells_is_taken():
 )
 def test_what_is_no_answer_is_refused_with_a_reason(body, reason):
     assert refusal(body) == reason
+
+
+def test_the_correlation_data_stand_for_the_id():
+    assert decode({"state": "failed", "reason": "no"}, b"c1") == Response("c1", "failed", reason="no")
+    assert decode({"id": "c1", "state": "running"}, b"c1") == Response("c1", "running")
+    assert decode({"id": "c1", "state": "running"}, b"\xff of somebody's own") == Response("c1", "running")
+
+
+def test_an_answer_of_correlation_data_alone_says_that_it_is_done():
+    assert decode(b"", b"c1") == Response("c1", "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("body", "correlation", "reason"),
+    [
+        ({"id": "c1", "state": "running"}, b"c2", "bad_id"),
+        ({"state": "running"}, b"", "missing_field"),
+        ({"state": "running"}, b"no id", "missing_field"),
+        ({}, b"c1", "missing_field"),
+        (b"", b"", "not_json"),
+        (b"", b"no id", "not_json"),
+    ],
+)
+def test_correlation_data_do_not_make_an_answer_of_what_is_none(body, correlation, reason):
+    assert refusal(body, correlation) == reason
 
 
 def test_a_result_that_is_too_large_leaves_its_size():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from tests.support.edge import Edge
 from tests.support.wait import eventually
@@ -43,6 +45,7 @@ def test_a_device_that_is_there_answers_a_command(muster, device, protocol):
     message = wire.next("devices/pi-1/commands")
     asked = message.json
     assert (asked["id"], asked["name"], asked["args"]) == (given, "set", {"heartbeat": 10})
+    assert asked["response_topic"] == "devices/pi-1/responses"
     if protocol is MQTTProtocolVersion.MQTTv5:
         assert message.properties.ResponseTopic == "devices/pi-1/responses"
         assert message.properties.CorrelationData == given.encode()
@@ -57,6 +60,36 @@ def test_a_device_that_is_there_answers_a_command(muster, device, protocol):
     assert wire.next("devices/pi-1/receipts").json["stored"] == ["r1"]
     assert server.metric("muster_commands_total", event="succeeded") == 1.0
     assert [item["kind"] for item in server.items("/api/devices/pi-1/events")].count("command") == 1
+
+
+def test_an_answer_may_name_its_command_by_the_properties_of_mqtt_5_alone(muster, device):
+    server, wire = muster(), device()
+    wire.subscribe("devices/pi-1/commands")
+    announce(wire)
+    server.wait_presence("pi-1", "online")
+    given = command(server, "read")
+    asked = wire.next("devices/pi-1/commands")
+    wire.publish(asked.properties.ResponseTopic, {"state": "running"}, properties=correlated(asked))
+    wait_state(server, given, "running")
+    wire.publish(asked.properties.ResponseTopic, b"", properties=correlated(asked))
+    wait_state(server, given, "succeeded")
+
+
+def correlated(asked):
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.CorrelationData = asked.properties.CorrelationData
+    return properties
+
+
+def test_an_edge_names_the_command_in_the_payload_and_in_the_properties_of_mqtt_5(muster, device):
+    server, wire = muster(), device()
+    wire.subscribe("devices/pi-7/responses")
+    with edge_beside(server):
+        server.wait_presence("pi-7", "online")
+        given = command(server, "ping", "pi-7")
+        answer = wire.next("devices/pi-7/responses")
+    assert answer.json["id"] == given
+    assert answer.properties.CorrelationData == given.encode()
 
 
 def test_a_command_for_a_device_that_sleeps_arrives_when_it_wakes_even_after_a_crash_of_the_server(muster, device):

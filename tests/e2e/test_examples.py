@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Device
 from tests.support.processes import Process
 from tests.support.wait import eventually
@@ -68,6 +69,24 @@ def test_two_workers_share_so_that_each_message_reaches_one_of_them(broker):
         assert sorted(numbers(one) + numbers(two)) == list(range(20))
         assert numbers(one)
         assert numbers(two)
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments"),
+    [("python_subscriber/subscriber.py", ["ex-3"]), ("shared_worker/worker.py", [FILTER, "one"])],
+)
+def test_a_program_that_is_started_before_its_broker_waits_for_it_and_says_so(path, arguments):
+    broker = Mosquitto()
+    with program(path, broker.url, *arguments) as waiting:
+        waiting.wait_for_line(r"nobody answers at 127\.0\.0\.1", 20)
+        with broker, Device(broker.url) as wire:
+            wire.subscribe("devices/ex-3/announce")
+            if arguments == ["ex-3"]:
+                eventually(lambda: wire.received, 20, "it announces itself")
+            else:
+                waiting.wait_for_line(r"Granted QoS 1", 20)
+            waiting.send(signal.SIGINT)
+            assert waiting.wait(20) == 0
 
 
 @pytest.mark.parametrize("flow", sorted(EXAMPLES.rglob("flow.json")), ids=lambda path: path.parent.name)

@@ -42,6 +42,17 @@ def test_groups_labels_and_rosters_outlive_a_kill_and_picks_go_in_turn(muster_up
         assert picked == ["pi-1", "pi-2", "pi-1", "pi-2"]
         assert server.run("groups", "pick", "--group", "north")[1] == "lone\n"
 
+        # Nobody is told as such, whatever it is for: nothing that reaches nobody is a success.
+        server.post("/api/groups", {"name": "shed"}, expect=201)
+        for method, path, body in (
+            ("POST", "/api/notifications", {"title": "x"}),
+            ("POST", "/api/commands", {"name": "ping"}),
+            ("PATCH", "/api/twins", {"desired": {"x": 1}}),
+        ):
+            answer = server.call(method, path, {"group": "shed", **body})
+            assert (answer.status, answer.body["error"]["message"]) == (404, "group shed has no devices")
+        server.call("DELETE", "/api/groups/shed")
+
         # Who is expected, and who is there.
         assert server.run("roster", "set", "plant-1", "pi-1", "missing")[0] == 0
         assert server.run("roster", "show", "plant-1")[0] == 1

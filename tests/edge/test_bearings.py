@@ -98,6 +98,15 @@ def test_tls_of_the_broker_takes_the_ca_file(places):
 
 
 @pytest.mark.parametrize(
+    ("url", "own", "used"),
+    [("mqtts://h", "", "/ca.pem"), ("mqtts://h", "/own.pem", "/own.pem"), ("mqtt://h", "", "")],
+)
+def test_tls_of_a_broker_that_is_configured_takes_the_ca_file_too(places, url, own, used):
+    bearings = bearings_of(places, ca_file="/ca.pem", broker=BrokerSettings(url=url, ca_file=own))
+    assert bearings.broker().ca_file == used
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe", b"[]", b'{"device_id": "pi-1"}', b'{"mqtt": {"host": "h", "port": 0}}']
 )
 def test_a_broken_file_is_set_aside_and_the_device_enrols_anew(places, content, caplog):

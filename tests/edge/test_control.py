@@ -13,6 +13,7 @@ from actors.outbox import Outbox, OutboxBoard, Take
 from actors.outbox_file import OutboxFile
 from actors.runtime import Directory, ExitReason, SystemClock
 from actors.runtime.watchdog import abandon
+from edge import client as client_module
 from edge import control as control_module
 from edge.client import EdgeUnreachableError, ask, queue_scan, read_state
 from edge.control import Control
@@ -47,13 +48,13 @@ def answers(home):
 class Edge:
     """The home, the outbox and the control socket of an edge, in this process."""
 
-    def __init__(self, data, runtime):
+    def __init__(self, data, runtime, **bounds):
         self.home = Home(home_of(data).path)
         self.runtime = runtime
         self.directory = Directory()
         self.presence = Recorder()
         self.directory.publish("presence", self.presence)
-        self.outbox = runtime.launch(Outbox(self.home.outbox, SystemClock(), OutboxBoard()))
+        self.outbox = runtime.launch(Outbox(self.home.outbox, SystemClock(), OutboxBoard(), **bounds))
         self.directory.publish("outbox", self.outbox)
         self.actor = Control(
             self.home.control,
@@ -194,6 +195,25 @@ def test_a_scan_that_nobody_can_keep_is_said(data):
     with pytest.raises(EdgeUnreachableError, match="could not be kept"):
         queue_scan(settings_of(data), scan(), patience=0.0)
     held.close()
+
+
+def test_a_scan_for_which_there_is_no_room_is_refused_at_once_with_the_reason(data, runtime):
+    edge = Edge(data, runtime, most_items=1)
+    one = scan()
+    queue_scan(settings_of(data), one)
+    with pytest.raises(EdgeUnreachableError, match=r"could not be kept: the outbox .* is full: 1 items or"):
+        queue_scan(settings_of(data), scan("two"), patience=300.0)
+    assert ids(edge.kept) == [one.scan_id]
+    edge.stop()
+
+
+def test_without_an_edge_a_full_outbox_refuses_the_scan_too(data, monkeypatch):
+    monkeypatch.setattr(client_module, "MOST_ITEMS", 1)
+    one = scan()
+    queue_scan(settings_of(data), one)
+    with pytest.raises(EdgeUnreachableError, match=r"could not be kept: the outbox .* is full: 1 items or"):
+        queue_scan(settings_of(data), scan("two"), patience=300.0)
+    assert ids(kept_in(home_of(data))) == [one.scan_id]
 
 
 def test_a_command_is_told_to_who_it_is_for(edge, data):

@@ -19,11 +19,13 @@ from edge import link as link_module
 from edge import tree as tree_module
 from edge.boot import EdgeProcess
 from edge.client import ask, queue_scan, read_state
+from edge.commands.status import describe
 from edge.home import Home, home_of
 from edge.link import Goodbye
 from edge.nodes import nodes
-from edge.scans import new_scan
+from edge.scans import make_scan, new_scan
 from edge.settings import BrokerSettings, EdgeSettings, FindSettings, SensorSettings
+from edge.state import describe_edge
 from edge.wire import Request
 from supervisor import TreeView
 from tests.support.mqtt import Device
@@ -117,6 +119,18 @@ def test_it_says_who_it_is_and_in_the_end_goodbye(edge):
     goodbye = one.heard("status", lambda body: body["status"] == "offline")
     assert (goodbye["reason"], goodbye["session"]) == ("goodbye", status["session"])
     assert len([body for body in one.bodies("status") if body["status"] == "offline"]) == 1
+
+
+def test_scans_that_could_not_be_kept_are_shown(edge):
+    one = edge()
+    assert not [line for line in describe(describe_edge(one.parts) | {"running": True}) if line.startswith("  scans")]
+    board = one.parts.boards.scanners
+    board.saved, board.not_kept, board.last_error = 7, 2, "the outbox is full"
+    board.unsaved.append(make_scan("pi-7", "1", now_us=1))
+    state = describe_edge(one.parts)
+    assert state["scans"] == {"saved": 7, "waiting": 1, "not_kept": 2, "error": "the outbox is full"}
+    lines = list(describe(state | {"running": True}))
+    assert "  scans     1 wait in memory, 2 refused (the outbox is full)" in lines
 
 
 def test_it_beats(edge):
@@ -279,6 +293,24 @@ def test_the_state_outlives_the_process(edge):
     one.home.close()
     state = read_state(home_of(one.settings.home.parent))
     assert (state["device_id"], state["phase"], state["running"]) == ("pi-7", "stopped", False)
+
+
+def test_what_is_counted_is_shown(edge):
+    one = edge(sensors=(SensorSettings(id="field-2", interval=0.2),)).start()
+    queue_scan(one.settings, new_scan("4006381333931", now_us=1_790_000_000_000_000))
+    scan = one.heard("scans")
+    one.server.publish("devices/pi-7/receipts", {"stored": [scan["scan_id"]], "refused": {}})
+    one.server.publish("devices/pi-7/receipts", "no receipt")
+    counters = eventually(
+        lambda: (told := read_state(one.home)["uplink"]["counters"])["bad_receipts"] and told, DEADLINE, "both came"
+    )
+    assert counters["confirmed_mqtt"] == 1
+    one.parts.directory.undelivered += 1
+    state = read_state(one.home)
+    assert state["undelivered"] == 1
+    assert state["hub"]["counters"]["reports_refused"] == 0
+    (sensor,) = state["sensors"]
+    assert (sensor["left_out"], sensor["not_kept"]) == (0, 0)
 
 
 # The command

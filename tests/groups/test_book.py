@@ -9,7 +9,7 @@ import pytest
 from actors.groups.book import GroupBook
 from actors.groups.labels import encode_labels
 from actors.groups.messages import Group
-from actors.groups.pick import Picker, load_of
+from actors.groups.pick import FADES, Picker, load_of
 from actors.groups.roster import STATES, call_roll, count_rolls, judge
 from actors.groups.rules import Rule
 from actors.targets import UnknownTargetError
@@ -161,9 +161,21 @@ def test_a_device_with_commands_under_way_comes_after_those_without():
 
 def test_of_those_with_as_many_commands_the_one_with_the_least_load_comes_first():
     fleet = loads("abcd", a=[1.9, 0, 0], b=[0.3, 0, 0], c=[0.45, 9, 9])
-    assert picks(Picker(fleet, lambda _: 0), 2) == "dd"
+    assert picks(Picker(fleet, lambda _: 0), 1) == "d"
     fleet.remove("d")
     assert picks(Picker(fleet, lambda _: 0), 4) == "bcbc"  # the same step of load
+
+
+def test_the_idlest_is_not_given_everything_until_its_next_status():
+    fleet = loads("ab", a=[0.1, 0, 0], b=[0.6, 0, 0])
+    picker = Picker(fleet, lambda _: 0)
+    assert picks(picker, 6) == "aababa"  # each pick counts as a step of load
+    fleet.clock.advance(10 * FADES)  # by then the device's own figures tell of it
+    assert picks(picker, 6) == "aababa"
+
+
+def test_a_device_that_tells_nonsense_of_its_load_hinders_no_pick():
+    assert picks(Picker(loads("ab", a=1e308), lambda _: 0), 2) == "bb"
 
 
 def test_only_a_present_device_that_is_wanted_is_picked():

@@ -1,125 +1,19 @@
-"""The bridge with a real database, a link that is played, and time that stands."""
+"""When the bridge tells of whom, and how it takes that back."""
 
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
-import pytest
-
-from actors.fleet import Fleet
-from actors.home_assistant.actor import RETRY, HomeAssistantActor, HomeSurroundings, TellAgain, Tick
-from actors.home_assistant.book import MOST_MEASURES
+from actors.home_assistant.actor import RETRY, TellAgain, Tick
 from actors.home_assistant.outgoing import WINDOW
-from actors.home_assistant.settings import HomeAssistantSettings
 from actors.home_assistant.tap import MOST_READINGS, HomeTap
 from actors.link.messages import DROPPED, Published
-from actors.link.status import LinkBoard, LinkState, LinkStatus
-from actors.messages import DeviceSnapshot, StoreReading
-from actors.presence import OfflineAfter
-from actors.runtime import ManualClock
-from actors.sight import BrokerSight
-from actors.storage.database import open_database
+from actors.messages import DeviceSnapshot
 from actors.storage.errors import StoreUnavailable
-from actors.storage.home_assistant import Bridged, FindBridged, Told, put_bridged
-from actors.storage.store import Store
+from actors.storage.home_assistant import Bridged, put_bridged
+from tests.home_assistant.stage import LINK, OTHER, SERVER, components, delete, rename
 
-LINK, OTHER, SERVER = "local.control", "remote.control", "0123456789ab"
-NOON = 1_700_000_000_000_000
 REFUSED = 0x87
-
-
-class Stage:
-    """One actor, called by hand."""
-
-    def __init__(self, url):
-        self.store = Store(open_database(url))
-        self.store.open()
-        self.clock = ManualClock()
-        self.boards = {name: LinkBoard.of(name) for name in (LINK, OTHER)}
-        sights = {"local": BrokerSight("local", 0.0)}
-        self.fleet = Fleet(self.clock, sights, OfflineAfter())
-        self.told, self.timers, self.fails = [], [], None
-        self.settings = HomeAssistantSettings(enabled=True, interval=0.0, rate=10_000)
-        self.tap = HomeTap(enabled=True)
-        self.make()
-
-    def make(self, **changes):
-        """A new incarnation, perhaps with other settings."""
-        if changes:
-            self.settings = HomeAssistantSettings(**changes)
-        timers = SimpleNamespace(after=lambda seconds, _ref, message: self.timers.append((seconds, message)))
-        self.actor = HomeAssistantActor(
-            HomeSurroundings(
-                runtime=SimpleNamespace(clock=self.clock, timers=timers),
-                services=SimpleNamespace(tell=lambda name, message: self.told.append((name, message))),
-                settings=self.settings,
-                server_id=SERVER,
-                link=LINK,
-                links=self.boards,
-                fleet=self.fleet,
-                write=lambda message: self._run(message.work),
-                read=lambda query: self._run(query.run),
-                tap=self.tap,
-                spread=lambda: 3.0,
-            )
-        )
-        self.actor._paced.begin(self.clock)
-
-    def _run(self, work):
-        if self.fails is not None:
-            raise self.fails
-        return self.store.run(work)
-
-    def connect(self, link=LINK, *, up=True):
-        board = self.boards[link]
-        board.status = LinkStatus(name=link, state=LinkState.SUBSCRIBED if up else LinkState.BACKING_OFF)
-        board.counters.connections += up
-
-    def add(self, serial="A1", **fields):
-        snapshot = DeviceSnapshot(**{"serial": serial, "kind": "datalogger", "family": "datalogger", **fields})
-        self.fleet.add(snapshot)
-        self.tap.changed(serial, "offline")
-
-    def read(self, serial="A1", at=0, channel="input", **measures):
-        reading = StoreReading(
-            serial=serial, channel=channel, ts_us=NOON + at, digest=b"", rx_us=NOON + 10, clock="", source="mqtt",
-            measures=json.dumps(measures),
-        )  # fmt: skip
-        self.tap.put([reading], [])
-
-    def look(self, seconds=1.0, *, answer=0, cause=""):
-        """Let time pass, look, and let the broker answer; what was published, by the last parts of its topic."""
-        self.clock.advance(seconds)
-        self.told.clear()
-        self.actor.on_receive(Tick())
-        sent = {}
-        for link, message in list(self.told):
-            assert message.retain
-            if message.reply_to and answer is not None:
-                self.actor.on_receive(Published(message.token, answer, cause, "why" if cause else ""))
-            what = message.topic.split("/")
-            key = f"{what[-2]}/config" if what[-1] == "config" else "/".join(what[3:])
-            sent[key if link == LINK else f"{link}:{key}"] = message.payload
-        return sent
-
-    def rows(self):
-        return self.store.run(FindBridged(SERVER, Told("", ""), 100).run)
-
-    def count(self, event):
-        return self.tap.counts[event]
-
-
-@pytest.fixture
-def stage(tmp_path):
-    made = Stage(f"sqlite:///{tmp_path}/muster.db")
-    made.connect()
-    yield made
-    made.store.close()
-
-
-def components(payload):
-    return set(json.loads(payload)["components"])
 
 
 def test_a_device_is_described_and_its_row_is_there_first(stage):
@@ -152,45 +46,15 @@ def test_what_has_not_changed_is_not_told_again(stage):
     assert stage.look() == {"A1/availability": b"online"}
 
 
-def test_values_of_several_readings_are_merged_and_the_past_does_not_count(stage):
+def test_a_device_with_another_name_is_told_of_under_the_same_ids(stage):
     stage.add("A1")
-    stage.read(at=1, a=1, b=1)
-    stage.read(at=2, a=2)
-    stage.read(at=0, a=9)
-    sent = stage.look()
-    assert json.loads(sent["A1/state/input"])["measures"] == {"a": 2.0, "b": 1.0}
-    assert components(sent["A1/config"]) == {"presence", "input_a", "input_b"}
-    assert stage.count("reading_late") == 1
-
-
-def test_a_clock_that_was_ahead_for_once_makes_nothing_late(stage):
-    stage.add("A1")
-    stage.read(at=10**12, a=1)
-    stage.look()
-    stage.read(at=20, a=2)
-    assert json.loads(stage.look()["A1/state/input"])["measures"] == {"a": 2.0}
-
-
-def test_states_of_one_device_keep_their_distance(stage):
-    stage.make(enabled=True, interval=60)
-    stage.add("A1")
-    stage.read(at=1, a=1)
-    assert "A1/state/input" in stage.look()
-    stage.read(at=2, a=2)
-    assert stage.look() == {}
-    assert list(stage.look(60)) == ["A1/state/input"]
-
-
-def test_a_sender_that_invents_names_is_bounded(stage):
-    stage.add("A1")
-    stage.read(at=1, **{f"m{number}": 1 for number in range(MOST_MEASURES + 5)})
-    assert len(components(stage.look()["A1/config"])) == MOST_MEASURES + 1
-    assert stage.count("measure_refused") == 5
-
-
-def test_a_reading_of_nobody_is_left_alone(stage):
-    stage.read("ghost", a=1)
-    assert stage.look() == {}
+    stage.read(a=1)
+    before = json.loads(stage.look()["A1/config"])
+    rename(stage, "A1", "Pump 7")
+    after = json.loads(stage.look()["A1/config"])
+    assert after["device"]["name"] == "Pump 7"
+    before["device"]["name"] = "Pump 7"
+    assert before == after
 
 
 def test_gateways_come_first_and_whoever_is_behind_one_that_comes_later_learns_of_it(stage):
@@ -204,6 +68,15 @@ def test_gateways_come_first_and_whoever_is_behind_one_that_comes_later_learns_o
     delete(stage, "GW")
     sent = stage.look()
     assert (sent["GW/config"], "via_device" in json.loads(sent["A1/config"])["device"]) == (b"", False)
+
+
+def test_a_device_that_names_its_gateway_is_shown_behind_it_as_soon_as_there_is_one(stage):
+    stage.add("A1", site="plant", metadata=b'{"gateway": "GW"}')
+    assert "via_device" not in json.loads(stage.look()["A1/config"])["device"]
+    stage.add("GW", kind="gateway", family="gateway", site="roof")
+    assert json.loads(stage.look()["A1/config"])["device"]["via_device"] == f"muster_{SERVER}_GW"
+    delete(stage, "GW")
+    assert "via_device" not in json.loads(stage.look()["A1/config"])["device"]
 
 
 def test_nothing_is_sent_while_the_link_is_down_and_everything_after_it(stage):
@@ -226,14 +99,6 @@ def test_home_assistant_that_starts_is_told_everything_after_a_while(stage):
     assert (3.0, TellAgain()) in stage.timers
     stage.actor.on_receive(TellAgain())
     assert set(stage.look()) == {"A1/config", "A1/availability"}
-
-
-def test_a_new_incarnation_knows_the_measures(stage):
-    stage.add("A1")
-    stage.read(a=1)
-    stage.look()
-    stage.make()
-    assert components(stage.look()["A1/config"]) == {"presence", "input_a"}
 
 
 def test_the_pace_is_kept(stage):
@@ -279,11 +144,6 @@ def test_what_is_too_large_for_the_broker_waits_until_it_changes(stage):
 
 
 # Taking it back
-
-
-def delete(stage, serial="A1"):
-    stage.fleet.remove(serial)
-    stage.tap.put([], [serial])
 
 
 def test_a_deleted_device_is_cleared_and_then_forgotten(stage):

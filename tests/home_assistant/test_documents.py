@@ -67,6 +67,14 @@ def test_what_is_certain_of_a_measure_is_told_and_nothing_else(name, device_clas
     assert sensor["state_class"] == "measurement"
 
 
+def test_what_is_measured_no_more_is_named_by_its_platform_alone_unless_it_is_back():
+    device = DeviceSnapshot(serial="A1", kind="datalogger", family="datalogger")
+    told = describe(device, {"input": {"a"}}, TOPICS, via="", watch_server=True, gone={"input": {"a", "b"}})
+    found = json.loads(told)["components"]
+    assert found["input_b"] == {"platform": "sensor"}
+    assert "state_topic" in found["input_a"]
+
+
 def test_one_name_in_two_channels_makes_two_entities():
     found = document(measures={"input": {"1"}, "output": {"1"}})["components"]
     assert (found["input_1"]["name"], found["output_1"]["name"]) == ("1", "1 (output)")
@@ -99,7 +107,7 @@ def test_a_slug_has_only_letters_that_ids_may_have_and_is_short(text):
 
 
 def test_two_serials_never_share_a_topic():
-    serials = ("a.b", "a:b", "a_b", "x" * 64, "x" * 63)
+    serials = ("a.b", "a:b", "a_b", "x" * 64, "x" * 63, slug("a.b"), slug(slug("a.b")))
     assert len({TOPICS.config(serial) for serial in serials}) == len(serials)
 
 

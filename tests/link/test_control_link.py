@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from actors.link.control import DROPPED_TOPIC, ControlLink
-from actors.link.link import LinkMailbox, MailboxEmptyError
+from actors.link.loop import LinkMailbox, MailboxEmptyError
 from actors.link.messages import PauseReading, Publish, Reconnect
 from actors.runtime import Exit, ExitReason
 from tests.link.rig import Recorder, Rig, running

@@ -149,6 +149,24 @@ def test_a_link_paused_by_an_operator_can_still_reconnect(mosquitto, rig):
     rig.until("paused")
 
 
+def test_a_link_that_may_read_again_sees_nothing_before_it_is_connected_again(rig, device, monkeypatch):
+    monkeypatch.setattr("actors.link.connection.compute_backoff", lambda *_args, **_kwargs: 2.0)
+    looks = []
+    rig.sight.on_change = lambda sight: looks.append((sight.blind, rig.actor._connection.state.value))
+    device.publish("t/1", b"one")
+    items = rig.wait_items(1)
+    rig.ref.tell(PauseReading())
+    rig.until("paused")
+    rig.actor.sever()
+    rig.settle(items)  # its acknowledgement finds the connection broken
+    rig.until("backing_off")
+    rig.ref.tell(ResumeReading())
+    eventually(lambda: rig.counters.connections == 2, what="the second connection")
+    rig.until_live()
+
+    assert [state for blind, state in looks if not blind] == ["subscribed"]
+
+
 def test_settlements_are_acknowledged_while_paused(rig, device):
     device.publish("t/1", b"one")
     items = rig.wait_items(1)

@@ -6,8 +6,8 @@ from actors.link.ledger import Ledger
 ROUTES = [Route(("devices/announce", "devices/+/status"), "pi"), Route(("+/gateway/+/heartbeat",), "site")]
 
 
-def publication(topic, *, qos=0, retain=False, dup=False, mid=0):
-    return topic, b"", qos, retain, dup, mid
+def publication(topic, *, qos=0, retain=False, dup=False, mid=0, correlation=b""):
+    return topic, b"", qos, retain, dup, mid, correlation
 
 
 def take(intake, *publications, live=True, now_us=1_000, now_at=5.0):
@@ -54,6 +54,13 @@ def test_a_retained_message_is_not_live_and_neither_is_a_backlog():
     take(intake, publication("devices/announce"), live=False)
     ((_, deliveries), _) = intake.flush(1.0, 1.0)
     assert [item.live for item in deliveries.items] == [False, True, False]
+
+
+def test_what_correlates_an_answer_with_its_request_is_handed_on():
+    intake = Intake("l", ROUTES, (), None)
+    take(intake, publication("devices/announce", correlation=b"c1"), publication("devices/announce"))
+    ((_, deliveries), _) = intake.flush(1.0, 1.0)
+    assert [item.correlation for item in deliveries.items] == [b"c1", b""]
 
 
 def test_qos_1_gets_a_token_and_enters_the_ledger_and_qos_0_does_not():

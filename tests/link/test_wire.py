@@ -14,6 +14,7 @@ from paho.mqtt.properties import Properties
 
 from actors.link.client import RECEIVE_SIZE, BufferedClient
 from actors.link.wire import (
+    LONGEST_CORRELATION,
     Halt,
     MalformedPublishError,
     TopicMemory,
@@ -77,11 +78,13 @@ def publish_packet(topic, payload, qos=0, *, retain=False, dup=False, mid=0, pro
     return bytes([0x30 | dup << 3 | qos << 1 | retain]) + varint(len(body)) + body
 
 
-def user_property(value):
+def packed(**told):
+    """Return properties as they stand in a packet, behind their length."""
     properties = Properties(PacketTypes.PUBLISH)
-    properties.UserProperty = ("k", value)
-    packed = bytes(properties.pack())
-    return packed[len(varint(len(packed) - 1)) :] if len(packed) < 129 else packed[2:]
+    for name, value in told.items():
+        setattr(properties, name, value)
+    raw = bytes(properties.pack())
+    return raw[read_varint(raw, 0)[1] :]
 
 
 TOPICS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="+#\0"), min_size=1, max_size=20).map(
@@ -90,11 +93,23 @@ TOPICS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="+#
 PAYLOADS = st.one_of(st.binary(max_size=300), st.just(b"x" * (RECEIVE_SIZE + 7)))
 
 
+PROPERTIES = {
+    "PayloadFormatIndicator": st.integers(0, 1),
+    "MessageExpiryInterval": st.integers(0, 2**32 - 1),
+    "ContentType": st.just("application/json"),
+    "ResponseTopic": st.sampled_from(["a/b", "r" * 200]),
+    "CorrelationData": st.binary(max_size=LONGEST_CORRELATION),
+    "SubscriptionIdentifier": st.integers(1, 268_435_455),
+    "UserProperty": st.lists(st.just(("k", "v" * 50)), min_size=1, max_size=4),
+}
+
+
 @st.composite
 def packets(draw, v5):
     if draw(st.integers(0, 5)) == 0:
         return PINGRESP
     qos = draw(st.integers(0, 1))
+    told = draw(st.fixed_dictionaries({}, optional=PROPERTIES)) if v5 else {}
     return publish_packet(
         draw(TOPICS),
         draw(PAYLOADS),
@@ -102,7 +117,7 @@ def packets(draw, v5):
         retain=draw(st.booleans()),
         dup=draw(st.booleans()) if qos else False,
         mid=draw(st.integers(1, 65535)),
-        properties=user_property("v" * draw(st.sampled_from([0, 3, 200]))) if v5 and draw(st.booleans()) else b"",
+        properties=packed(**told),
         v5=v5,
     )
 
@@ -120,7 +135,9 @@ def read_with_paho(v5, chunks):
     protocol = MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311
     client = Client(CallbackAPIVersion.VERSION2, "paho", protocol=protocol, manual_ack=True)
     got = []
-    client.on_message = lambda _c, _u, m: got.append((m.topic, bytes(m.payload), m.qos, m.retain, m.dup, m.mid))
+    client.on_message = lambda _c, _u, m: got.append(
+        (m.topic, bytes(m.payload), m.qos, m.retain, m.dup, m.mid, getattr(m.properties, "CorrelationData", b""))
+    )
     client._sock = FakeSocket(chunks)
     while client._sock.chunks:
         client.loop_read()
@@ -155,8 +172,8 @@ def test_small_budgets_lose_nothing(case, budget):
 def test_a_stream_byte_by_byte_gives_every_packet():
     stream = PINGRESP + publish_packet(b"a/b", b"one", 1, mid=7) + PINGRESP + publish_packet(b"a/b", b"two")
     assert read_with_ours(True, [bytes([byte]) for byte in stream]) == [
-        ("a/b", b"one", 1, False, False, 7),
-        ("a/b", b"two", 0, False, False, 0),
+        ("a/b", b"one", 1, False, False, 7, b""),
+        ("a/b", b"two", 0, False, False, 0, b""),
     ]
 
 
@@ -193,6 +210,7 @@ def test_garbage_ends_the_connection_or_waits_for_more_but_never_raises(garbage,
         b"\x30\x00" + PINGRESP,  # no topic length
         b"\x30\x04\x00\x01a\x7f" + b"x" * 200,  # properties longer than the packet
         b"\x32\x03\x00\x01a" + PINGRESP * 4,  # no packet id
+        b"\x30\x04\x00\x01a\xff",  # the length of its properties is cut off
     ],
 )
 def test_a_malformed_publish_is_a_protocol_error(packet):
@@ -280,6 +298,23 @@ def test_topics_are_shared_and_forgotten_when_there_are_too_many(monkeypatch):
     for raw in (b"b", b"c"):
         assert topics[raw] == raw.decode()
     assert len(topics) == 1
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        packed(CorrelationData=b"x" * (LONGEST_CORRELATION + 1)),
+        b"\x7f" + packed(CorrelationData=b"one"),  # there is no such property
+        b"\x09",
+        b"\x09\x00",
+        b"\x09\x00\x03ab",  # longer than the properties
+        b"\x26\x00\x01k\xff\xff",
+        b"\x0b\xff\xff\xff\xff\x01",
+    ],
+)
+def test_correlation_data_that_nobody_can_mean_is_none(properties):
+    (publication,) = read_with_ours(True, [publish_packet(b"a", b"behind", 1, mid=3, properties=properties)])
+    assert publication == ("a", b"behind", 1, False, False, 3, b"")
 
 
 def test_the_parser_stops_at_its_limit_and_at_what_is_not_its_own():

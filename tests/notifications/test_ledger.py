@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pykka
 import pytest
 
 from actors.device_messages import Told
@@ -47,6 +48,10 @@ class Rig:
         self.board = LedgerBoard()
         self.up = True
         self.database_away = False
+        self.is_writer_slow = False
+        self.waiting = []
+        """What a slow writer has been asked for, and not done yet."""
+        self.asked = 0
         self.changes = []
         self.look = Look(url)
         self.ref = self.store = None
@@ -54,7 +59,7 @@ class Rig:
     def start(self):
         self.store = Store(open_database(self.url))
         actor = LedgerActor(
-            ask=lambda message: self._ask(message.work),
+            ask=lambda message: self._write(message.work),
             read=lambda query: self._ask(query.run),
             services=self.services,
             runtime=self.runtime,
@@ -66,7 +71,19 @@ class Rig:
         self.ref = self.runtime.launch(actor, child_id="ledger")
         return self
 
+    def _write(self, work):
+        self.waiting.append(work)
+        if self.is_writer_slow:
+            self.asked += 1
+            raise pykka.Timeout("no answer yet")
+        *before, work = self.waiting
+        self.waiting = []
+        for each in before:
+            self._ask(each)
+        return self._ask(work)
+
     def _ask(self, work):
+        self.asked += 1
         if self.database_away:
             raise StoreUnavailable("away")
         return self.store.run(work)
@@ -284,3 +301,23 @@ def test_a_batch_that_comes_again_is_neither_kept_nor_sent_again(rig):
     assert not rig.enter().is_new
     assert rig.board.counts["notifications"] == 1
     assert len(rig.published) == 1
+
+
+def test_what_is_committed_after_its_answer_was_given_up_is_sent_all_the_same(rig):
+    eventually(lambda: rig.asked >= 5, what="the first look")
+    rig.is_writer_slow = True
+    with pytest.raises(pykka.Timeout):
+        rig.enter(entry("n1"))
+    asked = rig.asked
+    eventually(lambda: rig.asked > asked, what="a look that finds nothing yet")
+    rig.is_writer_slow = False
+
+    rig.wait_published(1)
+
+
+def test_however_often_something_is_entered_while_a_link_is_down_the_ledger_looks_at_one_pace(rig):
+    rig.up = False
+    for number in range(50):
+        rig.enter(entry(f"n{number}"), batch=f"b{number}")
+
+    eventually(lambda: len(rig.runtime.timers) == 1, what="one time to look")

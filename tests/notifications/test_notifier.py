@@ -79,6 +79,22 @@ def test_a_group_gets_one_notification_with_a_delivery_each(notifier, orders):
     assert [device for device, _, _ in recipients(orders)] == ["pi-1", "plc-1"]
 
 
+def test_one_whose_token_is_no_topic_keeps_no_other_of_its_group_from_getting_it(notifier, orders, board):
+    told = notifier.send(Letter(Message(title="Noon"), Target(devices=("pi-1", "soil-1"))))
+    ((good, bad),) = [entry.recipients for entry in orders[0].entries]
+    assert (good.device, good.refused, told.recipients) == ("pi-1", "", 2)
+    assert (bad.device, bad.topic) == ("soil-1", "a/+/b")
+    assert "wildcard" in bad.refused
+    assert board.refused == {"bad_topic": 1}
+
+
+def test_a_device_that_is_deleted_this_very_moment_is_unknown(notifier, monkeypatch):
+    monkeypatch.setattr(Fleet, "get", lambda *_: None)
+    with pytest.raises(NotificationError) as refused:
+        notifier.notify("Hot", device="pi-1")
+    assert (refused.value.code, refused.value.field) == ("unknown_device", "device")
+
+
 def test_a_topic_is_nobodys_device(notifier, orders):
     notifier.notify("Leave", topic="emergency/all", priority="urgent")
     assert recipients(orders) == [("", "emergency/all", "local.control")]
@@ -89,7 +105,7 @@ def test_a_topic_is_nobodys_device(notifier, orders):
     [
         (Letter(Message(title="x"), Target(device="none")), "unknown_device", "device"),
         (Letter(Message(title="x"), Target(group="none")), "unknown_group", "group"),
-        (Letter(Message(title="x"), Target(group="nobody")), "unknown_device", "device"),
+        (Letter(Message(title="x"), Target(group="nobody")), "unknown_group", "group"),
         (Letter(Message(title="x"), Target(device="soil-1")), "bad_topic", "device_token of soil-1"),
         (Letter(Message(title="x"), None, "a/#"), "bad_topic", "topic"),
         (Letter(Message(), None, "a"), "bad_field", "title"),

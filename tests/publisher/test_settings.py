@@ -156,7 +156,7 @@ def test_a_directory_that_cannot_be_is_one_sentence(tmp_path):
 
 def test_the_state_is_read_back_and_says_whether_its_process_lives(tmp_path):
     with Home(tmp_path / "S") as home:
-        home.write_state({"id": "S", "mode": "api"})
+        home.state.write_text('{"id": "S", "mode": "api"}')
         (tmp_path / "T").mkdir()
         (tmp_path / "T" / "state.json").write_text("{")
         assert list(read_states(tmp_path)) == [{"id": "S", "mode": "api", "running": True}]

@@ -129,6 +129,19 @@ def test_the_thread_wakes_for_a_nearer_deadline(system):
     assert len(system.timers) == 1
 
 
+def test_deadlines_are_told_although_whoever_relays_them_has_ended(system, caplog):
+    relay = system.timers.relay.__self__
+    system.kill(relay)
+    actor = Pooled()
+    ref = system.launch(actor)
+    system.timers.after(0.0, ref, "one")
+    eventually(lambda: actor.diary == ["start", "one"], what="the first deadline")
+    system.timers.after(0.0, ref, "two")
+
+    eventually(lambda: actor.diary == ["start", "one", "two"], what="the second")
+    assert "has ended" in caplog.text
+
+
 def test_waking_late_is_told_before_any_deadline_is(timed):
     clock, timers = timed
     order, done = [], threading.Event()

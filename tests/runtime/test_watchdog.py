@@ -225,6 +225,34 @@ def test_threads_that_came_back_do_not_count(runtime, clock):
     assert told == []
 
 
+@pytest.mark.parametrize("kind", [Pooled, Threaded])
+def test_a_message_is_not_blamed_for_the_time_in_which_the_whole_process_was_stopped(runtime, clock, hang, kind):
+    monitor, looks, look = watch(runtime), [], runtime.watchdog.check
+    runtime.watchdog.check = lambda: looks.append(look())
+    runtime.launch(kind(), monitor=monitor.actor_ref, hang_after=POOLED_HANG_AFTER).tell(hang)
+    assert hang.entered.wait(5)
+    runtime.watchdog.start()
+    try:
+        _pass(clock, looks, 60.0)  # the watchdog too sees that a minute has passed while it slept for a moment
+        for _ in range(4):
+            _pass(clock, looks, POOLED_HANG_AFTER / 5)
+        assert not any(looks)
+        for _ in range(4):
+            _pass(clock, looks, POOLED_HANG_AFTER / 5)
+    finally:
+        runtime.watchdog.stop()
+
+    assert [ended.reason for ended in exits(monitor)] == [ExitReason.HUNG]
+
+
+def _pass(clock, looks, seconds):
+    """Let time pass between two looks of the watchdog."""
+    before = len(looks)
+    eventually(lambda: len(looks) > before, what="a look")
+    clock.advance(seconds)
+    eventually(lambda: len(looks) > before + 2, what="a look after it")
+
+
 def test_the_watchdogs_thread_looks_by_itself_and_survives_a_failing_look(caplog):
     clock = ManualClock()
     runtime = Runtime(clock, Dispatcher(clock), Timers(clock))

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from pykka import ActorDeadError
 
+from actors.groups.messages import Group
 from actors.link.messages import Publish, Published
 from actors.messages import Deliveries, Delivery, DeviceSnapshot
 from actors.reader import ReaderActor
@@ -157,6 +158,6 @@ def test_whoever_asks_while_the_commander_restarts_is_told_to_ask_again(server):
 def test_a_target_without_devices_and_one_with_too_many_are_refused(server, monkeypatch):
     monkeypatch.setattr("supervisor.server.commands.MOST_TARGETS", 1)
     assert refusal(server.face.issue_many, Target(all=True), **PING).status == 413
-    monkeypatch.setattr("supervisor.server.commands.resolve", lambda *_: [])
-    empty = refusal(server.face.issue_many, Target(group="shed"), **PING)
-    assert (empty.status, empty.message) == (404, "group shed has no devices")
+    server.parts.groups.groups = {"barn": Group(name="barn")}
+    empty = refusal(server.face.issue_many, Target(group="barn"), **PING)
+    assert (empty.status, empty.message) == (404, "group barn has no devices")

@@ -9,7 +9,7 @@ import pytest
 
 from actors.device import DeviceActor
 from actors.device_messages import Changed
-from actors.messages import DeleteDevice, StoreDevice, StoreReading
+from actors.messages import DeleteDevice, Deliveries, StoreDevice, StoreReading
 from actors.runtime import GuardedFuture
 from supervisor import ResumeChild
 from supervisor.server import devices
@@ -62,6 +62,11 @@ def crash(server, fragile, serial, times):
         server.advance(5.0)
 
 
+def _readings(server, serial, numbers):
+    items = [server.delivery(READINGS.format(serial), {"n": number}) for number in numbers]
+    return Deliveries("local.data", items, server.clock.monotonic())
+
+
 # Discovery
 
 
@@ -89,6 +94,43 @@ def test_a_thousand_devices_that_speak_at_once_are_all_there_in_one_batch(server
 
     assert server.fleet.counts() == {"total": 1_000, "online": 1_000, "offline": 0, "unknown": 0}
     assert len(server.devices) == 1_000
+
+
+@pytest.mark.parametrize("seed", [None, *range(10)])
+def test_what_a_device_never_heard_before_says_is_stored_in_order_however_many_batches_it_comes_in(seed):
+    server = Server(seed=seed)
+    for start in range(0, 1_000, 20):  # each batch while what was told before is still on its way
+        server.services.tell("subscriber.pi", _readings(server, "A", range(start, start + 20)))
+        server.runtime.dispatcher.step()
+    server.run()
+
+    assert [json.loads(reading.measures)["n"] for reading in server.readings] == list(range(1_000))
+    assert "A" in server.devices
+
+
+def test_what_a_device_says_while_it_is_started_again_is_stored_in_order(server, fragile):
+    server.beat("A")
+    fragile["A"] = 1
+    server.beat("A")
+    for start in range(0, 1_000, 20):
+        server.services.tell("subscriber.pi", _readings(server, "A", range(start, start + 20)))
+        server.runtime.dispatcher.step()
+        server.clock.advance(0.01)
+        server.runtime.timers.fire_due()
+    server.advance(5.0)
+
+    assert [json.loads(reading.measures)["n"] for reading in server.readings] == list(range(1_000))
+    assert "A" in server.devices
+
+
+def test_devices_that_are_all_new_are_in_the_directory_when_their_storm_is_over(server):
+    for start in range(0, 2_000, 100):
+        beats = [server.delivery("devices/heartbeat", {"device_id": f"pi-{start + n}"}) for n in range(100)]
+        server.services.tell("subscriber.pi", Deliveries("local.control", beats, server.clock.monotonic()))
+        server.runtime.dispatcher.step()
+    server.run()
+
+    assert len(server.devices) == 2_000
 
 
 def test_a_sender_that_invents_serials_is_refused_at_the_limit(monkeypatch):
@@ -276,6 +318,32 @@ def test_known_devices_are_started_in_slices_and_then_the_supervisor_is_ready(mo
     assert server.writes == []
 
 
+@pytest.mark.parametrize("seed", [None, 1, 2])
+def test_all_known_devices_are_in_the_directory_before_their_supervisor_is_ready(seed):
+    server = Server(*(known(f"pi-{number:04}") for number in range(1_000)), seed=seed)
+    server.runtime.kill(server.services.get("devices"))
+    server.run()
+    while server.services.get("devices") is None:
+        if not server.runtime.dispatcher.step():
+            server.runtime.clock.advance(0.01)
+            server.runtime.timers.fire_due()
+
+    assert all(server.devices.get(name).is_alive() for name in server.devices), "no ref of the incarnation before"
+    assert len(server.devices) == 1_000
+
+
+def test_a_known_device_that_cannot_start_does_not_keep_its_supervisor_from_being_ready(monkeypatch, fragile):
+    def fail(self):
+        raise ZeroDivisionError(f"unforeseen in {self._serial}")
+
+    monkeypatch.setattr(DeviceActor, "on_start", fail)
+    server = Server(known("A"), known("B"))
+    server.advance(60.0)
+
+    assert server.services.get("devices") is not None
+    assert server.record("A").snapshot.quarantined
+
+
 def test_others_have_their_turn_while_a_large_fleet_is_started(monkeypatch):
     monkeypatch.setattr(devices, "SLICE", 1)
     server = Server(*(known(f"pi-{number:03}") for number in range(200)))
@@ -341,8 +409,6 @@ def test_a_device_that_speaks_while_its_supervisor_starts_keeps_its_record(serve
 
 
 def _beat(server, serial):
-    from actors.messages import Deliveries
-
     item = server.delivery("devices/heartbeat", {"device_id": serial})
     return Deliveries("local.control", [item], server.clock.monotonic())
 

@@ -19,7 +19,8 @@ from actors.writes import Batcher
 from supervisor.server.faces import DeadLettersFace
 from supervisor.server.metrics import MusterCollector
 from supervisor.server.parts import READERS, Parts
-from supervisor.server.scans import TOO_SLOW, ScansFace
+from supervisor.server.posted import TOO_SLOW
+from supervisor.server.scans import ScansFace
 from supervisor.server.settings import Config
 from supervisor.server.tree import device_supervisor, registry
 from tests.support.wait import eventually

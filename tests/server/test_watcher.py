@@ -12,7 +12,7 @@ from actors.events import EventRing
 from actors.link.status import LinkBoard, LinkState
 from actors.messages import StoreDeadLetter
 from actors.runtime import Directory, PooledActor, Runtime
-from actors.storage.store import CommitResult
+from actors.storage.result import CommitResult
 from actors.writes import Outgoing
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity, Supervisor
 from supervisor.messages import ResumeChild

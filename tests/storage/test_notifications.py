@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from actors.messages import DeleteDevice
-from actors.notifications.messages import Change, Entered
+from actors.notifications.messages import Change, Entered, Recipient
 from actors.notifications.rules import SOURCES, STATES
 from actors.storage.models import Delivery, Notification
 from actors.storage.notifications import (
@@ -71,6 +71,15 @@ def test_what_is_kept_waits_with_all_that_is_needed_to_send_it(put, ask, look):
     ((kind, serial, data),) = look.run("SELECT kind, serial, data FROM event")
     told = json.loads(data)
     assert (kind, serial, told["action"], told["by"], told["recipients"]) == ("notification", "", "send", "admin", 2)
+
+
+def test_one_that_nothing_can_be_sent_to_has_failed_from_the_start(put, ask, look):
+    put(entry(recipients=(Recipient("pi-1", "a/b", LINK), Recipient("pi-2", "a/+", LINK, "no topic"))))
+    assert [row.device for row in waiting(ask)] == ["pi-1"]
+    assert look.run("SELECT device, state, reason FROM delivery ORDER BY id") == [
+        ("pi-1", "queued", ""),
+        ("pi-2", "failed", "no topic"),
+    ]
 
 
 def test_the_record_of_one_to_one_device_is_in_its_timeline(put, look):

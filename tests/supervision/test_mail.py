@@ -178,6 +178,19 @@ def test_messages_for_a_child_that_is_down_reach_it_before_its_ref_is_published(
     assert seen == [4]
 
 
+def test_what_is_told_directly_does_not_overtake_what_came_by_way_of_the_supervisor(lab: Lab, names: Directory):
+    lab.supervise(lab.spec("a"), directory=names)
+    lab.child("a").tell(shot := Shot())
+    for start in range(0, 500, 50):
+        for message in range(start, start + 50):  # more than the supervisor handles in one turn
+            names.tell("a", message)
+        lab.runtime.dispatcher.step()
+    lab.run()
+
+    assert handled(lab) == [shot, shot, *range(500)]
+    assert names.get("a") is lab.child("a")
+
+
 def test_messages_for_a_child_that_is_still_starting_wait_for_it(lab: Lab, names: Directory):
     lab.supervise(lab.spec("a", late=True), lab.spec("b"), directory=names)
     names.tell("b", "early")

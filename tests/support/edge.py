@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support.processes import Process
+from tests.support.started import Started
 from tests.support.wait import eventually
 
 
-class Edge:
+class Edge(Started):
     """`muster-edge run` with a directory of its own; a context manager that leaves nothing behind.
 
     `prefix` is put before each command: `ip netns exec pi` lets it live on another host.
@@ -42,17 +43,6 @@ class Edge:
             "MUSTER_DEVICE_ID": device_id,
             **(env or {}),
         }
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     @property
     def log(self) -> str:

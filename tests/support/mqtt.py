@@ -109,9 +109,11 @@ class Device:
         self.client.socket().shutdown(socket.SHUT_RDWR)
         self.client.loop_stop()
 
-    def publish(self, topic: str, payload: Any = b"", qos: int = 1, *, retain: bool = False) -> ReasonCode:
+    def publish(
+        self, topic: str, payload: Any = b"", qos: int = 1, *, retain: bool = False, properties: Any = None
+    ) -> ReasonCode:
         """Publish and wait: for the broker's acknowledgement with QoS 1 and 2, with QoS 0 for the bytes to be sent."""
-        mid = self.client.publish(topic, encode(payload), qos, retain).mid
+        mid = self.client.publish(topic, encode(payload), qos, retain, properties).mid
         self._wait(lambda: ("publish", mid) in self._outcomes, f"acknowledgement of {topic}")
         return self._outcomes.pop(("publish", mid))[0]
 

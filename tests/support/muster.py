@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 import psutil
@@ -20,6 +20,7 @@ import psycopg
 
 from tests.support.ports import free_port
 from tests.support.processes import Process
+from tests.support.started import Started
 from tests.support.wait import eventually
 
 TOKEN = "a-token-for-the-tests-0123456789"
@@ -153,7 +154,7 @@ def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from walk(child)
 
 
-class _Running(Api):
+class _Running(Started, Api):
     """What `muster server` and `muster up` have in common: a process, its directories, its end."""
 
     def __init__(self, *, env: Mapping[str, str] | None = None) -> None:
@@ -175,17 +176,6 @@ class _Running(Api):
     arguments: Sequence[str] = ()
     prefix: Sequence[str] = ()
     """Before the command: `ip netns exec NAME` for a host of its own."""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     @property
     def log(self) -> str:

@@ -7,16 +7,16 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import Self
 
 import psutil
 
 from tests.support.ports import free_port
 from tests.support.processes import Process
+from tests.support.started import Started
 from tests.support.wait import eventually
 
 
-class Server:
+class Server(Started):
     """A server as a child process; a context manager that starts it, and in the end removes all of it."""
 
     host = "127.0.0.1"
@@ -43,17 +43,6 @@ class Server:
     def is_ready(self) -> bool:
         """One attempt to use the server; OSError means not yet."""
         raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     @property
     def running(self) -> bool:

@@ -258,6 +258,22 @@ def test_a_patch_of_anything_else_is_400_and_names_the_field(body, field):
     assert client.get("/api/devices/pi-1").body == before
 
 
+@pytest.mark.parametrize("token", ["a/+/b", "1/2/3/4/5/6/7/8", "a//b", "server/requests", "devices/pi-2/commands"])
+def test_a_device_token_that_is_no_topic_of_notifications_is_refused_when_it_is_given(token):
+    client = Client(make_face(view("pi-1")))
+    made = client.post("/api/devices", {"serial": "plc-1", "device_token": token})
+    changed = client.call("PATCH", "/api/devices/pi-1", {"device_token": token})
+    for answer in (made, changed):
+        assert (answer.status, answer.error["details"]) == (400, {"field": "device_token"})
+        assert answer.error["message"].startswith(f"device_token: {token!r}")
+    assert client.get("/api/devices/plc-1").status == 404
+
+
+def test_a_device_token_can_be_taken_away():
+    client = Client(make_face(view("pi-1", device_token="a/b")))
+    assert client.call("PATCH", "/api/devices/pi-1", {"device_token": ""}).json["device_token"] is None
+
+
 def test_a_deleted_device_is_gone():
     client = Client(make_face(view("pi-1")))
     answer = client.call("DELETE", "/api/devices/pi-1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from tests.web.fake_soil import NOON
@@ -73,6 +75,10 @@ def test_a_group_is_forgotten(client):
     ("body", "field"),
     [
         ({"name": "a/b"}, "name"),
+        ({"name": "."}, "name"),
+        ({"name": ".."}, "name"),
+        ({"name": " pumps"}, "name"),
+        ({"name": "pumps\u00a0"}, "name"),
         ({"name": ""}, "name"),
         ({"name": "x" * 65}, "name"),
         ({"members": []}, "name"),
@@ -87,6 +93,20 @@ def test_a_bad_group_is_refused_by_its_field(client, body, field):
     answer = client.post("/api/groups", body)
     assert answer.status == 400
     assert answer.error["details"]["field"].startswith(field)
+
+
+@pytest.mark.parametrize("name", ["ümlaut", "a b", "100%", "a?b#c", "...", "x"])
+def test_a_group_may_be_called_what_people_call_it_and_is_found_by_it(client, name):
+    assert client.post("/api/groups", {"name": name}).status == 201
+    assert client.get(f"/api/groups/{quote(name)}").json["name"] == name
+
+
+@pytest.mark.parametrize("name", ["hall/2", "..", " pumps"])
+def test_a_device_names_no_group_that_nobody_could_ask_for(client, name):
+    for method, path, body in (("POST", "/api/devices", {"serial": "new"}), ("PATCH", "/api/devices/a", {})):
+        answer = client.call(method, path, {**body, "group": name})
+        assert (answer.status, answer.error["details"]) == (400, {"field": "group"})
+    assert client.call("PATCH", "/api/devices/a", {"group": ""}).json["group"] is None
 
 
 def test_a_second_group_of_a_name_is_a_conflict(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import expect
@@ -62,6 +63,22 @@ def test_a_filter_keeps_only_what_it_names_and_lets_go_of_what_changes(site, sho
     expect(shown.locator("#devices tr")).to_have_count(1)
     shown.reload()
     expect(shown.locator("#devices tr")).to_have_count(1)
+
+
+def test_a_filter_of_the_address_that_is_none_is_left_out_and_one_that_is_refused_is_told(site, shown):
+    shown.goto(f"{site.url}/?kind=typo&presence=typo")
+    expect(shown.locator("#devices tr")).to_have_count(2)
+    expect(shown.get_by_label("Kind")).to_have_value("")
+    expect(shown.get_by_role("button", name="All devices")).to_have_attribute("aria-pressed", "true")
+    shown.goto(f"{site.url}/?q={'x' * 300}")
+    expect(shown.locator("#fleet-note")).to_contain_text("q")
+    expect(shown.locator("#devices tr")).to_have_count(0)
+
+
+def test_a_device_that_was_declared_and_never_heard_says_so(site, shown):
+    site.face.fleet.put(view("plc-1", "offline", kind="controller", reason="startup", since_us=0, last_seen_us=0))
+    site.face.ring.publish("device", "plc-1", {"serial": "plc-1"})
+    expect(row(shown, "plc-1").locator(".below")).to_have_text("never heard", use_inner_text=True)
 
 
 def test_a_big_fleet_is_paged_by_the_server(site, page):
@@ -185,6 +202,38 @@ def test_a_wrong_token_is_refused_in_words(site, page):
     page.get_by_label("Access token").fill("wrong")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_have_text("this token is not known")
+
+
+def log_in(page, token="the-read-token"):
+    page.get_by_label("Access token").fill(token)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_who_logs_in_is_where_he_wanted_to_be(site, page):
+    page.goto(f"{site.url}/alarms?device=gw-7&state=all")
+    log_in(page)
+    expect(page.get_by_label("Device")).to_have_value("gw-7")
+    expect(page.get_by_label("State")).to_have_value("all")
+
+
+@pytest.mark.parametrize("away", ["http://127.0.0.1:1/", "//127.0.0.1:1/", "/..//127.0.0.1:1/", "javascript:alert(1)"])
+def test_the_way_back_leads_nowhere_else(site, page, away):
+    page.goto(f"{site.url}/login?{urlencode({'next': away})}")
+    log_in(page)
+    page.wait_for_url(lambda url: not url.startswith(f"{site.url}/login"))
+    assert page.url.startswith(f"{site.url}/")
+
+
+def test_after_a_restart_whoever_logs_in_again_is_back(site, page):
+    page.goto(f"{site.url}/login?key=the-page-key")
+    page.goto(f"{site.url}/scans?device=pi-1")
+    expect(page.locator("#live")).to_have_text("live")
+    site.face.sessions._sessions.clear()
+    site.ref.stop()
+    site.serve()
+    expect(page.get_by_label("Access token")).to_be_visible(timeout=20_000)
+    log_in(page)
+    expect(page.get_by_label("Device")).to_have_value("pi-1")
 
 
 def test_logging_out_leads_to_the_login_and_stays_there(site, shown):

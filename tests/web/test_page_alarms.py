@@ -109,6 +109,15 @@ def test_what_is_over_is_shown_when_asked_for_and_the_choice_survives_a_reload(s
     expect(shown.locator("#list tr")).to_have_count(1)
 
 
+def test_whoever_is_at_a_button_stays_there_when_an_alarm_above_is_over(site, shown):
+    acknowledge = shown.get_by_role("button", name="Acknowledge: alarm 1")
+    acknowledge.focus()
+    site.face.alarms.rows[1]["state"] = "cleared"
+    site.face.ring.publish("alarm", "2", {"id": 2})
+    expect(shown.locator("#list tr")).to_have_count(1)
+    expect(acknowledge).to_be_focused()
+
+
 def test_a_reader_is_offered_no_buttons_and_a_refusal_is_told(site, page, console):
     put(site, 1)
     page.goto(site.url)

@@ -60,6 +60,46 @@ def test_a_device_that_is_chosen_tells_its_services_and_its_own_tree(site, shown
     assert console == []
 
 
+def test_who_closes_the_panel_is_where_it_was_opened(shown):
+    shown.get_by_role("button", name="raspberrypi").press("Enter")
+    expect(shown.get_by_role("button", name="Close")).to_be_focused()
+    shown.keyboard.press("Enter")
+    expect(shown.get_by_role("button", name="raspberrypi")).to_be_focused()
+
+
+def test_what_has_names_of_its_own_is_told_by_them_and_sizes_have_a_unit(site, shown):
+    system_info = b'{"memory": {"total": 1073741824, "available": 536870912, "used_percent": 50.0}, "sd": {"total": 5}}'
+    put(site, services=b'{"ssh": {"port": 22, "status": "available"}}', system_info=system_info)
+    shown.get_by_role("button", name="raspberrypi").click()
+    facts = shown.locator("#panel-facts")
+    expect(facts).to_contain_text("sshport 22 \N{MIDDLE DOT} status available")
+    memory = facts.locator("div", has_text="memory").locator("dd")
+    expect(memory).to_have_text("total 1 GiB \N{MIDDLE DOT} available 512 MiB \N{MIDDLE DOT} used percent 50")
+    expect(facts).to_contain_text("sdtotal 5")
+
+
+def test_labels_and_the_topic_of_a_device_are_told(site, shown):
+    put(site, labels="row=12\nzone=north", device_token="factory/plc-01/alerts")
+    shown.get_by_role("button", name="raspberrypi").click()
+    facts = shown.locator("#panel-facts")
+    expect(facts).to_contain_text("labelsrow 12 \N{MIDDLE DOT} zone north")
+    expect(facts).to_contain_text("notifications go tofactory/plc-01/alerts")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_name_of_any_length_leaves_room_for_its_value(site, shown, width):
+    shown.set_viewport_size({"width": width, "height": 800})
+    name, value = "n" * 100, "v" * 100
+    put(site, label="l" * 128, system_info=json.dumps({name: value}).encode())
+    shown.get_by_role("button", name="l" * 128).click()
+    fact = shown.locator("#panel-facts div", has_text=name)
+    expect(fact).to_be_visible()
+    for part in ("dt", "dd"):
+        assert fact.locator(part).bounding_box()["width"] > 80
+    assert fact.bounding_box()["height"] < 200
+    assert shown.get_by_role("button", name="Close").bounding_box()["height"] < 32
+
+
 def test_a_change_of_the_devices_tree_appears_by_itself(site, shown):
     shown.get_by_role("button", name="raspberrypi").click()
     tree = told()

@@ -79,6 +79,13 @@ def test_a_notification_is_sent_and_its_state_is_live(site, shown, console):
     assert console == []
 
 
+def test_a_title_of_blanks_is_none(site, shown):
+    shown.get_by_label("Title").fill("   ")
+    assert shown.get_by_label("Title").evaluate("field => !field.validity.valid")
+    shown.get_by_label("Title").fill(" Hot ")
+    assert shown.get_by_label("Title").evaluate("field => field.validity.valid")
+
+
 def test_a_refused_notification_is_told_and_what_was_written_stays(site, shown):
     def refuse(*_, **__):
         raise NotificationRefusedError(413, "too_large", "body: has more than 256 KB", {"field": "body"})

@@ -93,6 +93,13 @@ def test_scans_of_one_device_or_code_are_chosen_by_words_and_by_click_and_surviv
     expect(shown.locator("#list tr")).to_have_count(3)
 
 
+def test_what_the_server_refuses_to_look_for_is_told_where_the_list_would_be(site, page):
+    page.goto(f"{site.url}/login?key=the-page-key")
+    page.goto(f"{site.url}/scans?code=%00")
+    expect(page.locator("#none-words")).to_contain_text("code")
+    expect(page.locator("#table")).to_be_hidden()
+
+
 def test_many_scans_are_paged_by_the_server_and_an_older_page_stands_still(site, page):
     for number in range(70):
         put(site, f"s-{number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 
@@ -39,7 +40,11 @@ def test_a_page_has_a_strong_tag_and_is_sent_once():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
-def test_without_a_session_every_page_leads_to_the_login(page):
+def test_without_a_session_every_page_leads_to_the_login_which_knows_the_way_back(page):
     for token in (None, "the-device-token"):
-        answer = Client(make_face(), token=token).get(page.path)
-        assert (answer.status, answer.headers["Location"]) == (303, "/login")
+        client = Client(make_face(), token=token)
+        answer = client.get(page.path)
+        way_back = f"?{urlencode({'next': page.path})}" if page.path != "/" else ""
+        assert (answer.status, answer.headers["Location"]) == (303, f"/login{way_back}")
+        answer = client.get(f"{page.path}?device=pi-1&q=a%20b")
+        assert parse_qs(answer.headers["Location"].partition("?")[2]) == {"next": [f"{page.path}?device=pi-1&q=a%20b"]}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import resources
 
 import pykka
 import pytest
 
 from actors.storage.errors import StoreUnavailable
 from tests.web.fakes import NOON, Client, make_face, view
+from web.pages import PAGES
 
 
 def test_health_is_open_and_tells_the_state():
@@ -259,21 +261,8 @@ def test_only_files_of_the_page_are_served(name):
 
 def test_the_page_loads_nothing_from_elsewhere():
     client = Client(make_face())
-    files = (
-        "app.js",
-        "device.js",
-        "dom.js",
-        "enrol.js",
-        "frame.js",
-        "hardware.js",
-        "nodes.js",
-        "pager.js",
-        "scans.css",
-        "scans.js",
-        "soil.css",
-        "soil.js",
-        "style.css",
-        "tree.js",
-    )
-    for name in ("/", "/scans", "/hardware", "/login", *(f"/static/{file}" for file in files)):
+    files = [f"/static/{entry.name}" for entry in resources.files("web").joinpath("static").iterdir()]
+    ours = [file for file in files if file.endswith((".css", ".js"))]
+    assert "/static/list.js" in ours
+    for name in (*(page.path for page in PAGES), "/login", *ours):
         assert b"//" not in client.get(name).body.replace(b"// ", b"").replace(b"http://www.w3.org/2000/svg", b"")

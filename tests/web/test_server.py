@@ -302,6 +302,23 @@ def test_a_body_over_the_limit_is_refused_unread(serve):
         assert b'"code":"too_large"' in read_to_the_end(client)
 
 
+def test_a_bulk_of_thousands_is_taken_over_the_wire(serve):
+    bulk = {"notifications": [{"topic": "a", "title": "x", "body": "y" * 1_000}] * 5_000}
+    with contextlib.closing(serve().connect()) as connection:
+        connection.request("POST", "/api/notifications/bulk", json.dumps(bulk), ADMIN)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["accepted"]) == (202, 5_000)
+
+
+def test_a_long_body_of_a_stranger_is_not_read(serve):
+    server = serve()
+    with server.raw() as client:
+        client.sendall(b"POST /api/notifications/bulk HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n")
+        head, _, body = read_to_the_end(client).partition(b"\r\n\r\n")
+    assert json.loads(body)["error"]["code"] == "unauthenticated"
+    assert b"Connection: close" in head
+
+
 def test_connections_are_kept_for_the_next_request(serve):
     server = serve(view("pi-1"))
     with contextlib.closing(server.connect()) as connection:

@@ -1,53 +1,31 @@
 // The page of the alarms: what is open, or was, the newest first, and what operators say to it.
 
-import { get, post, serverNow } from "./api.js";
-import { flash, h, keyed, Refresher, setDue, setText, setTime } from "./dom.js";
-import { chosen, startFilters } from "./filters.js";
+import { post, serverNow } from "./api.js";
+import { h, setDue, setText, setTime } from "./dom.js";
+import { chosen } from "./filters.js";
 import { button, start } from "./frame.js";
+import { List } from "./list.js";
 import { words } from "./nodes.js";
-import { Pager } from "./pager.js";
 import { drawState } from "./states.js";
 
 const SILENCE = 3600; // seconds that the button gives
 const WHY = { rule_changed: "its rule was changed", device_removed: "its device was removed" };
 
-const element = (id) => document.getElementById(id);
-const pager = new Pager(50);
-let drawn = null; // the question whose answer is shown
 let mayOperate = false;
 
-const question = () => pager.question({ ...chosen, state: chosen.state === "all" ? "" : chosen.state || "open" });
-
-const list = new Refresher(async () => {
-  const asked = question();
-  const page = await get(`/api/alarms?${asked}`);
-  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
-  if (!pager.take(page)) {
-    list.request();
-    return;
-  }
-  draw(page.items, asked === drawn);
-  drawn = asked;
+const list = new List("/api/alarms", {
+  filters: ["state", "severity", "device"],
+  wanted: () => ({ ...chosen, state: chosen.state === "all" ? "" : chosen.state || "open" }),
+  keyOf: ({ id }) => id,
+  make,
+  update,
+  none: () => (chosen.device || chosen.severity || chosen.state ? "No alarm matches." : "No alarm is open."),
 });
-
-/** `isSame`: the same question was answered before, so that an alarm which was not there is a new one. */
-function draw(alarms, isSame) {
-  element("none").hidden = alarms.length > 0;
-  element("table").hidden = alarms.length === 0;
-  const isNarrow = chosen.device || chosen.severity || chosen.state;
-  setText(element("none-words"), isNarrow ? "No alarm matches." : "No alarm is open.");
-  keyed(element("list"), alarms, ({ id }) => id, make, (row, alarm) => {
-    const isNew = isSame && !row.isConnected;
-    update(row, alarm);
-    if (isNew) flash(row);
-  });
-  pager.draw(element("alarms-note"), alarms.length);
-}
 
 function make({ id }) {
   const part = (name) => h("span", { class: name });
   const tell = (name, label, path, content) => {
-    const made = button(label, `${label}: alarm ${id}`, () => post(`/api/alarms/${id}/${path}`, content), list);
+    const made = button(label, `${label}: alarm ${id}`, () => post(`/api/alarms/${id}/${path}`, content), list.panel);
     made.classList.add(name);
     return made;
   };
@@ -108,18 +86,11 @@ function drawMembers(details, { count, members }) {
 }
 
 start({
-  panels: [list],
-  often: [list],
-  events: {
-    // Later pages stand still for whoever reads them.
-    alarm: () => pager.isFirst && list.request(),
-  },
+  panels: [list.panel],
+  often: [list.panel],
+  events: { alarm: () => list.onChange() },
   ready: (role) => {
     mayOperate = role === "operate" || role === "admin";
-    pager.start(() => list.request());
-    startFilters(["state", "severity", "device"], () => {
-      pager.reset();
-      list.request();
-    });
+    list.start();
   },
 });

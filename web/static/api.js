@@ -22,7 +22,7 @@ async function request(method, path, body) {
   const date = Date.parse(answer.headers.get("Date"));
   // The header has whole seconds: half a second is the best guess of what was cut off.
   if (date) skew = Math.abs(date + 500 - Date.now()) > 2000 ? date + 500 - Date.now() : 0;
-  if (answer.status === 401) location.replace("/login");
+  if (answer.status === 401) location.replace(`/login?${new URLSearchParams({ next: location.pathname + location.search })}`);
   const told = answer.status === 204 ? null : await answer.json();
   // Health answers 503 with its usual body when the server cannot serve.
   if (!answer.ok && told?.error) throw new ApiError(answer.status, told.error.message);

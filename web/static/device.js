@@ -5,8 +5,12 @@ import { h, keyed, Refresher, setText } from "./dom.js";
 import { drawTree, words } from "./nodes.js";
 import * as reach from "./reach.js";
 
+const SIZES = ["memory", "disk"]; // facts whose parts are bytes, but for shares
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
 const element = (id) => document.getElementById(id);
 let chosen = null;
+let opener = null; // the element that had the focus before the panel took it
 
 export const device = new Refresher(async () => {
   const serial = chosen;
@@ -24,10 +28,15 @@ export const device = new Refresher(async () => {
 
 /** Show a device; null for none. */
 export function choose(serial) {
+  const hadFocus = element("panel").contains(document.activeElement);
   chosen = serial;
   element("panel").hidden = !serial;
   reach.choose(serial);
-  if (!serial) return;
+  if (!serial) {
+    if (hadFocus) opener?.focus();
+    return;
+  }
+  opener = document.activeElement;
   setText(element("panel-title"), serial);
   const only = new URLSearchParams({ device: serial });
   element("panel-scans").href = `/scans?${only}`;
@@ -53,6 +62,8 @@ function draw(known, tree) {
   const facts = [
     ["serial number", known.serial],
     ["group", known.group],
+    ["labels", Object.keys(known.labels).length ? known.labels : null],
+    ["notifications go to", known.device_token],
     ["MAC address", known.mac_address],
     ...Object.entries(known.services),
     ...Object.entries(known.system_info),
@@ -66,6 +77,17 @@ function makeFact([name]) {
   return h("div", {}, h("dt", { text: words(name) }), h("dd"));
 }
 
-function updateFact(fact, [, value]) {
-  setText(fact.querySelector("dd"), typeof value === "object" ? JSON.stringify(value) : String(value));
+function updateFact(fact, [name, value]) {
+  const parts = value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [["", value]];
+  const isSize = (part, inside) => SIZES.includes(name) && Number.isSafeInteger(inside) && !part.includes("percent");
+  const said = ([part, inside]) => `${words(part)} ${isSize(part, inside) ? sizeText(inside) : plainText(inside)}`.trim();
+  setText(fact.querySelector("dd"), parts.map(said).join(" · "));
+}
+
+const plainText = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+
+/** Bytes as short as `512 MiB`. */
+function sizeText(bytes) {
+  const step = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(bytes, 1)) / 10));
+  return `${(bytes / 1024 ** step).toLocaleString(undefined, { maximumFractionDigits: 1 })} ${UNITS[step]}`;
 }

@@ -20,11 +20,13 @@ export function setText(element, text) {
 
 /** Make `parent` hold one element per item, in order; elements are kept by key, so focus and open parts survive. */
 export function keyed(parent, items, keyOf, make, update) {
+  const keys = new Set(items.map((item) => String(keyOf(item))));
+  // What goes leaves first: whatever stands behind it then has to be moved no more, and what is moved loses the focus.
+  for (const element of [...parent.children]) if (!keys.has(element.dataset.key)) element.remove();
   const old = new Map([...parent.children].map((element) => [element.dataset.key, element]));
   items.forEach((item, index) => {
     const key = String(keyOf(item));
     let element = old.get(key);
-    old.delete(key);
     if (!element) {
       element = make(item);
       element.dataset.key = key;
@@ -32,7 +34,6 @@ export function keyed(parent, items, keyOf, make, update) {
     update(element, item);
     if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
   });
-  for (const element of old.values()) element.remove();
 }
 
 /** Let an element light up for a moment. */

@@ -33,23 +33,18 @@ const REASONS = {
 const element = (id) => document.getElementById(id);
 const filter = Object.fromEntries(new URLSearchParams(location.search));
 const devices = new Map(); // serial -> Device JSON of the page shown
-const pager = new Pager(50);
-
-/** What is to be shown, as a question to the server. */
-const question = () => pager.question({ presence: filter.presence, q: filter.q, kind: filter.kind });
-
-export const fleet = new Refresher(async () => {
-  const asked = question();
-  const page = await get(`/api/devices?${asked}`);
-  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
-  if (!pager.take(page)) {
-    fleet.request();
-    return;
-  }
-  devices.clear();
-  for (const device of page.items) devices.set(device.serial, device);
-  draw();
+const pager = new Pager("/api/devices", {
+  wanted: () => ({ presence: filter.presence, q: filter.q, kind: filter.kind }),
+  draw: (items, _, told) => {
+    refusal = told;
+    devices.clear();
+    for (const device of items) devices.set(device.serial, device);
+    draw();
+  },
 });
+let refusal = ""; // what the server has against the filters
+
+export const fleet = pager.panel;
 
 export const counts = new Refresher(async () => {
   const health = await get("/api/health");
@@ -91,25 +86,27 @@ export function start() {
     );
   }
   element("counts").append(bar);
+  // A word of the address that is on no list is left out.
+  if (!COUNTS.some(([presence]) => presence === filter.presence)) filter.presence = "";
+  if (!(filter.kind in KINDS)) filter.kind = "";
   element("search").value = filter.q ?? "";
-  element("kind").value = filter.kind ?? "";
+  element("kind").value = filter.kind;
   let typing = 0;
   element("search").addEventListener("input", (event) => {
     clearTimeout(typing);
     typing = setTimeout(() => choose({ q: event.target.value.trim() }), 200);
   });
   element("kind").addEventListener("change", (event) => choose({ kind: event.target.value }));
-  pager.start(() => fleet.request());
+  pager.start();
   mark();
 }
 
 function choose(change) {
   Object.assign(filter, change);
-  pager.reset();
   const chosen = Object.entries(filter).filter(([, value]) => value);
   history.replaceState(null, "", chosen.length ? `?${new URLSearchParams(chosen)}` : "/");
   mark();
-  fleet.request();
+  pager.restart();
 }
 
 function mark() {
@@ -125,7 +122,7 @@ function draw(changed = null) {
   });
   const filtered = filter.q || filter.kind || filter.presence;
   const none = filtered ? "No device matches." : "No device has spoken yet. The first message of one makes it appear.";
-  pager.draw(element("fleet-note"), devices.size, none);
+  pager.drawFoot(devices.size, refusal || none);
 }
 
 function makeRow({ serial }) {
@@ -158,9 +155,10 @@ function updateRow(row, device) {
   setText(part("serial"), label === device.serial ? "" : device.serial);
   part("dot").className = `dot ${device.presence}`;
   setText(part("state"), device.presence);
-  setText(part("reason"), REASONS[device.reason] ?? device.reason);
+  setText(part("reason"), device.since ? (REASONS[device.reason] ?? device.reason) : "never heard");
   const marks = [device.quarantined && "quarantined", device.flapping && "flapping"].filter(Boolean);
   keyed(part("marks"), marks, (mark) => mark, (mark) => h("span", { class: "mark", text: mark }), () => {});
+  part("since").hidden = !device.since;
   setTime(part("since"), device.since);
   setTime(part("seen"), device.last_seen, " ago");
   setText(part("kind"), KINDS[device.kind] ?? device.kind);

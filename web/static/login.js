@@ -3,6 +3,13 @@
 const form = document.getElementById("login");
 const problem = document.getElementById("problem");
 
+/** The page that was asked for before the login; nothing but a page of this server. */
+function wayBack() {
+  const asked = new URLSearchParams(location.search).get("next") ?? "/";
+  const target = URL.canParse(asked, location.origin) ? new URL(asked, location.origin) : null;
+  return target?.origin === location.origin ? target.href : "/";
+}
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   problem.textContent = "";
@@ -13,7 +20,7 @@ form.addEventListener("submit", async (event) => {
       body: JSON.stringify({ token: form.token.value.trim() }),
     });
     if (answer.ok) {
-      location.replace("/");
+      location.replace(wayBack());
       return;
     }
     problem.textContent = (await answer.json()).error.message;

@@ -1,32 +1,22 @@
 // The page of the notifications: the newest first, and what has become of each at each of its recipients.
 
-import { ApiError, get } from "./api.js";
-import { flash, h, keyed, Refresher, setText, setTime } from "./dom.js";
-import { chosen, startFilters } from "./filters.js";
+import { get } from "./api.js";
+import { h, keyed, Refresher, setText, setTime } from "./dom.js";
+import { chosen } from "./filters.js";
 import { start } from "./frame.js";
+import { List } from "./list.js";
 import { words } from "./nodes.js";
-import { Pager } from "./pager.js";
 import { drawState } from "./states.js";
 
 const SHOWN = 100; // recipients of one notification
-const NOTHING = { items: [], cursor: null };
 
 const element = (id) => document.getElementById(id);
-const pager = new Pager(50);
-let drawn = null; // the question whose answer is shown
-
-const question = () => pager.question(chosen);
-
-const list = new Refresher(async () => {
-  const asked = question();
-  const page = await get(`/api/notifications?${asked}`).catch(noneOfUnknown);
-  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
-  if (!pager.take(page)) {
-    list.request();
-    return;
-  }
-  draw(page.items, asked === drawn);
-  drawn = asked;
+const list = new List("/api/notifications", {
+  filters: ["device"],
+  keyOf: ({ id }) => id,
+  make,
+  update,
+  none: () => (chosen.device ? "No notification to this device." : "Nothing has been sent yet."),
 });
 
 const totals = new Refresher(async () => {
@@ -39,25 +29,6 @@ const totals = new Refresher(async () => {
   const said = counts.filter(([count]) => count).map(([count, what]) => `${count.toLocaleString()} ${what}`);
   setText(element("totals"), [...said, ...(told.connected ? [] : ["the broker is away"])].join(" · "));
 });
-
-/** A device that nobody knows has had none. */
-function noneOfUnknown(error) {
-  if (error instanceof ApiError && error.status === 404) return NOTHING;
-  throw error;
-}
-
-/** `isSame`: the same question was answered before, so that one which was not there is new. */
-function draw(notifications, isSame) {
-  element("none").hidden = notifications.length > 0;
-  element("table").hidden = notifications.length === 0;
-  setText(element("none-words"), chosen.device ? "No notification to this device." : "Nothing has been sent yet.");
-  keyed(element("list"), notifications, ({ id }) => id, make, (row, notification) => {
-    const isNew = isSame && !row.isConnected;
-    update(row, notification);
-    if (isNew) flash(row);
-  });
-  pager.draw(element("notifications-note"), notifications.length);
-}
 
 function make({ id }) {
   const part = (name) => h("span", { class: name });
@@ -85,7 +56,7 @@ function update(row, notification) {
   const part = (name) => row.querySelector(`.${name}`);
   const counts = Object.entries(notification.counts);
   const { recipients } = notification;
-  setText(part("title"), notification.title || "(without a title)");
+  setText(part("title"), notification.title.trim() || "(without a title)");
   setText(row.querySelector("summary"), recipients === 1 ? "1 recipient" : `${recipients.toLocaleString()} recipients`);
   setText(part("priority"), notification.priority);
   setText(part("qos"), `QoS ${notification.qos}${notification.retain ? ", retained" : ""}`);
@@ -115,20 +86,13 @@ function updateRecipient(row, told) {
 }
 
 start({
-  panels: [list, totals],
-  often: [list, totals],
+  panels: [list.panel, totals],
+  often: [list.panel, totals],
   events: {
     delivery: () => {
       totals.request();
-      // Later pages stand still for whoever reads them.
-      if (pager.isFirst) list.request();
+      list.onChange();
     },
   },
-  ready: () => {
-    pager.start(() => list.request());
-    startFilters(["device"], () => {
-      pager.reset();
-      list.request();
-    });
-  },
+  ready: () => list.start(),
 });

@@ -139,7 +139,7 @@ function updateCommand(row, command) {
 }
 
 function makeNotification({ title }) {
-  return h("li", {}, line(title || "(without a title)"), h("p", { class: "detail quiet" }));
+  return h("li", {}, line(title.trim() || "(without a title)"), h("p", { class: "detail quiet" }));
 }
 
 function updateNotification(row, notification) {

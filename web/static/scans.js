@@ -1,44 +1,20 @@
 // The page of the scans: the newest first, of all devices or of one, of all codes or of one.
 
-import { get } from "./api.js";
-import { flash, h, keyed, Refresher, setText, setTime } from "./dom.js";
-import { chosen, startFilters } from "./filters.js";
+import { h, setText, setTime } from "./dom.js";
+import { chosen } from "./filters.js";
 import { start } from "./frame.js";
-import { Pager } from "./pager.js";
+import { List } from "./list.js";
 
 const CHECKS = { true: ["right", "good"], false: ["wrong", "bad"], null: ["–", "none"] };
 const CONTROLS = { "\t": "TAB", "\n": "LF", "\r": "CR", "\x04": "EOT", "\x1c": "FS", "\x1d": "GS", "\x1e": "RS", "\x1f": "US" };
 
-const element = (id) => document.getElementById(id);
-const pager = new Pager(50);
-let drawn = null; // the question whose answer is shown
-
-const question = () => pager.question(chosen);
-
-const list = new Refresher(async () => {
-  const asked = question();
-  const page = await get(`/api/scans?${asked}`);
-  if (asked !== question()) return; // somebody has turned the page meanwhile, and asked for that one
-  if (!pager.take(page)) {
-    list.request();
-    return;
-  }
-  draw(page.items, asked === drawn);
-  drawn = asked;
+const list = new List("/api/scans", {
+  filters: ["code", "device"],
+  keyOf: ({ device_id, scan_id }) => `${device_id} ${scan_id}`,
+  make,
+  update,
+  none: () => (chosen.code || chosen.device ? "No scan matches." : "Nothing has been scanned yet."),
 });
-
-/** `isSame`: the same question was answered before, so that a scan which was not there is a new one. */
-function draw(scans, isSame) {
-  element("none").hidden = scans.length > 0;
-  element("table").hidden = scans.length === 0;
-  setText(element("none-words"), chosen.code || chosen.device ? "No scan matches." : "Nothing has been scanned yet.");
-  keyed(element("list"), scans, ({ device_id, scan_id }) => `${device_id} ${scan_id}`, make, (row, scan) => {
-    const isNew = isSame && !row.isConnected;
-    update(row, scan);
-    if (isNew) flash(row);
-  });
-  pager.draw(element("scans-note"), scans.length);
-}
 
 function make({ code }) {
   const part = (name) => h("span", { class: name });
@@ -77,17 +53,8 @@ function readable(code) {
 }
 
 start({
-  panels: [list],
-  often: [list],
-  events: {
-    // Later pages stand still for whoever reads them.
-    scan: () => pager.isFirst && list.request(),
-  },
-  ready: () => {
-    pager.start(() => list.request());
-    startFilters(["code", "device"], () => {
-      pager.reset();
-      list.request();
-    });
-  },
+  panels: [list.panel],
+  often: [list.panel],
+  events: { scan: () => list.onChange() },
+  ready: () => list.start(),
 });

@@ -14,21 +14,16 @@ const element = (id) => document.getElementById(id);
 const number = (value, digits) => value.toLocaleString(undefined, { maximumFractionDigits: digits });
 const shown = new Map(); // serial -> Station JSON of the page shown
 const missed = new Set(); // serials that were not shown when they were heard
-const pager = new Pager(50);
-
-export const stations = new Refresher(async () => {
-  const asked = pager.question();
-  const page = await get(`/api/soil-health/stations?${asked}`);
-  if (asked !== pager.question()) return; // somebody has turned the page meanwhile, and asked for that one
-  if (!pager.take(page)) {
-    stations.request();
-    return;
-  }
-  const known = new Map(shown);
-  shown.clear();
-  for (const station of page.items) shown.set(station.serial, newer(known.get(station.serial), station));
-  draw();
+const pager = new Pager("/api/soil-health/stations", {
+  draw: (items) => {
+    const known = new Map(shown);
+    shown.clear();
+    for (const station of items) shown.set(station.serial, newer(known.get(station.serial), station));
+    draw();
+  },
 });
+
+export const stations = pager.panel;
 
 export const statistics = new Refresher(async () => {
   const counted = await get("/api/soil-health/statistics");
@@ -79,7 +74,7 @@ function askOnce(serial) {
   stations.request();
 }
 
-export const start = () => pager.start(() => stations.request());
+export const start = () => pager.start();
 
 /** What was asked for may be older than what was pushed meanwhile. */
 function newer(known, station) {
@@ -99,7 +94,7 @@ function draw() {
   const count = shown.size;
   element("none").hidden = count > 0;
   element("table").hidden = count === 0;
-  pager.draw(element("stations-note"), count);
+  pager.drawFoot(count);
 }
 
 function makeRow() {

@@ -355,6 +355,16 @@ def test_a_disk_that_takes_nothing_is_waited_for_and_nothing_is_lost(edge, tmp_p
     assert len(lines(shown)) == 1
 
 
+def test_a_corrupt_inbox_is_set_aside_and_counted_and_a_new_one_takes_what_comes(edge):
+    one = edge()
+    path = one.home.path / "inbox.db"
+    path.write_bytes(b"not a database at all" * 100)
+    notify(one.start())
+    one.heard("receipts", receipt("received"))
+    assert one.parts.boards.inbox.describe()["corrupt_files"] == 1
+    assert len(list(path.parent.glob("inbox.db.corrupt-*"))) == 1
+
+
 def test_an_outbox_that_takes_nothing_gets_the_answers_when_it_does(edge, monkeypatch):
     monkeypatch.setattr(actor_module, "AGAIN_AFTER", 0.2)
     one = edge().start()

@@ -116,15 +116,16 @@ def test_on_the_way_out_everything_is_left_to_the_outbox(rig):
     assert last.reply_to is None
 
 
-def test_memory_is_bounded_and_the_oldest_goes_first(rig):
+def test_memory_is_bounded_and_the_newest_is_refused(rig, caplog):
     rig.outbox.mood = "refuses"
-    ids = rig.scan(*(f"c{number}" for number in range(MOST_UNSAVED + 2)))
+    ids = rig.scan("first") + rig.scan(*(f"c{number}" for number in range(MOST_UNSAVED + 1)))
 
     rig.outbox.mood = "keeps"
     rig.runtime.advance(SAVE_AGAIN)
 
     assert rig.board.not_kept == 2
-    assert list(rig.outbox.kept) == ids[2:]
+    assert list(rig.outbox.kept) == ids[:-2]
+    assert "a scan is refused: 1000 wait already because the disk is full" in caplog.text
     assert rig.board.saved == MOST_UNSAVED
 
 
