@@ -27,6 +27,8 @@ from actors.storage.models import (
     LastSeen,
     Reading,
     Receipt,
+    RolledBack,
+    RolloutDevice,
     RollupDay,
     RollupHour,
     Scan,
@@ -52,7 +54,8 @@ class Purge:
         self._eraser = Eraser(connection, dialect)
         self._rename = dialect.update(Device, ("serial",), "id")
         self._by_id = [dialect.delete(model, "device_id") for model in (LastSeen, Sensor, Receipt)]
-        self._by_serial = [dialect.delete(model, "serial") for model in (Alarm, Command, FleetGroupMember, Enrolment)]
+        of_serial = (Alarm, Command, FleetGroupMember, Enrolment, RolloutDevice, RolledBack)
+        self._by_serial = [dialect.delete(model, "serial") for model in of_serial]
         self._by_serial.append(dialect.delete(Delivery, "device"))
         timeline = f"DELETE FROM {dialect.table(Event)} WHERE serial = ? AND kind <> ?"  # noqa: S608  # marks only
         self._timeline = dialect.text(timeline)

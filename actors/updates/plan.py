@@ -50,6 +50,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     retry_after: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] = 600.0
     force: bool = False
     """Also for devices on which this version has been rolled back before, and in place of a newer one."""
+    trial: Annotated[float, msgspec.Meta(ge=60, le=86_400)] = 900.0
+    """Seconds that a new version has on a device, from its start, to reach this server; else the device goes back."""
     most_active: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
     """Devices that may be downloading and installing at a time."""
 

@@ -10,17 +10,25 @@ reports late counts as what it reports.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from actors.updates.plan import Plan
 from actors.updates.states import ENDED, FINAL, STATES, State, Status
 
+GRACE: Final = 7_200.0
+"""Seconds in which a device may be heard again after nobody could hear it: an edge asks once an hour."""
+
 _ACTIVE = frozenset(state for state, rule in STATES.items() if rule.kind == "active")
+_BUSY = _ACTIVE - {"postponed"}
+"""States in which a device loads the server, the network or itself."""
 _EPSILON = 1e-9
 """Shares are no exact fractions: 0.95 of 20 is 19."""
 _BAD = frozenset(state for state, rule in STATES.items() if rule.kind == "bad")
+_OUT = frozenset(state for state, rule in STATES.items() if rule.kind == "out")
 
 
 @dataclass(slots=True)
@@ -37,6 +45,8 @@ class Entry:
     reason: str = ""
     progress: float | None = None
     """0 to 1, of its state."""
+    forced: bool = False
+    """An operator has asked for it again: the device is told so, whatever has happened on it before."""
 
 
 @dataclass(slots=True)
@@ -50,6 +60,11 @@ class Changes:
 
     def __bool__(self) -> bool:
         return self.is_changed or bool(self.entries)
+
+    def add(self, more: Changes) -> None:
+        """Add what another step has done."""
+        self.entries |= more.entries
+        self.is_changed |= more.is_changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,7 @@ class Rollout:
         reason: str = "",
         wave: int = 0,
         reached_at: float | None = None,
+        heard_from: float = 0.0,
     ) -> None:
         """Assign what is known; for a new one, `start` offers the first wave.
 
@@ -81,6 +97,7 @@ class Rollout:
             reason: why it is halted.
             wave: number of the wave that is under way, from 0.
             reached_at: when that wave reached its threshold; None when it has not.
+            heard_from: since when devices can be heard: a silence before proves nothing.
 
         """
         self.plan = plan
@@ -90,7 +107,10 @@ class Rollout:
         self.reached_at = reached_at
         self.entries: dict[str, Entry] = {entry.serial: entry for entry in entries}
         self._counts: list[Counter[State]] = [Counter() for _ in plan.waves]
+        self._heard_from = heard_from
         self._due: list[tuple[float, str]] = []
+        self._watched: dict[str, float] = {}
+        """Serial to the one time in `_due` that counts."""
         for entry in self.entries.values():
             self._counts[entry.wave][entry.state] += 1
             self._watch(entry)
@@ -111,8 +131,7 @@ class Rollout:
     @property
     def next_at(self) -> float | None:
         """When `tick` has something to do at the latest; None when only a report or an operator moves it on."""
-        while self._due and self._due[0][0] != self._ends_at(self.entries[self._due[0][1]]):
-            heapq.heappop(self._due)  # it has moved on since
+        self._tidy()
         times = [self._due[0][0]] if self._due else []
         if self.status == "running" and self.reached_at is not None:
             times.append(self.reached_at + self.plan.waves[self.wave].wait)
@@ -133,7 +152,7 @@ class Rollout:
             return Refusal(entry.state)
         if self.status != "running":
             return Refusal(self.status)
-        if sum(counts[state] for counts in self._counts for state in _ACTIVE) >= self.plan.most_active:
+        if sum(counts[state] for counts in self._counts for state in _BUSY) >= self.plan.most_active:
             return Refusal("busy")
         return entry
 
@@ -147,10 +166,45 @@ class Rollout:
             return changes
         if entry.state == "succeeded" and state in _ACTIVE:
             return changes  # a repetition of something earlier, come late
-        entry.progress = progress
         gets_it_again = state == "failed" and entry.attempts <= self.plan.retries and self.status not in ENDED
         self._move(entry, "retrying" if gets_it_again else state, now, reason, changes)
+        entry.progress = progress
         self._judge(now, changes)
+        return changes
+
+    def heard(self, serial: str, now: float) -> None:
+        """Note that a device has asked and may not have it now: the silence of one that must wait proves nothing."""
+        entry = self.entries.get(serial)
+        if entry is not None and entry.state == "offered":
+            entry.since = now
+
+    def has_it(self, serial: str, now: float) -> Changes:
+        """Note that a device runs the release already, whoever has brought it."""
+        changes = Changes()
+        entry = self.entries.get(serial)
+        if entry is not None and STATES[entry.state].kind in ("waiting", "bad"):
+            self._move(entry, "succeeded", now, "", changes)
+            self._judge(now, changes)
+        return changes
+
+    def skip(self, serial: str, now: float, reason: str) -> Changes:
+        """Leave out a device that the release is not for; it counts neither as good nor as bad."""
+        changes = Changes()
+        entry = self.entries.get(serial)
+        if entry is not None and STATES[entry.state].kind == "waiting":
+            self._move(entry, "skipped", now, reason, changes)
+            self._judge(now, changes)
+        return changes
+
+    def remove(self, serial: str, now: float) -> Changes:
+        """Forget a device that was deleted."""
+        changes = Changes()
+        entry = self.entries.pop(serial, None)
+        if entry is not None:
+            self._counts[entry.wave][entry.state] -= 1
+            self._watched.pop(serial, None)
+            changes.is_changed = True
+            self._judge(now, changes)
         return changes
 
     # What time does
@@ -165,9 +219,23 @@ class Rollout:
     def tick(self, now: float) -> Changes:
         """Do what time has brought: silence, retries, the next wave."""
         changes = Changes()
-        while self._due and self._due[0][0] <= now:
-            _, serial = heapq.heappop(self._due)
-            self._look_at(self.entries[serial], now, changes)
+        while self._tidy() and self._due[0][0] <= now:
+            self._look_at(self._take_due(), now, changes)
+        self._judge(now, changes)
+        return changes
+
+    def forgive(self, now: float) -> None:
+        """Note that nobody could be heard until now: the clock has jumped."""
+        self._heard_from = now
+
+    def recover(self, now: float) -> Changes:
+        """Do what a step has left that was cut off: its first part is on the disk, its rest may not be."""
+        changes = Changes()
+        for entry in self.entries.values():
+            if self.status == "cancelled" and STATES[entry.state].kind == "waiting":
+                self._move(entry, "cancelled", now, "", changes)
+            elif self.status not in ENDED and entry.state == "pending" and entry.wave <= self.wave:
+                self._offer(entry, now, changes)
         self._judge(now, changes)
         return changes
 
@@ -176,6 +244,10 @@ class Rollout:
     def pause(self) -> Changes:
         """Offer it to nobody more; those who have begun go on."""
         return self._set("paused", "") if self.status == "running" else Changes()
+
+    def halt(self, reason: str) -> Changes:
+        """Offer it to nobody more, for a reason that lies in no device."""
+        return self._set("halted", reason) if self.status in ("running", "paused") else Changes()
 
     def resume(self, now: float) -> Changes:
         """Go on after a pause or a halt; what halted it before counts no more, new failures do."""
@@ -207,6 +279,7 @@ class Rollout:
             entry = self.entries.get(serial)
             if entry is not None and entry.state in FINAL - {"succeeded"} and entry.wave <= self.wave:
                 entry.attempts = 0
+                entry.forced = True
                 self._offer(entry, now, changes)
         if changes and self.status == "completed":
             self.status, changes.is_changed = "running", True
@@ -227,26 +300,49 @@ class Rollout:
         counts = self._counts[entry.wave]
         counts[entry.state] -= 1
         counts[state] += 1
+        if state != entry.state:
+            entry.progress = None
         entry.state, entry.since, entry.reason = state, now, reason[:500]
         changes.entries[entry.serial] = entry
         self._watch(entry)
 
     def _watch(self, entry: Entry) -> None:
-        """See to it that an entry is looked at when its time is over; an entry may be there twice."""
+        """See to it that an entry is looked at when its time is over."""
         ends_at = self._ends_at(entry)
-        if ends_at is not None:
+        if ends_at is None:
+            self._watched.pop(entry.serial, None)
+        elif ends_at < self._watched.get(entry.serial, math.inf):
+            self._watched[entry.serial] = ends_at
             heapq.heappush(self._due, (ends_at, entry.serial))
+
+    def _tidy(self) -> bool:
+        """Have a time on top of `_due` at which a device is due indeed; False without any."""
+        while self._due:
+            at, serial = self._due[0]
+            if self._watched.get(serial) != at:
+                heapq.heappop(self._due)  # it ended, or is due sooner
+            elif self._ends_at(self.entries[serial]) != at:
+                self._watch(self._take_due())  # it was heard of since
+            else:
+                return True
+        return False
+
+    def _take_due(self) -> Entry:
+        _, serial = heapq.heappop(self._due)
+        del self._watched[serial]
+        return self.entries[serial]
 
     def _ends_at(self, entry: Entry) -> float | None:
         """Return when its state is over unless it says something; None for never."""
         within = self.plan.within(entry.state)
-        return entry.since + within if within else None
+        if not within:
+            return None
+        if entry.state == "retrying":
+            return entry.since + within
+        return max(entry.since + within, self._heard_from + min(within, GRACE))
 
     def _look_at(self, entry: Entry, now: float, changes: Changes) -> None:
-        """Let a device be silent, or get it again, if that time has come; it may have moved on since."""
-        ends_at = self._ends_at(entry)
-        if ends_at is None or ends_at > now:
-            return
+        """Let a device be silent, or get it again: that time has come."""
         if entry.state == "retrying":
             self._offer(entry, now, changes)
         else:
@@ -256,7 +352,7 @@ class Rollout:
         """Halt, go on to the next wave, or end; the order matters: a wave that fails is never followed by another."""
         while self.status == "running":
             wave, counts = self.plan.waves[self.wave], self._counts[self.wave]
-            size = sum(counts.values()) - counts["cancelled"]
+            size = sum(counts.values()) - sum(counts[state] for state in _OUT)
             good, bad = counts["succeeded"], sum(counts[state] for state in _BAD)
             reason = self._why_halt(bad, size, wave.success)
             if reason:
@@ -284,7 +380,7 @@ class Rollout:
             return f"{bad} of {size} devices of wave {self.wave + 1} failed, rolled back or fell silent"
         touched = failed = 0
         for counts in self._counts:
-            touched += sum(counts.values()) - counts["pending"] - counts["cancelled"]
+            touched += sum(counts.values()) - counts["pending"] - sum(counts[state] for state in _OUT)
             failed += sum(counts[state] for state in _BAD)
         if touched and failed > touched * self.plan.failures + _EPSILON:
             return f"{failed} of {touched} devices that were offered it failed, rolled back or fell silent"

@@ -21,6 +21,7 @@ State = Literal[
     "rolled_back",
     "silent",
     "cancelled",
+    "skipped",
 ]
 
 
@@ -53,6 +54,7 @@ STATES: Final[dict[State, Rule]] = {
     "rolled_back": Rule("bad"),
     "silent": Rule("bad", told=False),
     "cancelled": Rule("out", told=False),
+    "skipped": Rule("out", told=False),
 }
 """State to what it means. The deadlines are the usual ones; a rollout may have its own."""
 TOLD: Final = frozenset(state for state, rule in STATES.items() if rule.told)

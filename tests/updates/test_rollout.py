@@ -245,6 +245,101 @@ def test_it_goes_on_after_a_restart_where_it_stood():
     assert again.status == "halted"
 
 
+def test_a_device_that_must_wait_and_asks_is_not_silent():
+    rollout = make(deadlines={"offered": 100})
+    rollout.pause()
+    rollout.heard("d0", 90.0)
+    rollout.tick(150)
+    assert (rollout.entries["d0"].state, rollout.entries["d1"].state) == ("offered", "silent")
+    assert rollout.next_at == 190
+
+
+def test_a_silence_that_nobody_could_hear_proves_nothing():
+    rollout = make(deadlines={"offered": 100, "restarting": 10**5}, waves=ONE, count=2)
+    go(rollout, "d1", "restarting", at=5)
+    again = Rollout(rollout.plan, rollout.entries.values(), heard_from=50_000.0)
+    assert again.next_at == 50_100
+    again.forgive(60_000.0)
+    assert again.next_at == 60_100
+    again.tick(60_100)
+    assert again.entries["d0"].state == "silent"
+    assert again.next_at == 10**5 + 5
+
+
+def test_a_device_that_runs_the_release_already_has_succeeded_whatever_wave_it_is_in():
+    rollout = make()
+    rollout.has_it("d19", 5.0)
+    assert rollout.entries["d19"].state == "succeeded"
+    assert rollout.status == "running"
+    go(rollout, "d0", "confirming")
+    assert not rollout.has_it("d0", 6.0)
+    assert rollout.entries["d0"].state == "confirming"
+
+
+def test_a_device_that_the_release_is_not_for_counts_for_nothing():
+    rollout = make()
+    rollout.skip("d0", 5.0, "wrong_platform")
+    assert why(rollout, "d0") == "skipped"
+    go(rollout, "d1", "succeeded", at=10)
+    rollout.tick(110)
+    assert rollout.wave == 1
+
+
+def test_a_wave_of_nobody_is_over_at_once():
+    rollout = make()
+    rollout.skip("d0", 5.0, "newer")
+    rollout.skip("d1", 5.0, "newer")
+    assert rollout.wave == 1
+    assert len(offered(rollout)) == 18
+
+
+def test_a_device_that_was_deleted_leaves_it():
+    rollout = make()
+    go(rollout, "d0", "succeeded")
+    assert rollout.remove("d1", 10.0).is_changed
+    assert not rollout.remove("d1", 10.0)
+    assert why(rollout, "d1") == "not_in_rollout"
+    rollout.tick(110)
+    assert (rollout.wave, sum(rollout.counts().values())) == (1, 19)
+    rollout.tick(10**6)
+
+
+def test_a_device_on_hold_keeps_nobody_else_waiting():
+    rollout = make(waves=ONE, most_active=1)
+    go(rollout, "d0", "postponed")
+    assert "d1" in offered(rollout)
+    assert "d0" in offered(rollout)
+
+
+def test_a_step_that_was_cut_off_is_done_by_the_next_start():
+    rollout = make(deadlines={})
+    entries = list(rollout.entries.values())
+    again = Rollout(rollout.plan, entries, wave=1)
+    changes = again.recover(7.0)
+    assert set(changes.entries) == {f"d{n}" for n in range(2, 20)}
+    assert again.counts() == {"offered": 20}
+    ended = Rollout(rollout.plan, entries, status="cancelled")
+    ended.recover(8.0)
+    assert ended.counts() == {"cancelled": 20}
+
+
+def test_what_is_tried_again_by_an_operator_is_forced():
+    rollout = make(waves=ONE, failures=1.0)
+    go(rollout, "d0", "rolled_back")
+    rollout.retry(["d0"], 5.0)
+    assert rollout.entries["d0"].forced
+    assert not rollout.entries["d1"].forced
+
+
+def test_a_halt_from_outside_says_why_and_an_end_is_an_end():
+    rollout = make()
+    rollout.halt("the release is revoked")
+    assert (rollout.status, rollout.reason) == ("halted", "the release is revoked")
+    assert not rollout.halt("again")
+    rollout.cancel(5.0)
+    assert not rollout.halt("again")
+
+
 # Plans
 
 
@@ -312,6 +407,22 @@ class AnyRollout(RuleBasedStateMachine):
         if what != "resume":
             after = {serial for serial, entry in self.rollout.entries.items() if entry.state == "offered"}
             assert not before & after
+
+    @rule(number=st.integers(0, 31))
+    def remove(self, number):
+        self.rollout.remove(f"d{number}", self.now)
+
+    @rule(number=st.integers(0, 31))
+    def skip(self, number):
+        self.rollout.skip(f"d{number}", self.now, "newer")
+
+    @rule(number=st.integers(0, 31))
+    def has_it(self, number):
+        self.rollout.has_it(f"d{number}", self.now)
+
+    @rule(number=st.integers(0, 31))
+    def hear(self, number):
+        self.rollout.heard(f"d{number}", self.now)
 
     @rule(number=st.integers(0, 31))
     def retry(self, number):

@@ -24,6 +24,7 @@ from actors.storage.models.reach import (
     HomeAssistantDevice,
     Notification,
 )
+from actors.storage.models.updates import MaintenanceWindow, RolledBack, Rollout, RolloutDevice
 
 __all__ = [
     "MODELS",
@@ -43,9 +44,13 @@ __all__ = [
     "FleetGroupMember",
     "HomeAssistantDevice",
     "LastSeen",
+    "MaintenanceWindow",
     "Notification",
     "Reading",
     "Receipt",
+    "RolledBack",
+    "Rollout",
+    "RolloutDevice",
     "Rollup",
     "RollupDay",
     "RollupHour",
@@ -83,4 +88,8 @@ MODELS: Final = (
     Alarm,
     AlarmNotice,
     HomeAssistantDevice,
+    Rollout,
+    RolloutDevice,
+    RolledBack,
+    MaintenanceWindow,
 )
