@@ -17,7 +17,7 @@ from peewee import (
 from playhouse.migrate import SchemaMigrator
 
 MYSQL_SETTINGS = ["ENGINE=InnoDB", "DEFAULT CHARACTER SET utf8mb4", "COLLATE utf8mb4_bin"]
-TABLES = ("rollout", "rollout_device", "rolled_back", "maintenance_window")
+TABLES = ("rollout", "rollout_device", "rolled_back", "maintenance_window", "release", "upload")
 
 
 def up(_migrator: SchemaMigrator, db: Database) -> None:
@@ -72,7 +72,32 @@ def up(_migrator: SchemaMigrator, db: Database) -> None:
         changed_us = BigIntegerField()
         changed_by = CharField()
 
-    db.create_tables([Rollout, RolloutDevice, RolledBack, MaintenanceWindow])
+    class Release(Table):
+        id = CharField(max_length=32, primary_key=True)
+        version = CharField(max_length=64, unique=True)
+        size = BigIntegerField()
+        sha256 = CharField(max_length=64)
+        key_id = CharField(max_length=16)
+        facts = TextField()
+        uploaded_us = BigIntegerField()
+        uploaded_by = CharField()
+        revoked_us = BigIntegerField(null=True)
+        revoked_by = CharField()
+        reason = TextField()
+
+    class Upload(Table):
+        id = CharField(max_length=32)
+        server = CharField(max_length=64)
+        size = BigIntegerField()
+        sha256 = CharField(max_length=64)
+        name = CharField()
+        begun_us = BigIntegerField()
+        begun_by = CharField()
+
+        class Meta:
+            primary_key = CompositeKey("id", "server")
+
+    db.create_tables([Rollout, RolloutDevice, RolledBack, MaintenanceWindow, Release, Upload])
 
 
 def down(migrator: SchemaMigrator, _db: Database) -> None:

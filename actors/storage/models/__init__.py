@@ -24,6 +24,7 @@ from actors.storage.models.reach import (
     HomeAssistantDevice,
     Notification,
 )
+from actors.storage.models.releases import Release, Upload
 from actors.storage.models.updates import MaintenanceWindow, RolledBack, Rollout, RolloutDevice
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Notification",
     "Reading",
     "Receipt",
+    "Release",
     "RolledBack",
     "Rollout",
     "RolloutDevice",
@@ -60,6 +62,7 @@ __all__ = [
     "Setting",
     "Table",
     "Twin",
+    "Upload",
 ]
 
 MODELS: Final = (
@@ -92,4 +95,6 @@ MODELS: Final = (
     RolloutDevice,
     RolledBack,
     MaintenanceWindow,
+    Release,
+    Upload,
 )
