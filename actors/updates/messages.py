@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 
-from actors.updates.plan import Plan
+from actors.updates.plan import Plan, Share
 from actors.updates.states import State
 from actors.updates.windows import Window
 
@@ -17,8 +17,6 @@ MOST_TARGETS: Final = 100_000
 """Devices of one rollout."""
 MOST_WINDOWS: Final = 20
 """Maintenance windows of one site."""
-MOST_REASON: Final = 500
-"""Characters that are kept of what a device says."""
 
 Code = Literal["not_found", "ended", "in_rollout", "revoked", "nobody", "too_many", "configured", "not_here"]
 Order = Literal["pause", "resume", "cancel"]
@@ -69,6 +67,8 @@ class Offer(msgspec.Struct, frozen=True):
     """What it runs; empty when it does not say."""
     platform: str = ""
     python: str = ""
+    asks: bool = True
+    """False when somebody else asks in its place: then nothing is noted of the device."""
 
 
 class Offered(msgspec.Struct, frozen=True):
@@ -125,7 +125,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     serials: tuple[str, ...]
     target: str
     """The target in words, for people."""
-    share: float = 1.0
+    share: Share = 1.0
     """Of the serials; which ones is random."""
     plan: Plan
     windows: Windows = ()
@@ -148,6 +148,12 @@ class Retry(msgspec.Struct, frozen=True):
     serials: tuple[str, ...] | None
     """None: all on which it has not."""
     origin: Origin
+
+
+class InUse(msgspec.Struct, frozen=True):
+    """Asks which rollouts of a release are not over; the answer is a list of their ids."""
+
+    release_id: str
 
 
 class PutWindows(msgspec.Struct, frozen=True):

@@ -80,7 +80,7 @@ def assign_waves(serials: Sequence[str], waves: Sequence[Wave], seed: str) -> di
         seed: the rollout's id.
 
     """
-    order = sorted(set(serials), key=lambda serial: hashlib.sha256(f"{seed}\0{serial}".encode()).digest())
+    order = shuffle(serials, seed)
     assigned: dict[str, int] = {}
     at = 0
     for number, wave in enumerate(waves):
@@ -89,3 +89,14 @@ def assign_waves(serials: Sequence[str], waves: Sequence[Wave], seed: str) -> di
         assigned |= dict.fromkeys(order[at:end], number)
         at = end
     return assigned
+
+
+def choose(serials: Sequence[str], share: float, seed: str) -> list[str]:
+    """Return a share of the devices, at least one; which ones is random, and the same for one seed."""
+    order = shuffle(serials, f"share {seed}")
+    return order[: max(1, round(len(order) * share))]
+
+
+def shuffle(serials: Sequence[str], seed: str) -> list[str]:
+    """Return the devices, each once, in an order that is random and the same for one seed."""
+    return sorted(set(serials), key=lambda serial: hashlib.sha256(f"{seed}\0{serial}".encode()).digest())

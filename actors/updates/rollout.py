@@ -19,6 +19,8 @@ from typing import Final
 from actors.updates.plan import Plan
 from actors.updates.states import ENDED, FINAL, STATES, State, Status
 
+MOST_REASON: Final = 500
+"""Characters that are kept of what a device says."""
 GRACE: Final = 7_200.0
 """Seconds in which a device may be heard again after nobody could hear it: an edge asks once an hour."""
 
@@ -166,6 +168,8 @@ class Rollout:
             return changes
         if entry.state == "succeeded" and state in _ACTIVE:
             return changes  # a repetition of something earlier, come late
+        if entry.state == state and state in FINAL and entry.reason == reason[:MOST_REASON]:
+            return changes
         gets_it_again = state == "failed" and entry.attempts <= self.plan.retries and self.status not in ENDED
         self._move(entry, "retrying" if gets_it_again else state, now, reason, changes)
         entry.progress = progress
@@ -302,7 +306,7 @@ class Rollout:
         counts[state] += 1
         if state != entry.state:
             entry.progress = None
-        entry.state, entry.since, entry.reason = state, now, reason[:500]
+        entry.state, entry.since, entry.reason = state, now, reason[:MOST_REASON]
         changes.entries[entry.serial] = entry
         self._watch(entry)
 
