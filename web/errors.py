@@ -15,12 +15,15 @@ CODES = {
     405: "method_not_allowed",
     408: "request_timeout",
     409: "conflict",
+    410: "gone",
     411: "length_required",
     413: "too_large",
     414: "too_large",
+    416: "range_not_satisfiable",
     429: "rate_limited",
     500: "internal",
     503: "unavailable",
+    507: "no_space",
 }
 
 

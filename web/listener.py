@@ -1,9 +1,10 @@
 """cheroot, hardened: slow clients hold no thread for long, and its own errors look like ours.
 
-Five things are changed. A new connection waits in the selector until it has sent something, so that silent ones hold no
+Six things are changed. A new connection waits in the selector until it has sent something, so that silent ones hold no
 thread. A request must have arrived whole within `READ_WITHIN`, or its connection is cut: cheroot's own timeout starts
 anew with every byte. A long body that the application has refused unread is not read after all. Refusals that never
-reach the application are JSON too. `stop` ends in bounded time.
+reach the application are JSON too. An answer that ends before its announced length ends its connection. `stop` ends in
+bounded time.
 """
 
 from __future__ import annotations
@@ -81,6 +82,23 @@ class Request(cheroot_server.HTTPRequest):
             self.conn.wfile.write("\r\n".join(lines).encode("latin-1") + body)
 
 
+class Gateway(wsgi.Gateway_10):
+    """The way to the application."""
+
+    _written = 0
+
+    def respond(self) -> None:
+        """Answer; a client that waits for the rest of an answer that was cut short must see its end."""
+        super().respond()
+        if self._written < (self.remaining_bytes_out or 0) and self.req.method != b"HEAD":
+            self.req.close_connection = True
+
+    def write(self, chunk: bytes) -> None:
+        """Write a piece of the answer, and count it: cheroot only remembers what was announced."""
+        super().write(chunk)
+        self._written += len(chunk)
+
+
 class Connection(cheroot_server.HTTPConnection):
     """A connection that knows until when its request must be here."""
 
@@ -109,6 +127,7 @@ class Listener(wsgi.Server):
             shutdown_timeout=STOP_WITHIN,
             request_queue_size=BACKLOG,
         )
+        self.gateway = Gateway
         # The version of a server is nobody's business.
         self.software = "muster"
 

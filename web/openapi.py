@@ -40,6 +40,8 @@ PARAMETERS: dict[str, Item] = {
         "pattern": '^"?[0-9]{1,18}"?$',
         "description": "the version that was read; `version` in the body may give it instead",
     },
+    "Upload-Offset": {"type": "string", "pattern": "^[0-9]{1,12}$", "description": "where the body belongs"},
+    "Range": {"type": "string", "maxLength": MAX_TEXT, "description": "bytes=FIRST-LAST; all without"},
     "Idempotency-Key": {
         "type": "string",
         "pattern": "^[\\x21-\\x7e]{1,128}$",
@@ -100,6 +102,9 @@ def _operation(route: Route, schemas: Mapping[Any, Item]) -> Item:
     }
     if route.body is not None:
         operation["requestBody"] = {"required": True} | _json("", schemas[route.body])
+    elif route.takes_bytes:
+        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 

@@ -42,6 +42,8 @@ class Route:
     """Query parameters that the handler reads."""
     body: type[msgspec.Struct] | None = None
     """What the body must be."""
+    takes_bytes: bool = False
+    """The body is bytes as they are."""
     body_limit: int = BODY_LIMIT
     """Bytes of a body; longer ones are refused unread."""
     status: int = 200

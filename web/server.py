@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from actors.runtime import ThreadedActor
 from web.app import make_app
+from web.downloads import Downloads
 from web.face import Face
 from web.limits import Limits, Rates
 from web.listener import STOP_WITHIN, Listener
@@ -36,6 +37,10 @@ class HttpSettings:
     """Requests answered at a time, streams not counted."""
     streams: int = 64
     """Event streams open at a time; each has a thread of its own beside those of the API."""
+    downloads: int = 16
+    """Downloads of releases at a time; each has a thread of its own, too."""
+    download_rate: float | None = None
+    """Bytes a second of all of them together; None for any."""
     rates: Rates = field(default_factory=Rates)
 
 
@@ -69,9 +74,11 @@ class HttpActor(ThreadedActor):
             assets=Assets(),
             limits=Limits(settings.rates),
             streams=Slots(settings.streams),
+            downloads=Downloads(Slots(settings.downloads), settings.download_rate),
             stop=self._stopping,
         )
-        listener = Listener((settings.host, settings.port), make_app(site), settings.threads + settings.streams)
+        threads = settings.threads + settings.streams + settings.downloads
+        listener = Listener((settings.host, settings.port), make_app(site), threads)
         _bind(listener)
         self._listener = listener
         threading.Thread(target=self._serve, args=(listener,), name="http-serve", daemon=True).start()

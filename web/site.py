@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from web.downloads import Downloads
 from web.face import Face
 from web.limits import Limits, Rates
 from web.static import Assets
 
 
 class Slots:
-    """Counts the open event streams, each of which holds a thread of the server; thread-safe."""
+    """Counts what holds a thread of the server for long, open event streams or downloads; thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._free = most
@@ -38,5 +39,6 @@ class Site:
     assets: Assets = field(default_factory=Assets)
     limits: Limits = field(default_factory=lambda: Limits(Rates()))
     streams: Slots = field(default_factory=lambda: Slots(64))
+    downloads: Downloads = field(default_factory=lambda: Downloads(Slots(16), None))
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when the server stops: streams end at their next look."""

@@ -20,7 +20,9 @@ from actors.groups.messages import Serials
 from actors.home_assistant.settings import HomeAssistantSettings
 from actors.hub.connection_string import parse_connection_string
 from actors.messages import Kind
+from actors.updates.settings import UpdateSettings
 from supervisor.publisher.section import Publisher
+from supervisor.release.keys import PublicKey
 
 from .values import (
     BROKER_PORTS,
@@ -324,6 +326,7 @@ class Config(Section, frozen=True):
     """Who is expected, by site."""
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()
     limits: Limits = Limits()
+    updates: UpdateSettings = UpdateSettings()
 
     def __post_init__(self) -> None:
         if not self.brokers:
@@ -336,6 +339,11 @@ class Config(Section, frozen=True):
         if 0 < len(self.enrolment_key) < SHORTEST_KEY:
             raise ValueError(f"`enrolment_key` is too short to be a secret, {SHORTEST_KEY} characters are needed")
         check_timezone(self.timezone)
+        for line in self.updates.keys:
+            try:
+                PublicKey.read(line)
+            except ValueError as error:
+                raise ValueError(f"`updates.keys`: {line[:64]!r} is no release key: {error}") from None
 
     @property
     def prefixes(self) -> tuple[str, ...]:

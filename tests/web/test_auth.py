@@ -53,7 +53,11 @@ def test_without_a_token_a_route_that_is_not_open_answers_401(route):
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if r.access != "open"], ids=lambda r: f"{r.method} {r.path}")
+@pytest.mark.parametrize(
+    "route",
+    [r for r in ROUTES if r.access != "open" and not (r.speaks and r.access == "read")],
+    ids=lambda r: f"{r.method} {r.path}",
+)
 def test_a_role_below_the_routes_is_refused(route):
     below = {"read": "device", "operate": "read", "admin": "operate"}[route.access]
     client = Client(make_face(view("pi-1"), view("pi-2")), token=f"the-{below}-token")
