@@ -27,6 +27,12 @@ class ApiError(Exception):
         self.status = status
         self.body = body
 
+    @property
+    def code(self) -> str:
+        """What the server calls it; empty where it has said nothing."""
+        error = self.body.get("error") if isinstance(self.body, dict) else None
+        return str(error.get("code", "")) if isinstance(error, dict) else ""
+
 
 class NoServerError(Exception):
     """No server was found to talk to; the message is one sentence that says how to name one."""
@@ -67,6 +73,10 @@ class ApiClient:
         """Change what is at `path` by `body` and return the decoded answer."""
         return self._call("PATCH", path, None, msgspec.json.encode(body))
 
+    def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        """Add bytes as they are to what is at `path` and return the decoded answer."""
+        return self._call("PATCH", path, None, body, {"Content-Type": "application/octet-stream", **headers})
+
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """Put `body` as JSON at `path` and return the decoded answer."""
         return self._call("PUT", path, None, msgspec.json.encode(body))
@@ -96,11 +106,12 @@ class ApiClient:
         extra: Mapping[str, str] | None = None,
     ) -> Any:
         query = urlencode({key: value for key, value in (params or {}).items() if value is not None})
-        headers = {"Accept": "application/json", **(extra or {})}
+        headers = {"Accept": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
+        headers |= extra or {}
         target = f"{self._path}{quote(path)}" + (f"?{query}" if query else "")
         try:
             self._connection.request(method, target, body=body, headers=headers)

@@ -15,15 +15,16 @@ from supervisor.release.keys import PrivateKey, load_trusted
 from supervisor.release.platform import own_platform
 
 from .common import print_json
+from .releases import delete, list_, revoke, upload
 
 _PATH = click.Path(path_type=Path)
 _KEY_PLACES = (Path("release-key.pub"), Path("/etc/muster/release-keys"))
 """Where `verify` looks for keys when it is given none."""
 
 
-@click.group(short_help="Build, sign and check releases of the edge.")
+@click.group(short_help="Build, sign, check and upload releases of the edge.")
 def release() -> None:
-    """Build, sign and check releases of the edge.
+    """Build, sign, check and upload releases of the edge.
 
     A release is one file with the wheels of an edge and of all that it needs. Devices install one only if somebody has
     signed it whose public key they hold.
@@ -126,6 +127,10 @@ def verify(*, path: Path, keys: tuple[Path, ...], running: str | None, platform:
         return 1
     _show(path, as_json=as_json, valid=True, key_id=key_id, comment=trusted[key_id].comment)
     return 0
+
+
+for _command in (upload, list_, revoke, delete):
+    release.add_command(_command)
 
 
 def _show(path: Path, *, as_json: bool, **more: Any) -> None:
