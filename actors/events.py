@@ -20,6 +20,7 @@ Kinds that the page knows, with their key (states of one kind and key supersede 
 | `supervision` | path | `path`, `state`, `restarts`, `error`: a child was restarted, quarantined, resumed |
 | `delivery` | notification and recipient | `notification`, `device`, `topic`, `state`, `reason`, `updated`, or `more` |
 | `alarm` | id | an alarm as `GET /api/alarms` tells it, but for `members`: it was raised, has changed, or is over |
+| `rollout` | id | `id`, `version`, `status`, `reason`, `wave`, `devices`, `counts`: it was started or has changed |
 | `dead_letter` | | `reason`, `topic`, `serial` |
 """
 
@@ -34,7 +35,7 @@ import msgspec
 
 CAPACITY = 10_000
 """Events kept. At 1,000 events a second a page may be away for 10 s before it must fetch everything again."""
-STATES = frozenset({"device", "presence", "reading", "sight", "link", "supervision"})
+STATES = frozenset({"device", "presence", "reading", "sight", "link", "supervision", "rollout"})
 """Kinds of which only the latest per key is worth writing."""
 
 

@@ -23,6 +23,8 @@ from web.commands import Commands
 from web.enrolments import Enrolments
 from web.groups import Groups
 from web.notifications import Notifications
+from web.releases import Ota, Releases
+from web.rollouts import Rollouts
 from web.sessions import Credential, Role, SessionStore
 from web.twins import Twins
 
@@ -344,6 +346,9 @@ class Face:
     notifications: Notifications
     groups: Groups
     twins: Twins
+    releases: Releases
+    ota: Ota
+    rollouts: Rollouts
     followers: Followers
     links: Links
     supervision: Supervision

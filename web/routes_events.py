@@ -33,6 +33,7 @@ EVENT_KINDS = (
     "dead_letter",
     "alarm",
     "delivery",
+    "rollout",
 )
 """What a stream can be restricted to; `actors.events` tells what is in them."""
 

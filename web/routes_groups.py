@@ -121,22 +121,24 @@ def rosters(call: Call) -> Item:
 
 def roster(call: Call, site: str) -> Item:
     """Return who is expected at a site and who is there."""
-    return roster_json(_asked(lambda: call.face.groups.roster(_site(site))))
+    return roster_json(_asked(lambda: call.face.groups.roster(site_name(site))))
 
 
 def put_roster(call: Call, site: str) -> Item:
     """Note who is expected at a site, instead of whoever was; no serials leave no roster."""
     new = call.decode(_ROSTER)
-    return roster_json(_asked(lambda: call.face.groups.put_roster(_site(site), new.serials, _by(call), call.client)))
+    return roster_json(
+        _asked(lambda: call.face.groups.put_roster(site_name(site), new.serials, _by(call), call.client))
+    )
 
 
 def delete_roster(call: Call, site: str) -> Reply:
     """Forget who is expected at a site."""
-    _asked(lambda: call.face.groups.delete_roster(_site(site), _by(call), call.client))
+    _asked(lambda: call.face.groups.delete_roster(site_name(site), _by(call), call.client))
     return Reply(None, 204)
 
 
-def _site(site: str) -> str:
+def site_name(site: str) -> str:
     """Return a site's name. Raises a 400 for what cannot be one level of a topic."""
     try:
         return _SITE.decode(msgspec.json.encode(site))

@@ -104,7 +104,9 @@ class StoredEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 def find_rollout(database: Any, rollout_id: str) -> Header | None:
-    """Return one rollout."""
+    """Return one rollout, None when there is none of this id."""
+    if not _ID.fullmatch(rollout_id):
+        return None
     rows = list(Row.select(*_COLUMNS).where(Row.id == rollout_id).dicts().execute(database))
     return Header(**rows[0]) if rows else None
 

@@ -35,12 +35,13 @@ USUAL_WAVES: Final = (
     Wave(share=1.0, success=0.95, wait=0.0),
 )
 """A canary, a quarter, the rest."""
+Waves = Annotated[tuple[Wave, ...], msgspec.Meta(min_length=1, max_length=MOST_WAVES)]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a rollout goes."""
 
-    waves: Annotated[tuple[Wave, ...], msgspec.Meta(min_length=1, max_length=MOST_WAVES)] = USUAL_WAVES
+    waves: Waves = USUAL_WAVES
     failures: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     """Of the devices that were offered the release: more that failed, rolled back or fell silent halt the rollout."""
     deadlines: dict[str, Annotated[float, msgspec.Meta(gt=0, le=LONGEST)]] = {}
@@ -66,6 +67,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if state == "retrying":
             return self.retry_after
         return self.deadlines.get(state, STATES[state].within)
+
+
+def heard_within(seconds: float | None) -> dict[str, float]:
+    """Return the deadlines by which a device that has begun is silent after so many seconds; None: the usual ones.
+
+    One on hold is not meant: it has said when to expect nothing.
+    """
+    if seconds is None:
+        return {}
+    return {state: seconds for state, rule in STATES.items() if rule.kind == "active" and state != "postponed"}
 
 
 def assign_waves(serials: Sequence[str], waves: Sequence[Wave], seed: str) -> dict[str, int]:

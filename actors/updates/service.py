@@ -75,7 +75,7 @@ class Service:
 
     def _advance(self, live: Live, entry: Entry, told: Report) -> None:
         before, now = entry.state, self._keeper.now()
-        reason = ": ".join(part for part in (told.reason, told.detail) if part)
+        reason = ": ".join(part for part in (told.reason, told.detail) if part).replace("\0", "")
         changes = live.rollout.report(told.serial, told.state, now, reason=reason, progress=told.progress)
         is_news = entry.state != before or changes.is_changed
         if is_news or now >= live.saved_at.get(told.serial, 0.0) + WRITE_AFTER:
@@ -103,6 +103,8 @@ class Service:
         live = self._book.of(told.serial)
         if live is not None and self._is_version(told, live):
             return live
+        if "\0" in told.version:
+            return None
         find = partial(storage.find_rollout_of, serial=told.serial, version=told.version)
         rollout_id = self._keeper.ask(find)
         return self._keeper.visit(rollout_id) if rollout_id is not None else None

@@ -6,6 +6,11 @@ from typing import Annotated
 
 import msgspec
 
+from actors.updates.messages import Windows
+from actors.updates.windows import Window
+
+Site = Annotated[str, msgspec.Meta(pattern=r"^[^/+#\x00]{1,64}\Z")]
+
 
 class UpdateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whose releases are taken, how much room they have, and how much of the server their downloads."""
@@ -18,3 +23,9 @@ class UpdateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Downloads at a time; each has a thread of the server."""
     download_rate: Annotated[int, msgspec.Meta(ge=2**16, le=2**40)] | None = 32 * 2**20
     """Bytes a second of all downloads together."""
+    windows: dict[Site, Window | Windows] = {}
+    """When the devices of a site may be updated, by site; of any other at any time."""
+
+    def windows_by_site(self) -> dict[str, Windows]:
+        """Return the maintenance windows, of each site a tuple."""
+        return {site: (given,) if isinstance(given, Window) else given for site, given in self.windows.items()}

@@ -40,6 +40,7 @@ from supervisor.server.health import Health
 from supervisor.server.instance import Instance
 from supervisor.server.metrics import make_metrics
 from supervisor.server.notifications import NotificationsFace
+from supervisor.server.ota import OtaFace, ReleasesFace
 from supervisor.server.parts import Parts
 from supervisor.server.presence import ServerPresence
 from supervisor.server.scans import ScansFace
@@ -47,6 +48,7 @@ from supervisor.server.settings import Http
 from supervisor.server.soil import FollowersFace, SoilFace
 from supervisor.server.tree import presence_of, server_tree
 from supervisor.server.twins import TwinsFace
+from supervisor.server.updates import RolloutsFace
 from supervisor.server.values import broker_url
 from web.face import Face
 from web.server import HttpActor, HttpSettings
@@ -142,7 +144,14 @@ class Server(TreeProcess):
 
     def _http(self) -> HttpActor:
         http = self.config.http
-        settings = HttpSettings(host=http.host, port=http.port, streams=self.config.limits.streams)
+        updates = self.config.updates
+        settings = HttpSettings(
+            host=http.host,
+            port=http.port,
+            streams=self.config.limits.streams,
+            downloads=updates.downloads,
+            download_rate=updates.download_rate,
+        )
         return HttpActor(self._face, settings, self._bound)
 
     def _bound(self, _host: str, port: int) -> None:
@@ -185,6 +194,9 @@ class Server(TreeProcess):
             notifications=NotificationsFace(parts),
             groups=GroupsFace(parts),
             twins=TwinsFace(parts),
+            releases=ReleasesFace(parts),
+            ota=OtaFace(parts),
+            rollouts=RolloutsFace(parts),
             followers=FollowersFace(parts),
             dead_letters=DeadLettersFace(parts),
             tokens=TokensFace(parts),

@@ -19,7 +19,9 @@ from actors.groups.roster import count_rolls
 from actors.home_assistant.tap import EVENTS as HOME_EVENTS
 from actors.notifications.board import COUNTED
 from actors.twins.actor import EVENTS as TWIN_EVENTS
+from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
+from supervisor.server.updates import rollout_metrics
 
 Health = Callable[[], dict[str, Any]]
 
@@ -47,6 +49,8 @@ class MusterCollector(Collector):
         yield self._twins()
         yield self._home_assistant()
         yield from self._alarms()
+        yield from release_metrics(self._parts)
+        yield from rollout_metrics(self._parts)
         yield from self._followers()
         yield from self._actors(health)
 

@@ -49,9 +49,13 @@ from actors.topics import BOUND_CONTROL, BOUND_DATA, SHARED_CONTROL, sensor_data
 from actors.twins.actor import NAME as TWINS
 from actors.twins.actor import TwinBoard
 from actors.twins.messages import LinkUp
+from actors.updates.book import UpdatesBoard
 from actors.writes import Outgoing
 from supervisor.server.instance import public_name
+from supervisor.server.ota import OtaBoard, Updates
+from supervisor.server.releases import ReleaseStore
 from supervisor.server.settings import Broker, Config
+from supervisor.server.uploads import Uploads
 from supervisor.server.watcher import LetterBox
 from web.render import device_json, rfc3339
 
@@ -152,6 +156,19 @@ class Parts:
         """What was done with groups and rosters since the process started, see `actors.groups.actor.ACTIONS`."""
         self.command_board = CommandBoard()
         self.picker = Picker(self.fleet, self.command_board.in_flight)
+        updates = Updates(self.services)
+        self.releases = ReleaseStore(
+            config.updates,
+            config.data_path,
+            server=self.server_id,
+            ask=self.ask_registry,
+            clock=self.runtime.clock,
+            in_use=updates.in_use,
+            on_gone=updates.gone,
+        )
+        self.uploads = Uploads(self.releases)
+        self.ota_board = OtaBoard()
+        self.updates_board = UpdatesBoard(config.updates.windows_by_site())
 
     @property
     def serves_all(self) -> bool:

@@ -29,6 +29,7 @@ from actors.sensor_subscriber import SensorSubscriber
 from actors.storage.result import CommitResult
 from actors.storage.retention import RetentionRules
 from actors.subscriber import Ingest, PiSubscriber, SiteSubscriber
+from actors.updates.messages import UPDATES
 from actors.version import __version__
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
@@ -40,10 +41,12 @@ from supervisor.server.groups import groups_actor
 from supervisor.server.home_assistant import home_assistant, tell_home_assistant, watched_topics
 from supervisor.server.loader import LoaderActor
 from supervisor.server.notifications import ledger
+from supervisor.server.ota import ReleasesActor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
 from supervisor.server.settings import Broker
 from supervisor.server.twins import tell_twins, twin_actor
+from supervisor.server.updates import tell_updates, updates_actor
 from supervisor.server.watcher import Watcher
 
 logger = logging.getLogger(__name__)
@@ -90,7 +93,9 @@ def server_tree(
             ChildSpec("watcher", lambda: watcher(parts, tree)),
             ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services, parts.is_ours), hang_after=60.0),
             ChildSpec("groups", lambda: groups_actor(parts), hang_after=60.0),
+            ChildSpec("releases", lambda: ReleasesActor(parts.uploads, parts.runtime), hang_after=60.0),
             ChildSpec("devices", lambda: device_supervisor(parts), hang_after=60.0),
+            *rollouts(parts),
             ChildSpec("rollups", lambda: rollups(parts), hang_after=60.0),
             ChildSpec("twins", lambda: twin_actor(parts), hang_after=60.0),
             ChildSpec("followers", lambda: group(parts, *followers(parts))),
@@ -112,6 +117,11 @@ def server_tree(
     watch_presence(parts)
     parts.devices.fallback = lambda serial, message: parts.services.tell("devices", Undelivered(serial, message))
     return tree
+
+
+def rollouts(parts: Parts) -> tuple[ChildSpec, ...]:
+    """Return who carries out rollouts: the server that the edges belong to, nobody else."""
+    return (ChildSpec(UPDATES, lambda: updates_actor(parts), hang_after=60.0),) if parts.config.primary else ()
 
 
 def group(parts: Parts, *children: ChildSpec) -> Supervisor:
@@ -144,6 +154,7 @@ def registry(parts: Parts, url: str) -> RegistryActor:
             partial(tell_twins, parts),
             partial(tell_alarms, parts),
             partial(tell_home_assistant, parts),
+            partial(tell_updates, parts),
         ),
     )
 

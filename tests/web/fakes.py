@@ -20,6 +20,8 @@ from tests.web.fake_commands import FakeCommands
 from tests.web.fake_enrolments import FakeEnrolments
 from tests.web.fake_groups import FakeGroups
 from tests.web.fake_notifications import FakeNotifications
+from tests.web.fake_releases import FakeOta, FakeReleases
+from tests.web.fake_rollouts import FakeRollouts
 from tests.web.fake_scans import FakeScans
 from tests.web.fake_soil import NOON, FakeFollowers, FakeSoilHealth
 from tests.web.fake_twins import FakeTwins
@@ -267,6 +269,9 @@ def make_face(*devices, clock=None, ring=None):
         notifications=FakeNotifications(),
         groups=FakeGroups(fleet),
         twins=FakeTwins(),
+        releases=FakeReleases(),
+        ota=FakeOta(),
+        rollouts=FakeRollouts(),
         followers=FakeFollowers(),
         links=FakeLinks(),
         supervision=FakeSupervision(),
