@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 from edge.home import Home
 from edge.identity import identify
@@ -13,6 +14,7 @@ from edge.link import Goodbye
 from edge.parts import EdgeParts
 from edge.settings import EdgeSettings
 from edge.tree import edge_tree
+from edge.update.launch import restart_command
 from supervisor import Supervisor
 from supervisor.process.life import TreeProcess, live
 from supervisor.process.logs import configure_logging
@@ -72,6 +74,19 @@ def run_edge(settings: EdgeSettings, environ: Mapping[str, str]) -> int:
         code = live(EdgeProcess(settings, home, environ))
     if code == RESTART:
         logger.info("the edge starts anew")
-        # The same command with new settings and new code, whether or not anybody would start us again.
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command
+        _start_anew(environ)
     return code
+
+
+def _start_anew(environ: Mapping[str, str]) -> NoReturn:
+    """Take our own place: through the launcher, which decides what runs, or where there is none with the same command.
+
+    New settings and new code, whether or not anybody would start us again.
+    """
+    command = restart_command(environ)
+    if command is not None:
+        try:
+            os.execv(command[0], command)  # noqa: S606 - as we were started
+        except OSError as error:
+            logger.error("the launcher cannot be started: %s", error)  # noqa: TRY400 - the next line mends it
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command

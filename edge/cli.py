@@ -16,6 +16,7 @@ COMMANDS = {
     "status": ("edge.commands.status", "show how the edge of this machine is"),
     "announce": ("edge.commands.announce", "have the running edge announce itself now"),
     "scan": ("edge.commands.scan", "queue a scan by hand or from a script"),
+    "update": ("edge.commands.update", "show how the updates of this device are, ask for one, put them off"),
     "scan-test": ("edge.scanner.test", "show what the scanners read, and send nothing"),
     "install": ("edge.install", "install the edge on this machine as a service"),
     "uninstall": ("edge.install", "remove what install has made"),

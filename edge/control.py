@@ -1,8 +1,8 @@
 """`Control`: how the commands of this machine reach the running edge: a socket in its directory, one line each way.
 
-A request is a JSON object on one line, `{"command": "scan" | "announce" | "status" | "look", ...}`; the answer is one
-too, `{"ok": true, ...}` or `{"ok": false, "error": "..."}`. Who may open the socket (its mode and its directory's) may
-scan under the id of this device; nothing else can be done here.
+A request is a JSON object on one line, `{"command": "scan" | "announce" | "status" | "look" | "update", ...}`; the
+answer is one too, `{"ok": true, ...}` or `{"ok": false, "error": "..."}`. Who may open the socket (its mode and its
+directory's) may scan under the id of this device; nothing else can be done here.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from edge.link import Line
 from edge.network import Address, NetworkBoard, primary
 from edge.nodes import lives, shorten_tracebacks
 from edge.scanner.board import ScannerBoard
+from edge.update.board import UpdateBoard
 
 if TYPE_CHECKING:
     from actors.publisher import StationBoard
@@ -61,6 +62,7 @@ class Boards:
         self.scanners = ScannerBoard()
         self.hub = HubBoard()
         self.inbox = InboxBoard()
+        self.updates = UpdateBoard()
         self.gauges = Gauges()
         self.told: Any = None
         """The `Facts.news` of the last status; written by who tells it."""
@@ -129,6 +131,8 @@ class Facts:
             "sensors": len(boards.sensors),
             "outbox": boards.gauges.outbox.items,
             "hub": boards.hub.status.state.value,
+            "update": boards.updates.status.state,
+            "slot": boards.updates.slot,
         }
 
     def announcement(self) -> Announcement:

@@ -19,6 +19,7 @@ from actors.installation import HOME
 from actors.link.options import BrokerURLError
 from actors.version import __version__
 from edge.settings import EdgeSettings
+from edge.update import launcher
 from supervisor.installer import (
     Command,
     Data,
@@ -30,6 +31,7 @@ from supervisor.installer import (
     Plan,
     Service,
     Source,
+    Stale,
     Step,
     Target,
     Unit,
@@ -37,6 +39,8 @@ from supervisor.installer import (
     Venv,
     tmpfiles,
 )
+from supervisor.release.errors import KeyFileError
+from supervisor.release.keys import PublicKey, load_public
 
 NAME = "muster-edge"
 PREFIX = f"/opt/{NAME}"
@@ -45,6 +49,11 @@ MANIFEST = f"{PREFIX}/manifest.json"
 STATE = f"/var/lib/{NAME}"
 LOGS = f"/var/log/{NAME}"
 CONFIG = "/etc/muster/edge.toml"
+KEYS = "/etc/muster/release-keys"
+UPDATES = f"{STATE}/update"
+LAUNCHER = f"{PREFIX}/launcher.py"
+SYSTEM_PYTHON = "/usr/bin/python3"
+"""What the launcher runs with: no update touches it, and none can break it."""
 KEY_FILE = "/etc/muster/edge-enrolment-key"
 CA_FILE = "/etc/muster/edge-ca.pem"
 SYSTEM = "/etc/systemd/system"
@@ -80,6 +89,10 @@ class Choices(NamedTuple):
     """The fleet's key."""
     ca: str = ""
     """The authorities to trust, PEM."""
+    release_keys: tuple[str, ...] = ()
+    """Keys of those whose releases this device installs, each a line."""
+    updates: bool = True
+    """Let the launcher start the edge, so that it can update itself."""
     scanner: bool = True
     """Read scanners, for which evdev has to be built."""
     golden: bool = False
@@ -107,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _install(installer: Installer, target: Target, options: argparse.Namespace) -> None:
     choices = choose(options, installer.manifest.remembered)
-    extras = ("edge", "scanner") if choices.scanner else ("edge",)
+    extras = ("edge", *(["scanner"] if choices.scanner else []), *(["ota"] if choices.updates else []))
     source = Source.choose(options.source, options.wheel_dir, extras, home=HOME, version=__version__)
     if choices.golden:
         refuse_identity(target.path(CONFIG))
@@ -132,6 +145,8 @@ def choose(options: argparse.Namespace, remembered: dict[str, str]) -> Choices:
         log_file=options.log_file or remembered.get("log_file") == "yes",
         key=_read_key(options.enrolment_key_file) if options.enrolment_key_file else remembered.get("key", ""),
         ca=_read_ca(options.ca) if options.ca else remembered.get("ca", ""),
+        release_keys=_release_keys(options.release_key, remembered.get("release_keys", "")),
+        updates=not options.no_updates and remembered.get("updates") != "no",
         scanner=not options.no_scanner and remembered.get("scanner") != "no",
         golden=options.golden,
     )
@@ -140,7 +155,7 @@ def choose(options: argparse.Namespace, remembered: dict[str, str]) -> Choices:
 def plan_edge(choices: Choices, source: Source) -> Plan:
     """Return everything that makes a machine an edge."""
     user = User(NAME, home=STATE, groups=GROUPS)
-    service = _service()
+    service = _service(choices)
     files = _configuration(choices)
     steps: list[Step] = [
         Directory(PREFIX),
@@ -153,6 +168,7 @@ def plan_edge(choices: Choices, source: Source) -> Plan:
         File(f"/etc/tmpfiles.d/{NAME}.conf", tmpfiles(files)),
         File("/etc/udev/rules.d/70-muster-scanner.rules", _UDEV),
         Venv(VENV, source, commands=((NAME, "edge"),)),
+        *_updates(choices, source),
         Link(f"/usr/local/bin/{NAME}", to=f"{VENV}/bin/{NAME}"),
         File(f"{SYSTEM}/{service.unit}", service.text),
         Link(f"{SYSTEM}/multi-user.target.wants/{service.unit}", to=f"{SYSTEM}/{service.unit}"),
@@ -164,6 +180,19 @@ def plan_edge(choices: Choices, source: Source) -> Plan:
     # An image is emptied when nothing runs any more that could fill it again.
     steps += [unit, *data] if choices.golden else [*data, unit]
     return Plan(steps, _remember(choices))
+
+
+def _updates(choices: Choices, source: Source) -> list[Step]:
+    """Return what lets an edge update itself. What is installed by hand runs, whatever updates have brought before."""
+    if not choices.updates:
+        return []
+    keys = [PublicKey.read(line) for line in choices.release_keys]
+    return [
+        File(LAUNCHER, Path(launcher.__file__).read_bytes()),
+        Directory(KEYS),
+        *(File(f"{KEYS}/{key.key_id}.pub", key.line.encode(), keep=True) for key in keys),
+        Stale(UPDATES, ("current", "state.json", "updater.json"), source.fingerprint),
+    ]
 
 
 def refuse_identity(path: Path) -> None:
@@ -184,11 +213,13 @@ def refuse_identity(path: Path) -> None:
             raise InstallError(f"{path} sets `{key}`, which belongs to one device; remove it from an image for many.")
 
 
-def _service() -> Service:
+def _service(choices: Choices) -> Service:
+    run = f"run --config {CONFIG}"
+    launch = f"{SYSTEM_PYTHON} -I {LAUNCHER} --home {UPDATES} --factory {VENV}/bin/python run -- {run}"
     return Service(
         name=NAME,
         description="Muster edge: presence, scanners and sensors of this device",
-        command=f"{VENV}/bin/python -P -m edge run --config {CONFIG}",
+        command=launch if choices.updates else f"{VENV}/bin/python -P -m edge {run}",
         user=NAME,
         after=("network.target",),
         # One arena: a long-lived process with a few threads keeps its memory small.
@@ -237,6 +268,8 @@ def _remember(choices: Choices) -> dict[str, str]:
         "log_file": "yes" if choices.log_file else "",
         "key": choices.key,
         "ca": choices.ca,
+        "release_keys": "\n".join(choices.release_keys),
+        "updates": "" if choices.updates else "no",
         "scanner": "" if choices.scanner else "no",
     }
 
@@ -246,6 +279,18 @@ def _read_key(path: Path) -> str:
     if len(key) < SHORTEST_KEY or not key.isprintable():
         raise InstallError(f"{path} holds no enrolment key: {SHORTEST_KEY} printable characters at least are needed.")
     return key
+
+
+def _release_keys(given: Sequence[Path], remembered: str) -> tuple[str, ...]:
+    """Return the keys of the files that were given, and those of the last run, each once."""
+    try:
+        keys = [key for path in given for key in load_public(path)]
+    except KeyFileError as error:
+        raise InstallError(str(error)) from None
+    if given and not keys:
+        raise InstallError(f"{given[0]} holds no release key; `muster release keygen` makes one.")
+    known = {PublicKey.read(line).key_id: line for line in remembered.splitlines()}
+    return tuple((known | {key.key_id: key.line.strip() for key in keys}).values())
 
 
 def _read_ca(path: Path) -> str:
@@ -271,6 +316,8 @@ def _farewell(choices: Choices, target: Target) -> list[str]:
     lines = []
     if not choices.key:
         lines.append("note: without --enrolment-key-file this device cannot enrol with a server of another machine")
+    if choices.updates and not choices.release_keys:
+        lines.append(f"note: without --release-key this device installs no update; keys may be put into {KEYS} later")
     if choices.golden:
         lines.append("The image carries no identity: each machine that boots it finds its own.")
     elif target.is_live:
@@ -287,6 +334,15 @@ def _parser() -> argparse.ArgumentParser:
     install.add_argument("--enrolment-key-file", type=Path, metavar="FILE", help="file with the fleet's key")
     install.add_argument("--ca", type=Path, metavar="FILE", help="authorities to trust, PEM")
     install.add_argument("--log-file", action="store_true", help=f"log to {LOGS}/edge.log, not to the journal")
+    install.add_argument(
+        "--release-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="public key of who may release updates; may be repeated",
+    )
+    install.add_argument("--no-updates", action="store_true", help="without the launcher: it never updates itself")
     install.add_argument("--no-scanner", action="store_true", help="without evdev: no barcode scanners")
     install.add_argument("--from", dest="source", default="", metavar="SOURCE", help="wheel, directory or requirement")
     install.add_argument("--wheel-dir", default="", metavar="DIR", help="take everything from these wheels, offline")

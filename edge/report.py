@@ -33,7 +33,7 @@ AT_LEAST_EVERY = 60.0
 ASK_TIMEOUT = 2.0
 PULSE_TIMEOUT = 5.0
 """Seconds for the top supervisor to answer; one that does not is no longer a supervisor."""
-_NO_NEWS = ("updated", "system_info", "outbox", "inbox", "sensors")
+_NO_NEWS = ("updated", "system_info", "outbox", "inbox", "sensors", "updates")
 """What changes by itself."""
 
 
@@ -96,6 +96,7 @@ class Reporter(ThreadedActor):
         news["sensors"] = [(sensor["id"], sensor["error"]) for sensor in state["sensors"]]
         for name in ("uplink", "hub"):
             news[name] = {key: value for key, value in state[name].items() if key != "counters"}
+        news["updates"] = (state["updates"]["state"], state["updates"]["version"], state["updates"]["checks"])
         news["outbox"] = (outbox["items"], outbox["dropped"], outbox["error"])
         self._file.write(state, news)
 

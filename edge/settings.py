@@ -23,6 +23,7 @@ from edge.inbox.settings import (
     name_handlers,
 )
 from edge.scanner.settings import ScannerSettings
+from edge.update.settings import UpdateSettings
 
 MOST_SENSORS = 32
 """Stations of one edge: each has a thread."""
@@ -141,6 +142,7 @@ class EdgeSettings(Section, frozen=True):
     commands: CommandSettings = CommandSettings()
     programs: Annotated[dict[ProgramName, ProgramSettings], msgspec.Meta(max_length=64)] = {}
     """What the command `run` may start, by name; nothing by default."""
+    updates: UpdateSettings = UpdateSettings()
     log: Literal["text", "json"] = "text"
     log_file: str = ""
     """Replaced daily and kept for 7 days; empty logs to stderr."""
@@ -172,6 +174,11 @@ class EdgeSettings(Section, frozen=True):
     def home(self) -> Path:
         """The directory of the edge."""
         return Path(self.data_dir) / DIRECTORY
+
+    @property
+    def update_home(self) -> Path:
+        """The directory of updates."""
+        return Path(self.data_dir) / "update"
 
     def broker_options(self) -> BrokerOptions | None:
         """Return how to connect to the broker that was configured, None when none was."""

@@ -50,6 +50,7 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
         "scans": boards.scanners.describe_scans(),
         "scanners": [scanner.describe() for scanner in tuple(boards.scanners.scanners.values())],
         "sensors": [_station(name, board) for name, board in tuple(boards.stations.items())],
+        "updates": boards.updates.describe(),
         "undelivered": parts.directory.undelivered,
         "services": facts.services(),
         "system_info": boards.gauges.vitals,

@@ -26,6 +26,9 @@ from edge.report import Reporter
 from edge.scanner.tree import ScannerParts, scanners_spec
 from edge.sensors import sensors
 from edge.state import describe_edge
+from edge.update.actor import HANG_AFTER as UPDATE_HANG_AFTER
+from edge.update.actor import Check
+from edge.update.made import make_updater
 from supervisor import BackoffPolicy, ChildSpec, Intensity, Supervisor
 from supervisor.process.sdnotify import Notifier
 
@@ -64,6 +67,7 @@ def edge_tree(parts: EdgeParts, notifier: Notifier) -> Supervisor:
             ChildSpec("sensors", lambda: sensors(parts)),
             ChildSpec("network", lambda: network(parts), hang_after=HANG_AFTER),
             ChildSpec("locator", lambda: locator(parts), shutdown=1.0, hang_after=SEARCH_HANG_AFTER),
+            ChildSpec("updater", lambda: make_updater(parts), shutdown=5.0, hang_after=UPDATE_HANG_AFTER),
             ChildSpec("reporter", lambda: Reporter(parts, notifier), hang_after=HANG_AFTER),
         ),
     )
@@ -93,7 +97,12 @@ def control(parts: EdgeParts) -> Control:
         directory=parts.directory,
         outbox="outbox",
         status=lambda: describe_edge(parts),
-        commands={"announce": ("presence", Announce(connect=True)), "look": ("locator", Look())},
+        commands={
+            "announce": ("presence", Announce(connect=True)),
+            "look": ("locator", Look()),
+            "update": ("updater", Check()),
+            "update-force": ("updater", Check(force=True)),
+        },
     )
 
 

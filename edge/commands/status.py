@@ -51,6 +51,10 @@ def describe(state: dict[str, Any]) -> Iterator[str]:
     if scans and (scans["waiting"] or scans["not_kept"]):
         counts = f"{scans['waiting']} wait in memory, {scans['not_kept']} refused"
         yield f"  scans     {counts}{_because(scans['error'])}"
+    updates = state.get("updates")  # as above
+    if updates and updates["state"] != "off":
+        about = f" {updates['version']}" if updates["version"] else ""
+        yield f"  update    {updates['state']}{about}{_because(updates['reason'] or updates['error'])}"
     services = state["services"]
     yield f"  devices   {services['scanners']} scanners, {services['sensors']} sensors"
     for sensor in state.get("sensors", ()):

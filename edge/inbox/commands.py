@@ -49,6 +49,8 @@ class Powers:
     blink: Callable[[float], str]
     """Lets the LED blink for so many seconds; returns its name, empty for none."""
     log: LogMemory
+    update: Callable[[bool], bool]
+    """Has this device ask for an update, given whether also for one that has failed; False where it cannot update."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -85,6 +87,7 @@ class Commands:
             "restart": self._restart,
             "reboot": self._reboot,
             "run": self._run,
+            "update": self._update,
         }
 
     def refusal(self, name: str) -> str:
@@ -143,6 +146,14 @@ class Commands:
     def _restart(self, _job: Job) -> Answer:
         self._powers.restart()
         return Answer("running", later=True)
+
+    def _update(self, job: Job) -> Answer:
+        force = job.command.args.get("force", False)
+        if not isinstance(force, bool):
+            raise BadArgumentError("`force` has to be true or false")
+        if not self._powers.update(force):
+            return Answer("failed", reason="this device does not update itself")
+        return Answer("succeeded")
 
     def _reboot(self, job: Job) -> Answer:
         answer = self._execute(self._settings.reboot, min(LONGEST_OWN, job.seconds), _OUTPUT, {})

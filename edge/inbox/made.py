@@ -13,6 +13,7 @@ from edge.inbox.parts import DESK, InboxParts
 from edge.inbox.settings import name_handlers
 from edge.presence import Announce, SetHeartbeat
 from edge.state import describe_edge
+from edge.update.actor import Check
 
 if TYPE_CHECKING:
     from edge.parts import EdgeParts
@@ -46,6 +47,12 @@ def _powers(parts: EdgeParts, led: Led) -> Powers:
             parts.directory.tell(DESK, Blinks(seconds))
         return name
 
+    def update(force: bool) -> bool:
+        if "updater" not in parts.directory:
+            return False
+        parts.directory.tell("updater", Check(force))
+        return True
+
     return Powers(
         now_us=lambda: int(parts.runtime.clock.time() * 1e6),
         describe=lambda: describe_edge(parts),
@@ -54,6 +61,7 @@ def _powers(parts: EdgeParts, led: Led) -> Powers:
         restart=parts.restart,
         blink=blink,
         log=remember_log(),
+        update=update,
     )
 
 

@@ -77,7 +77,7 @@ class Programs:
 
         """
         deadline = time.monotonic() + timeout
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        variables = foreign_environment()
         with _as_file(stdin) as given:
             try:
                 process = subprocess.Popen(  # noqa: S603 - the owner has configured it
@@ -109,6 +109,11 @@ class Programs:
         process = self._running
         if process is not None:
             _kill(process)
+
+
+def foreign_environment() -> dict[str, str]:
+    """Return our environment as other programs may see it: without our secrets."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
 def _watch(process: subprocess.Popen[bytes], deadline: float, most: int) -> tuple[bytes, bool, bool]:

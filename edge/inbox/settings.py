@@ -11,7 +11,7 @@ import msgspec
 
 Priority = Literal["low", "normal", "high", "urgent"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
-CommandName = Literal["ping", "identify", "announce", "status", "logs", "restart", "reboot", "set", "run"]
+CommandName = Literal["ping", "identify", "announce", "status", "logs", "restart", "reboot", "set", "run", "update"]
 COMMANDS: tuple[CommandName, ...] = get_args(CommandName)
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 MOST_HANDLERS = 16

@@ -1,26 +1,32 @@
 """Checks a downloaded release and installs it into a free slot, in a process of its own that ends with it.
 
     python -m edge.update.install RELEASE --slot DIR --keys DIR --running VERSION [--factory PYTHON] [--allow-older]
+                                  [--sha256 HEX] [--with-stdin]
 
 Says what it does as lines of JSON on stdout, `{"state": "verifying", "progress": 0.5}`, and at the end either
 `{"version": ...}` with exit code 0 or `{"code": ..., "reason": ...}` with 1. What runs is not touched: a slot is
 emptied, filled and tried out; only the launcher ever starts it. The memory that signatures cost goes with the process.
+Two of them never work at a time, and with `--with-stdin` it ends as soon as its stdin does, with all it has started.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from supervisor.process.lock import FileLock, LockHeldError
 from supervisor.release.archive import Release
 from supervisor.release.errors import BadReleaseError, KeyFileError
 from supervisor.release.keys import load_trusted
@@ -34,6 +40,11 @@ SPACE_SPARE = 50 * 2**20
 STEP_TIMEOUT = 900
 """Seconds for each of the programs that are run."""
 NICENESS = 10
+DAMAGED = "damaged"
+"""The code of a file that is not the one that the server has: it was damaged on its way, or on our disk."""
+LOCK_PATIENCE = 30.0
+"""Seconds for a predecessor, whose edge was killed, to notice that it is to end."""
+_SCRATCH = ".wheels-"
 _OUTPUT = 600
 """Characters of a failed program's output that are told."""
 _SMOKE = "import edge.boot, edge.tree; from actors.version import __version__; print(__version__)"
@@ -85,11 +96,10 @@ def install(
         )
         files = manifest.files_for(mine)
         say({"state": "installing", "progress": 0.0})
-        shutil.rmtree(slot, ignore_errors=True)
-        slot.parent.mkdir(parents=True, exist_ok=True)
+        _make_room(slot)
         check_space(slot.parent, files)
         _run([_base(), "-m", "venv", "--without-pip", str(slot)])
-        with tempfile.TemporaryDirectory(dir=slot.parent, prefix=".wheels-") as place:
+        with tempfile.TemporaryDirectory(dir=slot.parent, prefix=_SCRATCH) as place:
             release.extract(Path(place), files, _meter(say, "installing", sum(file.size for file in files), most=0.3))
             lock = Path(place) / "lock.txt"
             lock.write_text(lock_file(files), encoding="utf-8")
@@ -113,6 +123,14 @@ def check_space(directory: Path, files: Sequence[ReleaseFile]) -> None:
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise BadReleaseError("no_space", f"it needs {needed // 2**20} MB and {free // 2**20} MB are free")
+
+
+def _make_room(slot: Path) -> None:
+    """Empty the slot, and remove what an installation has left that was cut off."""
+    slot.parent.mkdir(parents=True, exist_ok=True)
+    for place in (slot, *slot.parent.glob(f"{_SCRATCH}*")):
+        if place.exists():
+            shutil.rmtree(place)
 
 
 def _pip(python: str, slot: Path, wheels: str, lock: Path) -> None:
@@ -166,9 +184,26 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--running", required=True)
     parser.add_argument("--factory", default="")
     parser.add_argument("--allow-older", action="store_true")
+    parser.add_argument("--sha256", default="", help="of the whole file, as the server has it")
+    parser.add_argument("--with-stdin", action="store_true", help="end when stdin does")
     options = parser.parse_args(arguments)
     os.nice(NICENESS)
+    if options.with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
+        options.slot.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(options.slot.parent / ".install.lock", patience=LOCK_PATIENCE):
+            return _install(options)
+    except (LockHeldError, OSError) as error:
+        _print({"code": "failed", "reason": str(error)})
+    return 1
+
+
+def _install(options: argparse.Namespace) -> int:
+    try:
+        if options.sha256 and _digest(options.release) != options.sha256:
+            _print({"code": DAMAGED, "reason": "its hash is not the one that the server has told"})
+            return 1
         version = install(
             options.release,
             options.slot,
@@ -186,6 +221,18 @@ def main(arguments: Sequence[str]) -> int:
         _print({"version": version})
         return 0
     return 1
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _end_with_stdin() -> None:
+    """End this process and its group, which is its own, when whoever has started it has ended."""
+    while os.read(0, 4096):
+        pass
+    os.killpg(0, signal.SIGKILL)
 
 
 def _print(line: dict[str, Any]) -> None:

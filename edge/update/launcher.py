@@ -3,6 +3,7 @@
     launcher.py --home DIR --factory PYTHON run -- ARGUMENTS     starts a version in place of itself
     launcher.py --home DIR begin SLOT VERSION NONCE SECONDS      the next starts are trials of this slot
     launcher.py --home DIR commit NONCE                          the trial has proved itself
+    launcher.py --home DIR give-up NONCE REASON                  it has failed; the next start goes back
     launcher.py --home DIR status                                as JSON
 
 It lies outside the slots, needs the standard library alone, and is the only program that writes `state.json`:
@@ -15,7 +16,7 @@ it at its deadline (`alarm(2)` survives `execve(2)`), so that neither a version 
 nor a power cut at any moment, leaves the device with anything but a version that has worked. Deadlines are measured on
 CLOCK_BOOTTIME: a Pi has no clock that could be trusted at its start.
 
-Whatever goes wrong in here, some version that exists is started. Runs as `python3 -I` of the system, 3.9 or newer.
+Whatever goes wrong, some version is started. Runs as `python3 -I` of the system, 3.9 or newer.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -147,10 +148,9 @@ def decide(home: Home) -> tuple[list[str], dict[str, Any] | None]:
     # A slot with a trial that has failed is the last resort, behind the factory's.
     bad = state["last"]["slot"] if state["last"] and state["last"]["outcome"] != "committed" else ""
     others.sort(key=lambda slot: (slot == bad, slot == FACTORY))
-    fallbacks = [committed, *others]
     if trial is None:
-        return fallbacks, None
-    return [trial["slot"], *(slot for slot in fallbacks if slot != trial["slot"]), trial["slot"]], trial
+        return [committed, *others], None
+    return [trial["slot"], *(slot for slot in (committed, *others) if slot != trial["slot"]), trial["slot"]], trial
 
 
 def _settle(home: Home, state: dict[str, Any]) -> dict[str, Any] | None:
@@ -208,7 +208,8 @@ def run(home: Home, arguments: Sequence[str], command: Sequence[str]) -> NoRetur
     for number, slot in enumerate(order):
         is_trial = trial is not None and number == 0
         if trial is not None and number == 1:
-            _give_up_trial(home)
+            with contextlib.suppress(LauncherError, OSError):  # its starts are counted anyway
+                give_up(home, trial["nonce"], "not_executable")
         if home.exists(slot):
             _become(home, slot, arguments, command, trial if is_trial else None)
     _say("there is no version to start: neither slot nor the factory's has a Python that can be executed")
@@ -235,18 +236,6 @@ def _become(
         _say(f"{python} cannot be started: {error}")
 
 
-def _give_up_trial(home: Home) -> None:
-    """Record that the slot on trial cannot even be executed."""
-    try:
-        with home.locked():
-            state = home.load()
-            if state["trial"] is not None:
-                _end(state, "rolled_back", "not_executable")
-                home.save(state)
-    except Exception:  # noqa: BLE001 - as above; its starts are counted anyway
-        traceback.print_exc()
-
-
 # What the edge asks for
 
 
@@ -266,15 +255,8 @@ def begin(home: Home, slot: str, version: str, nonce: str, seconds: int) -> None
             raise LauncherError(f"slot {slot} has no Python that can be executed")
         if not SHORTEST <= seconds <= LONGEST:
             raise LauncherError(f"a trial may have {SHORTEST} to {LONGEST} seconds, not {seconds}")
-        state["trial"] = {
-            "slot": slot,
-            "version": version,
-            "nonce": nonce,
-            "starts": 0,
-            "seconds": seconds,
-            "boot": "",
-            "deadline": 0.0,
-        }
+        trial = {"slot": slot, "version": version, "nonce": nonce, "seconds": seconds}
+        state["trial"] = {**trial, "starts": 0, "boot": "", "deadline": 0.0}
         home.save(state)
 
 
@@ -291,10 +273,24 @@ def commit(home: Home, nonce: str) -> None:
         trial, last = state["trial"], state["last"]
         if trial is None and last and last["nonce"] == nonce and last["outcome"] == "committed":
             return
-        if trial is None or trial["nonce"] != nonce:
-            raise LauncherError("this trial is not the one that is going on")
+        _refuse_other(state, nonce)
         home.turn(trial["slot"])
         _end(state, "committed", "")
+        home.save(state)
+
+
+def give_up(home: Home, nonce: str, reason: str) -> None:
+    """End a trial badly, before its time.
+
+    Raises:
+        LauncherError: this trial is not the one that is going on.
+        OSError: the state cannot be written; the trial goes on.
+
+    """
+    with home.locked():
+        state = home.load()
+        _refuse_other(state, nonce)
+        _end(state, "rolled_back", reason)
         home.save(state)
 
 
@@ -306,6 +302,11 @@ def status(home: Home) -> dict[str, Any]:
 
 
 # Small things
+
+
+def _refuse_other(state: dict[str, Any], nonce: str) -> None:
+    if state["trial"] is None or state["trial"]["nonce"] != nonce:
+        raise LauncherError("this trial is not the one that is going on")
 
 
 def _new_state() -> dict[str, Any]:
@@ -354,6 +355,14 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+#: What may be asked for, each with its arguments.
+_ACTIONS: dict[str, tuple[Callable[..., None], dict[str, type]]] = {
+    "begin": (begin, {"slot": str, "version": str, "nonce": str, "seconds": int}),
+    "commit": (commit, {"nonce": str}),
+    "give-up": (give_up, {"nonce": str, "reason": str}),
+}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; return 0 for done, 1 for refused or failed, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="launcher.py")
@@ -361,12 +370,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--factory", default="")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("arguments", nargs=argparse.REMAINDER)
-    beginning = commands.add_parser("begin")
-    for name in ("slot", "version", "nonce"):
-        beginning.add_argument(name)
-    beginning.add_argument("seconds", type=int)
-    commands.add_parser("commit").add_argument("nonce")
     commands.add_parser("status")
+    for name, (_, taken) in _ACTIONS.items():
+        action = commands.add_parser(name)
+        for argument, kind in taken.items():
+            action.add_argument(argument, type=kind)
     options = parser.parse_args(arguments)
     home = Home(options.home, options.factory)
     try:
@@ -377,12 +385,11 @@ def main(arguments: Sequence[str]) -> int:
         rest = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
         run(home, rest, [sys.executable, "-I", os.path.abspath(__file__), *arguments])  # noqa: PTH100 - as it was called
     try:
-        if options.command == "begin":
-            begin(home, options.slot, options.version, options.nonce, options.seconds)
-        elif options.command == "commit":
-            commit(home, options.nonce)
-        else:
+        if options.command == "status":
             json.dump(status(home), sys.stdout)
+        else:
+            act, taken = _ACTIONS[options.command]
+            act(home, **{argument: getattr(options, argument) for argument in taken})
     except (LauncherError, OSError) as error:
         _say(str(error))
         return 1

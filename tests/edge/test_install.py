@@ -8,6 +8,7 @@ import re
 import signal
 import stat
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from edge import install
 from edge.scanner import devices
 from edge.settings import EdgeSettings
 from supervisor.installer import InstallError
+from supervisor.release.keys import PrivateKey, load_trusted
 from tests.support.certificates import Authority
 from tests.support.installation import ALONE, build_wheel, everything_below, lend_packages, run
 from tests.support.muster import MusterUp
@@ -27,6 +29,7 @@ EXPECTED = {
     "/etc/systemd/system/muster-edge.service": 0o644,
     "/etc/tmpfiles.d/muster-edge.conf": 0o644,
     "/etc/udev/rules.d/70-muster-scanner.rules": 0o644,
+    "/opt/muster-edge/launcher.py": 0o644,
     "/opt/muster-edge/manifest.json": 0o600,
 }
 UNIT = "etc/systemd/system/muster-edge.service"
@@ -123,7 +126,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(edge_install, root, tmp_path,
     assert edge_install()[0] == 0
     text = (root / UNIT).read_text()
     unit = tmp_path / "muster-edge.service"
-    unit.write_text(re.sub("/opt/muster-edge/venv/bin/python", "/bin/true", text))
+    unit.write_text(re.sub("ExecStart=/usr/bin/python3", "ExecStart=/bin/true", text))
     done = run(analyze, "verify", "--man=no", unit)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     assert (root / "etc/systemd/system/multi-user.target.wants/muster-edge.service").resolve() == root / UNIT
@@ -136,7 +139,87 @@ def test_the_unit_restarts_for_ever_and_may_do_little(edge_install, root, withou
     wanted |= {"User=muster-edge", "SupplementaryGroups=input video", "NoNewPrivileges=yes", "ProtectSystem=strict"}
     wanted |= {"Environment=MALLOC_ARENA_MAX=1", "CapabilityBoundingSet=", "StateDirectory=muster-edge"}
     assert wanted <= set(lines)
-    assert "ExecStart=/opt/muster-edge/venv/bin/python -P -m edge run --config /etc/muster/edge.toml" in lines
+    (command,) = [line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart=")]
+    started = (
+        "/opt/muster-edge/launcher.py --home /var/lib/muster-edge/update --factory /opt/muster-edge/venv/bin/python"
+    )
+    assert command == f"/usr/bin/python3 -I {started} run -- run --config /etc/muster/edge.toml"
+
+
+# -- updates ----------------------------------------------------------------------------------------------------------
+
+
+def command_of(root):
+    return re.search("^ExecStart=(.*)$", (root / UNIT).read_text(), re.MULTILINE)[1]
+
+
+def keys_of(root):
+    return load_trusted([root / "etc/muster/release-keys"])
+
+
+def test_the_launcher_that_is_installed_is_ours_and_root_alone_may_change_it(edge_install, root, without_venv):
+    edge_install()
+    made = root / "opt/muster-edge/launcher.py"
+    assert made.read_bytes() == Path(install.launcher.__file__).read_bytes()
+    assert stat.S_IMODE(made.stat().st_mode) == 0o644
+
+
+def test_an_edge_that_is_installed_is_started_by_its_launcher(edge_install, root, tmp_path):
+    edge_install()
+    lend_packages(root / "opt/muster-edge/venv")
+    words = command_of(root).replace(" /opt", f" {root}/opt").replace("/var/lib/muster-edge", str(tmp_path / "state"))
+    (*before, _run, _dashes, _command, _config, _file) = words.split()
+    done = run(*before, "run", "--", "--version")
+    assert re.fullmatch(r"muster-edge \d+\.\d+\.\d+\n", done.stdout), done
+
+
+def test_release_keys_are_added_and_remembered(edge_install, root, tmp_path, without_venv):
+    ours, theirs = PrivateKey.generate("ours").public, PrivateKey.generate("theirs").public
+    (tmp_path / "ours.pub").write_text(ours.line)
+    (tmp_path / "theirs.pub").write_text(theirs.line)
+    _, told = edge_install()
+    assert "without --release-key this device installs no update" in told
+    _, told = edge_install("--release-key", tmp_path / "ours.pub")
+    assert "without --release-key" not in told
+    edge_install("--release-key", tmp_path / "theirs.pub")
+    assert keys_of(root) == {key.key_id: key for key in (ours, theirs)}
+    edge_install()
+    assert len(keys_of(root)) == 2
+    edge_install(uninstall=True)
+    assert keys_of(root) == {}
+
+
+def test_a_key_that_is_none_is_refused_by_name(edge_install, root, tmp_path):
+    (tmp_path / "bad.pub").write_text("ssh-ed25519 AAAA\n")
+    code, told = edge_install("--release-key", tmp_path / "bad.pub")
+    assert (code, root.exists()) == (1, False)
+    assert "bad.pub, line 1: a release key begins with" in told
+
+
+def test_without_updates_python_is_started_and_there_is_no_launcher(edge_install, root, without_venv):
+    edge_install()
+    edge_install("--no-updates")
+    assert command_of(root) == "/opt/muster-edge/venv/bin/python -P -m edge run --config /etc/muster/edge.toml"
+    assert not (root / "opt/muster-edge/launcher.py").exists()
+    edge_install()
+    assert "launcher" not in command_of(root)
+
+
+def test_what_is_installed_by_hand_runs_and_a_repetition_leaves_updates_alone(edge_install, root, tmp_path, wheel):
+    edge_install()
+    home = root / "var/lib/muster-edge/update"
+    home.mkdir()
+    kept = {"state.json", "updater.json", "slots"}
+    for name in kept:
+        (home / name).touch()
+    (home / "current").symlink_to("slots/b")
+    edge_install("--server", "http://muster.example:5000")
+    assert {path.name for path in home.iterdir()} == {*kept, "current"}
+    os.utime(wheel, (0, 0))  # another wheel, as far as one can tell
+    edge_install()
+    assert {path.name for path in home.iterdir()} == {"slots"}
+    edge_install(uninstall=True)
+    assert not home.exists()
 
 
 def test_the_users_and_modes_of_an_image_are_made_at_its_first_boot(edge_install, root, needs, without_venv, key_file):
@@ -222,6 +305,8 @@ def test_an_image_carries_no_identity(edge_install, root, key_file, without_venv
     home.mkdir()
     for name in ("identity.json", "enrolment.json", "outbox.db", "state.json"):
         (home / name).write_text("of this board")
+    (root / "var/lib/muster-edge/update").mkdir()
+    (root / "var/lib/muster-edge/update/current").symlink_to("slots/b")
     (root / "var/log/muster-edge/edge.log").write_text("of this board")
     code, told = edge_install("--golden", "--enrolment-key-file", key_file)
     assert code == 0
