@@ -52,7 +52,7 @@ class _Upload:
         self.row = row
         self.lock = threading.Lock()
         self.touched = touched
-        """When something has arrived last, seconds since 1970."""
+        """When something has arrived last, monotonic seconds."""
 
 
 class Uploads:
@@ -70,15 +70,15 @@ class Uploads:
         Raises what `ReleaseStore.load` raises.
         """
         with self._store.gate:
-            rows = {row.id: row for row in self._store.load()}
+            rows, clock = {row.id: row for row in self._store.load()}, self._store.clock
             grown = self._files.parts()
             for orphan in grown.keys() - rows.keys():
                 self._files.drop_part(orphan)
                 self._store.count("swept")
             for upload_id, row in rows.items():
                 if upload_id not in self._uploads:
-                    touched = grown.get(upload_id, row.begun_us / 1_000_000)
-                    self._uploads[upload_id] = _Upload(row, touched)
+                    idle = max(0.0, clock.time() - grown.get(upload_id, row.begun_us / 1_000_000))
+                    self._uploads[upload_id] = _Upload(row, clock.monotonic() - idle)
             self._expire(ABANDONED_AFTER)
 
     @property
@@ -112,7 +112,7 @@ class Uploads:
                 begun_by=by,
             )
             store.ask(Execute(lambda database: add_upload(database, row)))
-            self._uploads[upload_id] = _Upload(row, store.clock.time())
+            self._uploads[upload_id] = _Upload(row, store.clock.monotonic())
             store.count("begun")
             return self._how_far(upload_id)
 
@@ -139,7 +139,7 @@ class Uploads:
         if offset + len(chunk) > row.size:
             self._store.refuse(400, "too_long", f"these are more than the {row.size} bytes that were announced")
         rest = chunk[have - offset :]
-        upload.touched = self._store.clock.time()
+        upload.touched = self._store.clock.monotonic()
         if rest:
             try:
                 have = self._files.append(row.id, rest)
@@ -246,7 +246,7 @@ class Uploads:
 
     def _expire(self, after: float) -> None:
         """Delete uploads that nobody has gone on with for so long. Called with the gate held."""
-        now = self._store.clock.time()
+        now = self._store.clock.monotonic()
         for upload in list(self._uploads.values()):
             if now - upload.touched > after and upload.lock.acquire(blocking=False):
                 try:
