@@ -35,6 +35,7 @@ _COMMANDS = {
     "notify": ("notify", "notify"),
     "alarms": ("alarms", "alarms"),
     "release": ("release", "release"),
+    "rollout": ("rollout", "rollout"),
     "tree": ("tree", "tree"),
     "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
     "export": ("export", "export"),
