@@ -56,6 +56,16 @@ PAGES = (
         styles=("notifications.css",),
     ),
     Page(
+        path="/updates",
+        name="Updates",
+        title="Muster: updates",
+        part="updates",
+        script="updates.js",
+        skip=("updates", "Skip to the rollouts"),
+        instead="<code>muster rollout list</code>",
+        styles=("updates.css",),
+    ),
+    Page(
         path="/scans",
         name="Scans",
         title="Muster: scans",

@@ -1,4 +1,4 @@
-// The states of alarms, commands and deliveries: a word and a tone each.
+// The states of alarms, commands, deliveries and rollouts: a word and a tone each.
 
 import { setText } from "./dom.js";
 import { words } from "./nodes.js";
@@ -14,6 +14,11 @@ const TONES = {
   failed: "bad",
   expired: "bad",
   timed_out: "bad",
+  completed: "good",
+  paused: "open",
+  halted: "bad",
+  rolled_back: "bad",
+  silent: "bad",
   critical: "bad",
   warning: "open",
 };
