@@ -9,6 +9,7 @@ import click
 
 from actors.version import __version__
 from supervisor.installer import InstallError
+from supervisor.pki.errors import PkiError
 from supervisor.process.rundir import RuntimeDirectoryError
 from supervisor.release.build import BuildError
 from supervisor.release.errors import BadReleaseError, KeyFileError
@@ -36,6 +37,7 @@ _COMMANDS = {
     "alarms": ("alarms", "alarms"),
     "release": ("release", "release"),
     "rollout": ("rollout", "rollout"),
+    "pki": ("pki", "pki"),
     "tree": ("tree", "tree"),
     "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
     "export": ("export", "export"),
@@ -54,6 +56,7 @@ _EXPECTED = (
     InstanceError,
     KeyFileError,
     NoServerError,
+    PkiError,
     RuntimeDirectoryError,
 )
 

@@ -31,7 +31,7 @@ from supervisor.installer import (
     tmpfiles,
 )
 from supervisor.installer.step import Record
-from supervisor.server.certificates import Pair, is_good, issue, make_authority
+from supervisor.pki.certificates import Pair, is_good, issue, make_authority
 from supervisor.server.mosquitto import (
     DEVICES,
     SERVER,

@@ -24,7 +24,7 @@ from actors.storage.store import Store
 from actors.writes import Batcher
 from supervisor import Supervisor
 from supervisor.server.alarms import AlarmsFace, DeviceNotifier, Figures, alarms_actor
-from supervisor.server.certificates import make_authority
+from supervisor.pki.certificates import make_authority
 from supervisor.server.parts import READERS, Parts
 from supervisor.server.settings import Broker, Config, Database, Tls
 from supervisor.server.tree import registry

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from supervisor.server.certificates import LIFETIME, Pair, is_good, issue, make_authority
+from supervisor.pki.certificates import LIFETIME, Pair, is_good, issue, make_authority
 
 NAMES = ("muster.local", "127.0.0.1", "::1")
 
@@ -72,7 +72,7 @@ def test_a_certificate_is_good_for_its_names_until_its_last_year(pair, authority
     assert not is_good(pair, authority, ("other.local",))
     assert not is_good(pair, make_authority("another"), NAMES)
     late = dt.datetime.now(dt.UTC) + LIFETIME - dt.timedelta(days=300)
-    assert not is_good(pair, authority, NAMES, now=late)
+    assert not is_good(pair, authority, NAMES, at=late)
 
 
 def test_a_key_of_another_certificate_is_not_good(pair, authority):
