@@ -25,6 +25,8 @@ from actors.storage.models import (
     Notification,
     Reading,
     Receipt,
+    Rollout,
+    RolloutDevice,
     RollupDay,
     RollupHour,
     Scan,
@@ -34,6 +36,7 @@ from actors.storage.models import (
 from actors.storage.receipts import BY_KEY
 from actors.storage.rollups import CURSORS, DAY_US, Cursor, horizon_key
 from actors.storage.sql import Dialect, get_columns
+from actors.updates.states import ENDED
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class RetentionRules(msgspec.Struct, frozen=True, kw_only=True):
     daily_days: float = 0
     notifications_days: float = 0
     commands_days: float = 0
+    rollouts_days: float = 0
     events_days: float = 0
     followers: tuple[str, ...] = ()
     """Keys in `setting` of followers whose cursors count as 0 until they are there."""
@@ -97,6 +101,8 @@ class Retention:
             self._steps.append(("notification", self._notifications))
         if rules.commands_days:
             self._steps.append(("command", self._commands))
+        if rules.rollouts_days:
+            self._steps.append(("rollout", self._rollouts))
         if rules.events_days:
             self._steps.append(("event", self._events))
             self._steps.append(("alarm", self._of_alarms(Alarm, "cleared_us")))
@@ -196,6 +202,20 @@ class Retention:
         )
         ids = [row[0] for row in self._connection.fetch(sql, (*FINAL, before, STEP))]
         return self._eraser.rows(Command, "id", ids), len(ids) == STEP
+
+    def _rollouts(self, now_us: int) -> tuple[int, bool]:
+        """Delete the devices of a rollout that ended long ago, then itself; one that is not over stays."""
+        where = f"{self._dialect.within('status', len(ENDED))} AND changed_us < ? LIMIT 1"
+        before = now_us - _to_us(self._rules.rollouts_days)
+        found = self._connection.fetch(self._dialect.select(Rollout, ("id",), where), (*ENDED, before))
+        if not found:
+            return 0, False
+        devices = self._dialect.select(RolloutDevice, ("rollout_id", "serial"), "WHERE rollout_id = ? LIMIT ?")
+        keys = self._connection.fetch(devices, (found[0][0], STEP))
+        if keys:
+            self._connection.execute_many(self._delete(RolloutDevice, ("rollout_id", "serial")), keys)
+            return len(keys), True
+        return self._eraser.rows(Rollout, "id", [found[0][0]]), True
 
     def _events(self, now_us: int) -> tuple[int, bool]:
         before = now_us - _to_us(self._rules.events_days)

@@ -210,6 +210,8 @@ class Retention(Section, frozen=True):
     """Notifications and what became of them at each recipient, by the time of their sending."""
     commands_days: Days = 365.0
     """Commands that are over, by the time of their last change."""
+    rollouts_days: Days = 365.0
+    """Rollouts that are over, by the time of their last change."""
     events_days: Days = 365.0
     """The timelines of the devices and of the fleet."""
 

@@ -205,6 +205,7 @@ def retention_rules(parts: Parts) -> RetentionRules:
         daily_days=kept.daily_days,
         notifications_days=kept.notifications_days,
         commands_days=kept.commands_days,
+        rollouts_days=kept.rollouts_days,
         events_days=kept.events_days,
         followers=(parts.rollup_key,),
     )
