@@ -17,6 +17,7 @@ from supervisor.release.platform import own_platform
 from tests.release.support import make_release, make_wheel
 from tests.support.muster import MusterUp
 from tests.support.processes import Process
+from tests.support.releasing import trust
 from tests.support.wait import eventually
 
 SIZE = 30_000_000
@@ -44,8 +45,7 @@ def start(key):
 
         def run(config=""):
             server = MusterUp()
-            (server.data / "release-keys").mkdir(parents=True)
-            (server.data / "release-keys" / "tests.pub").write_text(key.public.line)
+            trust(server.data, key)
             (server.directory / "muster.toml").write_text(config)
             return stack.enter_context(server)
 

@@ -8,8 +8,12 @@ import re
 import msgspec
 import pytest
 
+from supervisor.release.keys import PrivateKey
+from supervisor.release.platform import own_platform
+from tests.release.support import make_release
 from tests.support.mqtt import Device
 from tests.support.muster import MusterUp
+from tests.support.releasing import trust, upload
 from tests.support.wait import eventually
 from web.app import ROUTES, TOLD
 from web.errors import ErrorBody
@@ -57,6 +61,13 @@ READ = {
     "/api/alarms/<alarm>": "/api/alarms/1",
     "/api/alarm-rules": "/api/alarm-rules",
     "/api/devices/<serial>/twin": "/api/devices/contract-pi/twin",
+    "/api/releases": "/api/releases",
+    "/api/releases/<version>": "/api/releases/1.0",
+    "/api/ota/check_update": "/api/ota/check_update",
+    "/api/rollouts": "/api/rollouts",
+    "/api/rollouts/<rollout>": "/api/rollouts",
+    "/api/rollouts/<rollout>/devices": "/api/rollouts",
+    "/api/maintenance-windows": "/api/maintenance-windows",
     "/api/followers": "/api/followers",
     "/api/pi_devices": "/api/pi_devices",
     "/api/pi_device/<name>": "/api/pi_device/pi",
@@ -68,13 +79,19 @@ READ = {
     "/api/tokens": "/api/tokens",
     "/api/session": "/api/session",
 }
-QUERY = {"/api/register_device": {"device_id": "contract-edge", "nonce": "0123456789abcdef"}}
+QUERY = {
+    "/api/register_device": {"device_id": "contract-edge", "nonce": "0123456789abcdef"},
+    "/api/ota/check_update": {"device_id": "CONTRACT"},
+}
 BY_PATH = {(route.method, route.path): route for route in ROUTES}
 
 
 @pytest.fixture(scope="module")
-def up():
-    """A server that has heard a Pi, a datalogger and a soil station with a reading each, and bytes that are nothing."""
+def up(tmp_path_factory):
+    """A server that has heard a Pi, a datalogger and a soil station with a reading each, and bytes that are nothing.
+
+    It has a release, and a rollout of it.
+    """
     with MusterUp(env={"MUSTER_ENROLMENT_KEY": KEY}) as server:
         with Device(server.broker_url) as wire:
             wire.publish("devices/announce", PI)
@@ -101,12 +118,19 @@ def up():
         READ["/api/commands/<command>"] = f"/api/commands/{made['id']}"
         sent = server.post("/api/notifications", {"device": "contract-pi", "title": "Hot"})
         READ["/api/notifications/<notification>"] = f"/api/notifications/{sent['id']}"
+        key = PrivateKey.generate()
+        trust(server.data, key)
+        upload(server, make_release(tmp_path_factory.mktemp("release"), key))
+        rollout = server.post("/api/rollouts", {"release": "1.0", "device": "contract-pi"}, expect=201)
+        READ["/api/rollouts/<rollout>"] = f"/api/rollouts/{rollout['id']}"
+        READ["/api/rollouts/<rollout>/devices"] = f"/api/rollouts/{rollout['id']}/devices"
+        server.call("PUT", "/api/maintenance-windows/plant-1", {"windows": [{"begin": "22:00", "end": "04:00"}]})
         yield server
 
 
 def hold(answer, type_):
     """The answer has all fields of the type, with values of its types, and no other field."""
-    kept = msgspec.to_builtins(msgspec.convert(answer, type_))
+    kept = json.loads(msgspec.json.encode(msgspec.convert(answer, type_)))
     assert kept == answer
 
 
@@ -179,6 +203,27 @@ def test_notifications_that_are_sent_have_the_promised_form_known_or_not(up):
         ("/api/notifications/bulk", {"notifications": [topic, topic | {"topic": "+"}]}),
     ):
         hold(up.post(path, body), BY_PATH["POST", path].answer)
+
+
+def test_what_a_device_asks_and_tells_of_updates_has_the_promised_form(up):
+    route = BY_PATH["GET", "/api/ota/check_update"]
+    offer = up.get("/api/ota/check_update", device_id="contract-pi", version="0.9", platform=own_platform())
+    assert offer["update"] is True
+    hold(offer, route.other_answer)
+    told = {"device_id": "contract-pi", "state": "downloading", "version": "1.0", "progress": 0.5}
+    hold(up.post("/api/ota/update_status", told, expect=200), BY_PATH["POST", "/api/ota/update_status"].answer)
+
+
+def test_rollouts_and_releases_that_are_changed_have_the_promised_form(up):
+    body = {"size": 9, "sha256": "0" * 64, "name": "x.muster"}
+    route = BY_PATH["POST", "/api/releases/uploads"]
+    hold(up.post("/api/releases/uploads", body, expect=201), route.answer)
+    path = READ["/api/rollouts/<rollout>"]
+    for order in ("pause", "resume", "cancel"):
+        answer = up.post(f"{path}/{order}", expect=200)
+        hold(answer, BY_PATH["POST", f"/api/rollouts/<rollout>/{order}"].answer)
+    revoked = up.post("/api/releases/1.0/revoke", {"reason": "x"}, expect=200)
+    hold(revoked, BY_PATH["POST", "/api/releases/<version>/revoke"].answer)
 
 
 def test_twins_that_are_changed_have_the_promised_form(up):
