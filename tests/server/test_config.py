@@ -314,6 +314,8 @@ def test_an_unknown_key_is_refused_with_file_and_key(load, tmp_path, toml, key):
         ("[home_assistant]\nbroker = 'hall'\n", ["home_assistant.broker", "'hall'"]),
         ("[home_assistant]\nprefix = 'home/#'\n", ["home_assistant.prefix"]),
         ("[home_assistant]\nrate = 0\n", ["home_assistant.rate"]),
+        ("[updates.windows.x]\nbegin = '25:00'\nend = '1:00'\n", ["updates.windows", "begin"]),
+        ("[[updates.windows.x]]\nbegin = '22:00'\nend = '01:00'\ntimezone = 'Mars/Olympus'\n", ["Mars/Olympus"]),
     ],
 )
 def test_a_bad_value_in_the_file_is_refused_with_key_and_reason(load, tmp_path, toml, words):
@@ -467,3 +469,13 @@ def test_what_is_wrong_with_enrolment_is_one_sentence(load, tmp_path, toml, sent
     told = refusal(load, toml=toml)
     assert sentence in told
     assert "k3y" not in told
+
+
+def test_maintenance_windows_are_one_for_a_site_or_several(load):
+    one = "[updates.windows.'plant-1']\nbegin = '22:00'\nend = '04:30'\ntimezone = 'Europe/Rome'\n"
+    several = "[[updates.windows.'plant-2']]\nbegin = '12:00'\nend = '13:00'\ndays = ['sat', 'sun']\n"
+    windows = load(toml=one + several).updates.windows_by_site()
+    assert [(site, each[0].begin, each[0].timezone, len(each[0].days)) for site, each in windows.items()] == [
+        ("plant-1", "22:00", "Europe/Rome", 7),
+        ("plant-2", "12:00", "UTC", 2),
+    ]
