@@ -77,10 +77,12 @@ class ReleasesActor(ThreadedActor):
 
     defer_ready = True
 
-    def __init__(self, uploads: Uploads, runtime: Runtime) -> None:
+    def __init__(self, uploads: Uploads, runtime: Runtime, *, is_shared: bool) -> None:
+        """Assign; `is_shared`: another server may change the same database."""
         super().__init__()
         self._uploads = uploads
         self._runtime = runtime
+        self._is_shared = is_shared
         self._loaded = False
         self._told = False
 
@@ -92,17 +94,25 @@ class ReleasesActor(ThreadedActor):
         """Look, and set the time of the next look."""
         assert isinstance(message, _Look), message
         try:
-            self._uploads.load()
+            if self._loaded and not self._is_shared:
+                self._uploads.tidy()
+            else:
+                self._uploads.load()
         except (ActorDeadError, Timeout, StoreUnavailable) as error:
             if not self._told:
                 self._told = True
-                logger.warning("the releases cannot be read yet, and are asked for again: %s", error)
+                logger.warning("the releases cannot be read now, and are asked for again: %s", error)
         else:
             self._told = False
             if not self._loaded:
                 self._loaded = True
                 self.ready()
         self._runtime.timers.after(LOOK_EVERY if self._loaded else AGAIN_AFTER, self.actor_ref, _Look())
+
+
+def releases_actor(parts: Parts) -> ReleasesActor:
+    """Return the actor that looks after the releases."""
+    return ReleasesActor(parts.uploads, parts.runtime, is_shared=not parts.serves_all)
 
 
 class ReleasesFace:

@@ -86,25 +86,34 @@ class ReleaseStore:
     def load(self) -> list[StoredUpload]:
         """Read what the database knows, and delete files that it does not; return the uploads to this server.
 
-        Raises what `ask` raises, and OSError when the directory cannot be used.
+        A directory that cannot be used is logged, and has no files: the fleet is looked after all the same.
+        Raises what `ask` raises.
         """
         with self.gate:
-            if not self._loaded:
-                self.files.prepare()
-                self.keys_path.mkdir(mode=0o700, exist_ok=True)
             found: tuple[list[StoredRelease], list[StoredUpload]] = self.ask(
                 Execute(lambda database: load_releases(database, self.server))
             )
             rows, uploads = {row.id: row for row in found[0]}, found[1]
-            self._finish_renames(rows, {upload.id for upload in uploads})
-            here = self.files.releases()
-            for orphan in here - rows.keys():
-                logger.warning("deleting %s: the database knows no release of it", self.files.path(orphan))
-                self.files.drop(orphan)
-                self.count("swept")
-            # Another server on the same database may have revoked it: its rollouts are told there.
-            self._rows, self._here, self._loaded = rows, frozenset(here & rows.keys()), True
+            try:
+                here = self._look_at_files(rows, {upload.id for upload in uploads})
+            except OSError as error:
+                logger.warning("the releases of this server cannot be reached: %s", error)
+                here = frozenset()
+            with self._lock:
+                self._rows, self._here, self._loaded = rows, here, True
             return uploads
+
+    def _look_at_files(self, rows: dict[str, StoredRelease], uploads: set[str]) -> frozenset[str]:
+        """Return whose files are here, after tidying up."""
+        self.files.prepare()
+        self.keys_path.mkdir(mode=0o700, exist_ok=True)
+        self._finish_renames(rows, uploads)
+        here = self.files.releases()
+        for orphan in here - rows.keys():
+            logger.warning("deleting %s: the database knows no release of it", self.files.path(orphan))
+            self.files.drop(orphan)
+            self.count("swept")
+        return frozenset(here & rows.keys())
 
     def _finish_renames(self, rows: dict[str, StoredRelease], uploads: set[str]) -> None:
         """Rename files that were verified when the process was killed: their upload is over, by its row."""

@@ -41,7 +41,7 @@ from supervisor.server.groups import groups_actor
 from supervisor.server.home_assistant import home_assistant, tell_home_assistant, watched_topics
 from supervisor.server.loader import LoaderActor
 from supervisor.server.notifications import ledger
-from supervisor.server.ota import ReleasesActor
+from supervisor.server.ota import releases_actor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
 from supervisor.server.settings import Broker
@@ -93,7 +93,7 @@ def server_tree(
             ChildSpec("watcher", lambda: watcher(parts, tree)),
             ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services, parts.is_ours), hang_after=60.0),
             ChildSpec("groups", lambda: groups_actor(parts), hang_after=60.0),
-            ChildSpec("releases", lambda: ReleasesActor(parts.uploads, parts.runtime), hang_after=60.0),
+            ChildSpec("releases", lambda: releases_actor(parts), hang_after=60.0),
             ChildSpec("devices", lambda: device_supervisor(parts), hang_after=60.0),
             *rollouts(parts),
             ChildSpec("rollups", lambda: rollups(parts), hang_after=60.0),

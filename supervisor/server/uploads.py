@@ -81,6 +81,14 @@ class Uploads:
                     self._uploads[upload_id] = _Upload(row, clock.monotonic() - idle)
             self._expire(ABANDONED_AFTER)
 
+    def tidy(self) -> None:
+        """Delete what nobody has gone on with.
+
+        Raises what the writer raises.
+        """
+        with self._store.gate:
+            self._expire(ABANDONED_AFTER)
+
     @property
     def open(self) -> int:
         """How many uploads are under way."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.release.keys import PrivateKey
 from supervisor.server import config as config_module
 from supervisor.server.config import Broker, Config, ConfigError, load_config
 from supervisor.server.config import default_data_dir as data_dir_of
@@ -479,3 +480,13 @@ def test_maintenance_windows_are_one_for_a_site_or_several(load):
         ("plant-1", "22:00", "Europe/Rome", 7),
         ("plant-2", "12:00", "UTC", 2),
     ]
+
+
+# -- updates ----------------------------------------------------------------------------------------------------------
+
+
+def test_keys_of_releases_are_read_and_one_that_is_none_is_named(load):
+    line = PrivateKey.generate("ops").public.line.strip()
+    assert load(toml=f'[updates]\nkeys = ["{line}"]\n').updates.keys == (line,)
+    assert "`updates.keys`: 'nonsense' is no release key" in refusal(load, toml='[updates]\nkeys = ["nonsense"]\n')
+    assert "updates.download_rate" in refusal(load, toml="[updates]\ndownload_rate = 1\n")
