@@ -30,7 +30,7 @@ class Course:
         self._desk = Desk(seams)
         self._making = Making(seams, self._desk)
         self._trials = Trials(seams, self._desk)
-        self._ask_at = seams.now() + FIRST_WITHIN * seams.rng()
+        self._ask_at = seams.now() + min(FIRST_WITHIN, seams.settings.interval) * seams.rng()
         self._force = self._is_open = False
 
     def hurry(self, *, force: bool = False) -> None:

@@ -16,13 +16,15 @@ from edge.update.board import UpdateBoard
 from edge.update.child import Child
 from edge.update.file import Offer, Report, State, UpdateFile, Work
 from edge.update.launch import Launcher
-from edge.update.server import RefusedError, UnreachableError, UpdateServer
+from edge.update.server import NoServerError, RefusedError, UnreachableError, UpdateServer
 from edge.update.settings import UpdateSettings
 
 logger = logging.getLogger(__name__)
 
 AGAIN, AGAIN_CAP = 5.0, 600.0
 """Seconds between two attempts to reach the server, growing."""
+SEARCHING = 1.0
+"""The same while there is no server to be asked."""
 TRIAL_CAP = 10.0
 """The same while a trial goes on, whose time is short."""
 HELD_LOOK = 5.0
@@ -186,13 +188,16 @@ class Desk:
 
     def missed(self, error: UnreachableError) -> float:
         """Note that it has not; return the seconds until it is tried again."""
-        board, now = self._seams.board, self._seams.now()
-        cap = TRIAL_CAP if self._seams.trial else AGAIN_CAP
-        delay = max(error.retry_after, compute_backoff(self._failures, base=AGAIN, cap=cap, floor=1.0))
-        self._failures += 1
-        self._tell_at = now + delay
+        board = self._seams.board
         board.error = str(error)[:300]
-        board.counters["unreachable"] += 1
+        if isinstance(error, NoServerError):
+            delay = SEARCHING
+        else:
+            cap = TRIAL_CAP if self._seams.trial else AGAIN_CAP
+            delay = max(error.retry_after, compute_backoff(self._failures, base=AGAIN, cap=cap, floor=1.0))
+            self._failures += 1
+            board.counters["unreachable"] += 1
+        self._tell_at = self._seams.now() + delay
         return delay
 
     def hurry(self) -> None:

@@ -33,6 +33,10 @@ class UnreachableError(Exception):
     """Seconds that the server asks for; 0 for none."""
 
 
+class NoServerError(UnreachableError):
+    """The server is being looked for: nobody was asked."""
+
+
 class GoneError(Exception):
     """What was offered is no longer to be had."""
 
@@ -159,7 +163,7 @@ class UpdateServer:
     def _address(self) -> ServerAddress:
         address = self._locate()
         if address is None:
-            raise UnreachableError("no server is known")
+            raise NoServerError("no server is known")
         return address
 
 

@@ -46,6 +46,8 @@ class Registrar:
         self.posted: list[dict[str, Any]] = []
         self.bearers: list[str] = []
         """What was sent as authorization, with any request."""
+        self.serve: Callable[[BaseHTTPRequestHandler], bool] = lambda _request: False
+        """Answers a request that is none of a registrar's; False for one that is."""
         self._http: ThreadingHTTPServer | None = None
 
     @property
@@ -62,10 +64,14 @@ class Registrar:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
+                if registrar.serve(self):
+                    return
                 registrar.asked.append(self.path)
                 self._answer(*registrar._get(self.path, self.headers.get("Host", "")))
 
             def do_POST(self):
+                if registrar.serve(self):
+                    return
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 registrar.posted.append(body)
                 self._answer(*registrar._post(body, self.headers.get("Authorization", "")))

@@ -1,0 +1,175 @@
+"""Real edges update themselves, from version to version and back; whatever is done to them, one that works runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.update import server as update_server
+from supervisor.release.keys import PrivateKey
+from tests.support.installation import build_wheel
+from tests.support.wait import eventually
+from tests.update.pi import PATIENCE, Pi, UpdateServer, make_factory
+from tests.update.releases import make_version, pack
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+STATES = ["checking", "downloading", "verifying", "installing", "restarting", "confirming", "succeeded"]
+DIES = 'raise RuntimeError("this version is no good")\n'
+DEAF = f"""{Path(update_server.__file__).read_text()}
+def _deaf(_self): raise UnreachableError("deaf")
+UpdateServer._address = _deaf
+"""
+
+
+class Shop:
+    """Builds releases of one key."""
+
+    def __init__(self, directory, wheel):
+        self.directory, self.key = directory, PrivateKey.generate("the tests")
+        self._wheel = wheel
+
+    def make(self, version, changed=None, *, key=None):
+        directory = self.directory / f"{version}-{len(list(self.directory.iterdir()))}"
+        directory.mkdir()
+        return pack([make_version(self._wheel, directory, version, changed)], directory, version, key or self.key)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    return Shop(tmp_path_factory.mktemp("shop"), build_wheel(tmp_path_factory.mktemp("wheel")))
+
+
+@pytest.fixture(scope="module")
+def factory(shop, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("factory")
+    return make_factory(directory / "venv", make_version(shop._wheel, directory, "1.0.0"))
+
+
+@pytest.fixture
+def server():
+    with UpdateServer() as made:
+        yield made
+
+
+@pytest.fixture
+def pi(factory, server, shop):
+    with Pi(factory, server.url, shop.key) as made:
+        yield made
+
+
+def wait_for(server, state, timeout=PATIENCE):
+    eventually(lambda: server.last["state"] == state, timeout, f"{state} is told, after {server.told_states}")
+
+
+def test_a_device_goes_from_version_to_version_and_back_unattended(pi, server, shop):
+    server.put(shop.make("2.0.0"), "2.0.0")
+    wait_for(server, "succeeded")
+    assert server.told_states == STATES
+    pi.wait_running("2.0.0")
+    server.put(shop.make("3.0.0"), "3.0.0")
+    wait_for(server, "succeeded")
+    pi.wait_running("3.0.0")
+    assert pi.launcher["current"] == "a"
+    server.put(shop.make("2.5.0"), "2.5.0")
+    wait_for(server, "refused")
+    assert server.last["reason"] == "older"
+    server.put(shop.make("2.5.0"), "2.5.0", force=True)
+    wait_for(server, "succeeded")
+    pi.wait_running("2.5.0")
+    assert pi.starts == 1, "a restart is an exec: nobody had to start it"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_power_cut_at_any_state_ends_on_the_new_version(pi, server, shop, state):
+    cuts = []
+
+    def cut(told):
+        if told == state and not cuts:
+            cuts.append(told)
+            pi.power_cut()
+
+    server.on_state = cut
+    server.put(shop.make("2.0.0"), "2.0.0")
+    wait_for(server, "succeeded")
+    pi.wait_running("2.0.0")
+    assert cuts == [state]
+    assert pi.launcher["trial"] is None
+
+
+def test_a_version_that_dies_at_its_start_goes_back_and_stays_away(pi, server, shop):
+    server.put(shop.make("2.0.0", {"edge/__main__.py": DIES}), "2.0.0")
+    wait_for(server, "rolled_back")
+    assert server.last["reason"] == "starts"
+    pi.wait_running("1.0.0")
+    server.put(shop.make("2.0.0"), "2.0.0")
+    wait_for(server, "refused")
+    assert server.last["reason"] == "blocked"
+    code, told = pi.run("update")
+    assert code == 0
+    assert "blocked   2.0.0 (starts)" in told
+
+
+def test_a_version_that_cannot_reach_the_server_goes_back_at_its_deadline(pi, server, shop):
+    server.put(shop.make("2.0.0", {"edge/update/server.py": DEAF}), "2.0.0", deadline=6)
+    wait_for(server, "rolled_back")
+    assert server.last["reason"] == "deadline"
+    pi.wait_running("1.0.0")
+
+
+def test_a_version_that_cannot_be_imported_is_never_started(pi, server, shop):
+    server.put(shop.make("2.0.0", {"edge/tree.py": DIES}), "2.0.0")
+    wait_for(server, "failed")
+    assert "this version is no good" in server.last["detail"]
+    assert pi.launcher["last"] is None
+
+
+def test_a_signed_release_that_would_write_elsewhere_is_refused(pi, server, shop):
+    server.put(shop.make("2.0.0", {"../../../evil.py": "evil"}), "2.0.0")
+    wait_for(server, "refused")
+    assert server.last["reason"] == "bad_name"
+    pi.wait_running("1.0.0")
+    assert not list(pi.directory.rglob("evil.py"))
+
+
+def test_what_must_not_be_installed_is_refused_and_told_why(pi, server, shop):
+    for damage, reason in DAMAGES.items():
+        release = shop.make("2.0.0", key=PrivateKey.generate() if reason == "wrong_key" else None)
+        release.write_bytes(damage(release.read_bytes()))
+        server.put(release, "2.0.0")
+        wait_for(server, "refused")
+        assert server.last["reason"] == reason, server.last
+    assert pi.launcher == {"current": "factory", "trial": None, "last": None}
+    pi.wait_running("1.0.0")
+
+
+def flip(content, at):
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+DAMAGES = {
+    lambda content: content: "wrong_key",
+    lambda content: flip(content, len(content) // 2): "tampered",
+    lambda content: content[:-30_000]: "truncated",
+    lambda content: content.replace(b"wheels/muster", b"../../x/muster", 1): "not_a_release",
+    lambda _content: b"no release at all" * 1000: "not_a_release",
+}
+
+
+def test_a_download_that_is_cut_off_goes_on_where_it_was(pi, server, shop):
+    server.cut_after = 100_000
+    server.put(shop.make("2.0.0"), "2.0.0")
+    wait_for(server, "succeeded")
+    assert server.ranges == ["", "bytes=100000-"]
+
+
+def test_a_device_that_holds_updates_back_is_updated_once_it_lets_go(pi, server, shop):
+    pi.wait_running("1.0.0")
+    assert pi.run("update", "--hold", "harvest")[0] == 0
+    server.put(shop.make("2.0.0"), "2.0.0")
+    wait_for(server, "postponed")
+    assert server.last["detail"] == "harvest"
+    assert "held      harvest" in pi.run("update")[1]
+    assert pi.run("update", "--release")[0] == 0
+    wait_for(server, "succeeded")
