@@ -1,18 +1,11 @@
-"""The WSGI application: one table of who may call what, and the way every request takes through it."""
+"""One table of who may call what. The way of a request through it is in `web.gate`."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-import bottle
-import msgspec
-import pykka
+from collections.abc import Iterable
 
 from actors.alarms.rules import Rule
 from actors.enrolment.messages import Application
-from actors.storage.errors import StoreUnavailable
 from web import (
     routes_alarms,
     routes_commands,
@@ -70,33 +63,14 @@ from web.answers_readings import (
 )
 from web.answers_scans import Scans, StoredScan
 from web.answers_twins import Twin, TwinOutcomes
-from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
-from web.call import Call, Reply, check_length, parse_query
-from web.errors import ApiError, bad_field, error_body, too_many
-from web.face import ConflictError, Item
+from web.call import Call
+from web.face import Item
+from web.gate import WsgiApp, lead
 from web.ingest import IDEMPOTENCY_KEY
 from web.openapi import describe
 from web.pages import PAGES
 from web.route import PAGED, Route
 from web.site import Site
-
-logger = logging.getLogger(__name__)
-
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-UNAVAILABLE = (pykka.Timeout, TimeoutError, pykka.ActorDeadError, StoreUnavailable)
-
-SECURITY_HEADERS = (
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
-    ),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-)
 
 
 def contract(call: Call) -> Item:
@@ -287,100 +261,4 @@ ROUTES = (
 
 def make_app(site: Site, routes: Iterable[Route] = ROUTES) -> WsgiApp:
     """Return the WSGI application of the whole face."""
-    app = bottle.Bottle()
-    app.default_error_handler = _plain_error
-    for route in routes:
-        app.route(route.path, route.method, _runner(site, route))
-    return _with_headers(app)
-
-
-def _runner(site: Site, route: Route) -> Callable[..., Any]:
-    def run(**args: str) -> Any:
-        environ = bottle.request.environ
-        try:
-            return _respond(_admit_and_handle(site, route, environ, args))
-        except ApiError as error:
-            return _respond(Reply(error.body(), error.status, error.headers))
-        except ConflictError as error:
-            return _respond(Reply(error_body(409, str(error)), 409))
-        except UNAVAILABLE as error:
-            logger.warning("%s %s: not answered in time: %r", route.method, route.path, error)
-            away = isinstance(error, StoreUnavailable)
-            sentence = "the database is away or slow" if away else "the part of Muster that answers this is restarting"
-            return _respond(Reply(error_body(503, sentence), 503, {"Retry-After": "1"}))
-        except Exception:
-            logger.exception("%s %s failed", route.method, route.path)
-            return _respond(Reply(error_body(500, "this is a bug in Muster; its log has the details"), 500))
-
-    return run
-
-
-def _admit_and_handle(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
-    check_length(environ, route.body_limit)
-    who = _admit(site, route, environ, args.get("serial"))
-    call = Call(site, environ, _query(route, environ), who)
-    answer = route.handler(call, **args)
-    return answer if isinstance(answer, Reply) else Reply(answer)
-
-
-def _query(route: Route, environ: Mapping[str, Any]) -> dict[str, str]:
-    """Return the query parameters. A misspelt filter is refused: without it the answer would be of other things."""
-    query = parse_query(environ.get("QUERY_STRING", ""))
-    for name in query:
-        if route.query and name not in route.query and route.media == "application/json":
-            raise bad_field(name[:64], f"is not known here; there are {', '.join(route.query)}")
-    return query
-
-
-def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | None) -> Principal | None:
-    client = environ.get("REMOTE_ADDR", "")
-    now = site.face.clock.monotonic()
-    try:
-        who = None if route.judges_token else authenticate(site.face, environ)
-    except ApiError:
-        _pay(site.limits.refused.take(client, now))
-        raise
-    _pay(site.limits.token.take(who.bucket, now) if who else site.limits.client.take(client, now))
-    if who is None:
-        if route.access != "open":
-            raise unauthenticated("a token is needed: Authorization: Bearer ...")
-        return None
-    if who.by_cookie and route.method not in SAFE_METHODS:
-        check_origin(environ)
-    if not who.may(route.access, own=route.speaks or (route.own and serial == who.serial)):
-        raise ApiError(403, f"the role {who.role} may not do this", details={"needed": route.access})
-    return who
-
-
-def _pay(wait: float) -> None:
-    if wait:
-        raise too_many(wait)
-
-
-def _respond(reply: Reply) -> Any:
-    body = reply.body
-    headers = {"Cache-Control": "no-store", **reply.headers}
-    if body is None:
-        return bottle.HTTPResponse(b"", reply.status, headers)
-    if reply.content_type == "application/json":
-        body = msgspec.json.encode(body)
-    return bottle.HTTPResponse(body, reply.status, {"Content-Type": reply.content_type, **headers})
-
-
-def _plain_error(error: Any) -> bytes:
-    """Answer what no handler was asked for: 404 and 405 of the router."""
-    bottle.response.content_type = "application/json"
-    messages = {404: "there is nothing at this path", 405: "this path does not take that method"}
-    status = error.status_code
-    return msgspec.json.encode(error_body(status, messages.get(status, "the request cannot be handled")))
-
-
-def _with_headers(app: Any) -> WsgiApp:
-    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            return start_response(status, [*headers, *SECURITY_HEADERS], exc_info)
-
-        answer: Iterable[bytes] = app(environ, start)
-        return answer
-
-    return wsgi
+    return lead(site, routes)

@@ -19,6 +19,7 @@ from actors.messages import DeviceSnapshot
 from actors.presence import DerivedPresence
 from actors.runtime import Clock
 from web.alarms import Alarms
+from web.board import HttpBoard
 from web.commands import Commands
 from web.enrolments import Enrolments
 from web.groups import Groups
@@ -365,3 +366,5 @@ class Face:
     version: str
     sessions: SessionStore = field(default_factory=SessionStore)
     """Outlives a restart of the HTTP actor, so that pages stay logged in."""
+    http: HttpBoard = field(default_factory=HttpBoard)
+    """What the server counts."""

@@ -93,8 +93,7 @@ def _dialled(call: Call) -> str:
     host = _host(call)
     if not host or _PORT.search(host):
         return host
-    told = call.environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip().lower()
-    return f"{host}:{443 if (told or call.environ['wsgi.url_scheme']) == 'https' else 80}"
+    return f"{host}:{443 if call.environ['wsgi.url_scheme'] == 'https' else 80}"
 
 
 def _host(call: Call) -> str:

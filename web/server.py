@@ -17,8 +17,10 @@ from web.downloads import Downloads
 from web.face import Face
 from web.limits import Limits, Rates
 from web.listener import STOP_WITHIN, Listener
+from web.proxies import Dialect, Proxies
 from web.site import Site, Slots
 from web.static import Assets
+from web.tls import TlsAdapter, TlsBoard
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,16 @@ class HttpSettings:
     download_rate: float | None = None
     """Bytes a second of all of them together; None for any."""
     rates: Rates = field(default_factory=Rates)
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks of reverse proxies in front."""
+    forwarded: Dialect = "x-forwarded"
+    """The headers in which they tell who has called them."""
+    cert: str = ""
+    """PEM with the certificate for https; empty: plain HTTP."""
+    key: str = ""
+    """PEM with its key; empty where `cert` has that too."""
+    tls_board: TlsBoard = field(default_factory=TlsBoard)
+    """Where it is told what becomes of handshakes and certificates."""
 
 
 class ServingEnded(NamedTuple):
@@ -75,16 +87,19 @@ class HttpActor(ThreadedActor):
             limits=Limits(settings.rates),
             streams=Slots(settings.streams),
             downloads=Downloads(Slots(settings.downloads), settings.download_rate),
+            proxies=Proxies(settings.proxies, settings.forwarded),
             stop=self._stopping,
         )
         threads = settings.threads + settings.streams + settings.downloads
-        listener = Listener((settings.host, settings.port), make_app(site), threads)
+        listener = Listener((settings.host, settings.port), make_app(site), threads, self._face.http)
+        if settings.cert:
+            listener.ssl_adapter = TlsAdapter(settings.cert, settings.key, settings.tls_board)
         _bind(listener)
         self._listener = listener
         threading.Thread(target=self._serve, args=(listener,), name="http-serve", daemon=True).start()
         threading.Thread(target=self._watch, args=(listener,), name="http-watch", daemon=True).start()
         host, port = listener.bind_addr[:2]
-        logger.info("serving on http://%s:%d", host, port)
+        logger.info("serving on %s://%s:%d", "https" if settings.cert else "http", host, port)
         if self._on_bound is not None:
             self._on_bound(host, port)
 
@@ -131,6 +146,8 @@ class HttpActor(ThreadedActor):
     def _watch(self, listener: Listener) -> None:
         while not self._stopping.wait(WATCH_EVERY):
             listener.cut_slow_requests()
+            if isinstance(listener.ssl_adapter, TlsAdapter):
+                listener.ssl_adapter.reload()
 
 
 def _bind(listener: Listener) -> None:

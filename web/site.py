@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from web.downloads import Downloads
 from web.face import Face
 from web.limits import Limits, Rates
+from web.proxies import Proxies
 from web.static import Assets
 
 
@@ -40,5 +41,6 @@ class Site:
     limits: Limits = field(default_factory=lambda: Limits(Rates()))
     streams: Slots = field(default_factory=lambda: Slots(64))
     downloads: Downloads = field(default_factory=lambda: Downloads(Slots(16), None))
+    proxies: Proxies = field(default_factory=Proxies)
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when the server stops: streams end at their next look."""

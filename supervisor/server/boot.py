@@ -10,6 +10,7 @@ import socket
 import sys
 from typing import Any
 
+import msgspec
 from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.resolver import ResolverFront
@@ -151,12 +152,17 @@ class Server(TreeProcess):
             streams=self.config.limits.streams,
             downloads=updates.downloads,
             download_rate=updates.download_rate,
+            proxies=http.proxies,
+            forwarded=http.forwarded,
+            cert=http.tls.cert,
+            key=http.tls.key,
+            tls_board=self.parts.tls_board,
         )
         return HttpActor(self._face, settings, self._bound)
 
     def _bound(self, _host: str, port: int) -> None:
         """Learn where the page is, and tell the other programs of this user."""
-        self.config = self.config.with_http(Http(host=self.config.http.host, port=port))
+        self.config = self.config.with_http(msgspec.structs.replace(self.config.http, port=port))
         self.parts.http_port = port
         self.url = self.config.http.url
         self.presence.url = self.url
@@ -166,6 +172,7 @@ class Server(TreeProcess):
             enrolment_key=self.parts.enrolment_key,
             broker_url=_broker_for_devices(self.config),
             pid=os.getpid(),
+            ca_file=self.config.http.tls.ca,
         )
         self._rundir.withdraw()
         self._rundir.publish(files)
@@ -206,6 +213,7 @@ class Server(TreeProcess):
             metrics=make_metrics(parts, self.health),
             clock=parts.runtime.clock,
             version=__version__,
+            http=parts.http_board,
         )
 
     def _root_ref(self) -> ActorRef[Any]:
@@ -278,7 +286,7 @@ def _running(broker: BrokerProcess | None) -> BrokerProcess:
 
 def _free_http(http: Http) -> Http:
     """Return the default port, or the next free one behind it; a port that somebody chose is taken as it is."""
-    if http != Http():
+    if (http.host, http.port) != (Http().host, Http().port):
         return http
     for port in range(http.port, http.port + FREE_PORTS):
         with socket.socket() as probe:
@@ -287,5 +295,5 @@ def _free_http(http: Http) -> Http:
                 probe.bind((http.host, port))
             except OSError:
                 continue
-            return Http(host=http.host, port=port)
+            return msgspec.structs.replace(http, port=port)
     return http

@@ -22,6 +22,7 @@ from actors.twins.actor import EVENTS as TWIN_EVENTS
 from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
 from supervisor.server.updates import rollout_metrics
+from web.errors import CODES
 
 Health = Callable[[], dict[str, Any]]
 
@@ -50,6 +51,7 @@ class MusterCollector(Collector):
         yield self._home_assistant()
         yield from self._alarms()
         yield from release_metrics(self._parts)
+        yield from self._http()
         yield from rollout_metrics(self._parts)
         yield from self._followers()
         yield from self._actors(health)
@@ -207,6 +209,16 @@ class MusterCollector(Collector):
         for table, count in self._parts.registry_board.counters.expired.items():
             expired.add_metric([table], count)
         yield expired
+
+    def _http(self) -> Iterator[Metric]:
+        board = self._parts.http_board
+        refused = CounterMetricFamily("muster_http_refused", "Requests refused, by reason.", labels=["reason"])
+        for reason in set(CODES.values()):
+            refused.add_metric([reason], board.refused[reason])
+        ended = CounterMetricFamily("muster_http_connections_ended", "Slow or silent clients.", labels=["reason"])
+        ended.add_metric(["slow"], board.cut)
+        ended.add_metric(["silent"], board.pushed_out)
+        yield from (refused, ended)
 
     def _actors(self, health: dict[str, Any]) -> Iterator[Metric]:
         actors = health["actors"]

@@ -57,7 +57,9 @@ from supervisor.server.releases import ReleaseStore
 from supervisor.server.settings import Broker, Config
 from supervisor.server.uploads import Uploads
 from supervisor.server.watcher import LetterBox
+from web.board import HttpBoard
 from web.render import device_json, rfc3339
+from web.tls import TlsBoard
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +139,8 @@ class Parts:
         self.enrolment_key = config.enrolment_key or secrets.token_urlsafe(24)
         self.enrolment_board = EnrolmentBoard()
         self._make_reach(config)
+        self.http_board = HttpBoard()
+        self.tls_board = TlsBoard()
         self.http_port = 0
         """Where the page listens; 0 until it does."""
         for sight in self._each_sight():

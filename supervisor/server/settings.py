@@ -21,8 +21,10 @@ from actors.home_assistant.settings import HomeAssistantSettings
 from actors.hub.connection_string import parse_connection_string
 from actors.messages import Kind
 from actors.updates.settings import UpdateSettings
+from supervisor.pki.settings import HttpTls, Pki
 from supervisor.publisher.section import Publisher
 from supervisor.release.keys import PublicKey
+from web.proxies import Dialect
 
 from .values import (
     BROKER_PORTS,
@@ -30,6 +32,7 @@ from .values import (
     check_broker_url,
     check_database_url,
     check_host,
+    check_network,
     check_timezone,
     redact_url,
     split_url,
@@ -146,6 +149,15 @@ class Http(Section, frozen=True):
     host: Annotated[str, msgspec.Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Port = 5000
     """0 takes any free port."""
+    proxies: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...] = ()
+    """Addresses and networks of the reverse proxies in front, which are believed on who has called them."""
+    forwarded: Dialect = "x-forwarded"
+    """The headers in which they say it: `X-Forwarded-For`, `-Proto`, `-Host`, or `Forwarded` (RFC 7239)."""
+    tls: HttpTls = HttpTls()
+
+    def __post_init__(self) -> None:
+        for network in self.proxies:
+            check_network(network)
 
     @property
     def is_loopback(self) -> bool:
@@ -156,7 +168,8 @@ class Http(Section, frozen=True):
     def url(self) -> str:
         """Return the base URL as a browser on this machine would write it."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.tls.cert else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
 class Database(Section, frozen=True):
@@ -322,6 +335,7 @@ class Config(Section, frozen=True):
     """Not of the server: what `muster-edge` goes by, and checks."""
     embedded_broker: EmbeddedBroker = EmbeddedBroker()
     enrolment: Enrolment = Enrolment()
+    pki: Pki = Pki()
     hub: Hub = Hub()
     mdns: Mdns = Mdns()
     roster: dict[Site, SiteRoster] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -70,6 +70,16 @@ def check_host(host: str) -> None:
         return
     if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
         raise ValueError(f"`hosts`: `{host[:80]}` is neither a name nor an address; leave scheme and port out")
+
+
+def check_network(network: str) -> None:
+    """Raise ValueError for what is neither an address nor a network, or for one that everybody is in."""
+    try:
+        found = ip_network(network, strict=False)
+    except ValueError:
+        raise ValueError(f"`proxies`: `{network}` is neither an address nor a network such as 10.0.0.0/8") from None
+    if found.prefixlen == 0:
+        raise ValueError(f"`proxies`: `{network}` is everybody; then anybody could say who he is")
 
 
 def check_timezone(name: str) -> None:

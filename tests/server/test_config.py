@@ -490,3 +490,19 @@ def test_keys_of_releases_are_read_and_one_that_is_none_is_named(load):
     assert load(toml=f'[updates]\nkeys = ["{line}"]\n').updates.keys == (line,)
     assert "`updates.keys`: 'nonsense' is no release key" in refusal(load, toml='[updates]\nkeys = ["nonsense"]\n')
     assert "updates.download_rate" in refusal(load, toml="[updates]\ndownload_rate = 1\n")
+
+
+# -- reverse proxies --------------------------------------------------------------------------------------------------
+
+
+def test_proxies_are_addresses_and_networks(load):
+    http = load(toml='[http]\nproxies = ["10.0.0.1", "127.0.0.0/8", "fd00::/8"]\nforwarded = "forwarded"\n').http
+    assert (http.proxies, http.forwarded) == (("10.0.0.1", "127.0.0.0/8", "fd00::/8"), "forwarded")
+    assert (load(toml="").http.proxies, load(toml="").http.forwarded) == ((), "x-forwarded")
+
+
+@pytest.mark.parametrize("network", ["proxy.example", "10.0.0.0/40", "0.0.0.0/0", "::/0"])
+def test_a_proxy_that_is_no_address_or_everybody_is_refused(load, network):
+    sentence = refusal(load, toml=f'[http]\nproxies = ["{network}"]\n')
+    assert "`proxies`" in sentence
+    assert network in sentence

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.runtime import Runtime
+from tests.web.fakes import make_face
 from tests.web.page_site import Site
+from tests.web.running import Running
 
 
 @pytest.fixture
@@ -24,3 +26,26 @@ def console(page):
     said = []
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     return said
+
+
+@pytest.fixture
+def runtime():
+    runtime = Runtime.system()
+    runtime.start()
+    yield runtime
+    runtime.stop()
+
+
+@pytest.fixture
+def serve(runtime):
+    started = []
+
+    def start(*devices, **settings):
+        started.append(Running(runtime, make_face(*devices, clock=runtime.clock), **settings))
+        return started[-1]
+
+    yield start
+    for running in started:
+        if running.exit is None:
+            running.stop()
+        running.monitor.stop()

@@ -28,6 +28,7 @@ from tests.web.fake_twins import FakeTwins
 from web.app import make_app
 from web.face import ConflictError, Face
 from web.limits import Limits, Rates
+from web.proxies import Proxies
 from web.sessions import Credential
 from web.site import Site, Slots
 
@@ -304,9 +305,11 @@ class Answer(NamedTuple):
 class Client:
     """Calls the WSGI application as a server would; keeps cookies; has the admin token unless told otherwise."""
 
-    def __init__(self, face, *, token="the-admin-token", rates=None, streams=2):
+    def __init__(self, face, *, token="the-admin-token", rates=None, streams=2, proxies=None):
         self.face = face
-        self.site = Site(face=face, limits=Limits(rates or Rates()), streams=Slots(streams))
+        self.site = Site(
+            face=face, limits=Limits(rates or Rates()), streams=Slots(streams), proxies=proxies or Proxies()
+        )
         self.app = make_app(self.site)
         self.token = token
         self.cookie = ""

@@ -21,6 +21,7 @@ OPEN = {
     "/alarms",
     "/notifications",
     "/hardware",
+    "/updates",
     "/login",
     "/favicon.ico",
     "/static/icon.svg",

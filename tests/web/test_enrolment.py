@@ -48,9 +48,8 @@ def test_who_asks_is_shown_the_proofs_of_the_server_without_a_token():
     [
         ({"HTTP_HOST": "muster.local"}, "muster.local:80"),
         ({"HTTP_HOST": "[fd00::7]"}, "[fd00::7]:80"),
-        ({"HTTP_HOST": "muster.example", "HTTP_X_FORWARDED_PROTO": "https"}, "muster.example:443"),
         ({"HTTP_HOST": "muster.example", "wsgi.url_scheme": "https"}, "muster.example:443"),
-        ({"HTTP_HOST": "muster.example:443", "HTTP_X_FORWARDED_PROTO": "https"}, "muster.example:443"),
+        ({"HTTP_HOST": "muster.example:443", "wsgi.url_scheme": "https"}, "muster.example:443"),
         ({}, ""),
     ],
 )

@@ -1,0 +1,152 @@
+"""The way that every request takes: who is it, may he, what is answered, and what is kept of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import bottle
+import msgspec
+import pykka
+
+from actors.storage.errors import StoreUnavailable
+from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
+from web.call import Call, Reply, check_length, parse_query
+from web.errors import ApiError, bad_field, error_body, too_many
+from web.face import ConflictError
+from web.proxies import Proxies
+from web.route import Route
+from web.site import Site
+
+logger = logging.getLogger(__name__)
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+UNAVAILABLE = (pykka.Timeout, TimeoutError, pykka.ActorDeadError, StoreUnavailable)
+
+SECURITY_HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+HSTS = ("Strict-Transport-Security", f"max-age={180 * 86_400}")
+"""Behind TLS only; without subdomains, which may be other machines."""
+
+
+def lead(site: Site, routes: Iterable[Route]) -> WsgiApp:
+    """Return the WSGI application that leads each request to the handler of its route."""
+    app = bottle.Bottle()
+    app.default_error_handler = partial(_plain_error, site)
+    for route in routes:
+        app.route(route.path, route.method, _runner(site, route))
+    return _with_headers(app, site.proxies)
+
+
+def _runner(site: Site, route: Route) -> Callable[..., Any]:
+    def run(**args: str) -> Any:
+        reply = _answer(site, route, bottle.request.environ, args)
+        if reply.status >= 400:
+            site.face.http.refuse(reply.status)
+        return _respond(reply)
+
+    return run
+
+
+def _answer(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
+    try:
+        return _admit_and_handle(site, route, environ, args)
+    except ApiError as error:
+        return Reply(error.body(), error.status, error.headers)
+    except ConflictError as error:
+        return Reply(error_body(409, str(error)), 409)
+    except UNAVAILABLE as error:
+        logger.warning("%s %s: not answered in time: %r", route.method, route.path, error)
+        away = isinstance(error, StoreUnavailable)
+        sentence = "the database is away or slow" if away else "the part of Muster that answers this is restarting"
+        return Reply(error_body(503, sentence), 503, {"Retry-After": "1"})
+    except Exception:
+        logger.exception("%s %s failed", route.method, route.path)
+        return Reply(error_body(500, "this is a bug in Muster; its log has the details"), 500)
+
+
+def _admit_and_handle(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
+    check_length(environ, route.body_limit)
+    who = _admit(site, route, environ, args.get("serial"))
+    call = Call(site, environ, _query(route, environ), who)
+    answer = route.handler(call, **args)
+    return answer if isinstance(answer, Reply) else Reply(answer)
+
+
+def _query(route: Route, environ: Mapping[str, Any]) -> dict[str, str]:
+    """Return the query parameters. A misspelt filter is refused: without it the answer would be of other things."""
+    query = parse_query(environ.get("QUERY_STRING", ""))
+    for name in query:
+        if route.query and name not in route.query and route.media == "application/json":
+            raise bad_field(name[:64], f"is not known here; there are {', '.join(route.query)}")
+    return query
+
+
+def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | None) -> Principal | None:
+    client = environ.get("REMOTE_ADDR", "")
+    now = site.face.clock.monotonic()
+    try:
+        who = None if route.judges_token else authenticate(site.face, environ)
+    except ApiError:
+        _pay(site.limits.refused.take(client, now))
+        raise
+    _pay(site.limits.token.take(who.bucket, now) if who else site.limits.client.take(client, now))
+    if who is None:
+        if route.access != "open":
+            raise unauthenticated("a token is needed: Authorization: Bearer ...")
+        return None
+    if who.by_cookie and route.method not in SAFE_METHODS:
+        check_origin(environ)
+    if not who.may(route.access, own=route.speaks or (route.own and serial == who.serial)):
+        raise ApiError(403, f"the role {who.role} may not do this", details={"needed": route.access})
+    return who
+
+
+def _pay(wait: float) -> None:
+    if wait:
+        raise too_many(wait)
+
+
+def _respond(reply: Reply) -> Any:
+    body = reply.body
+    headers = {"Cache-Control": "no-store", **reply.headers}
+    if body is None:
+        return bottle.HTTPResponse(b"", reply.status, headers)
+    if reply.content_type == "application/json":
+        body = msgspec.json.encode(body)
+    return bottle.HTTPResponse(body, reply.status, {"Content-Type": reply.content_type, **headers})
+
+
+def _plain_error(site: Site, error: Any) -> bytes:
+    """Answer what no handler was asked for: 404 and 405 of the router."""
+    site.face.http.refuse(error.status_code)
+    bottle.response.content_type = "application/json"
+    messages = {404: "there is nothing at this path", 405: "this path does not take that method"}
+    status = error.status_code
+    return msgspec.json.encode(error_body(status, messages.get(status, "the request cannot be handled")))
+
+
+def _with_headers(app: Any, proxies: Proxies) -> WsgiApp:
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        proxies.reveal(environ)
+        own = (*SECURITY_HEADERS, HSTS) if environ["wsgi.url_scheme"] == "https" else SECURITY_HEADERS
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, [*headers, *own], exc_info)
+
+        answer: Iterable[bytes] = app(environ, start)
+        return answer
+
+    return wsgi
