@@ -37,11 +37,12 @@ class Card(NamedTuple):
     addresses: tuple[str, ...]
     """IPv4, the one of the default route first."""
     port: int
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Return the server's URL."""
-        return f"http://{self.addresses[0]}:{self.port}"
+        return f"{self.scheme}://{self.addresses[0]}:{self.port}"
 
 
 class Look:
@@ -58,6 +59,7 @@ class AnnouncerActor(ThreadedActor):
         addresses: returns our addresses to announce.
         runtime: its timers are used.
         every: seconds between two looks.
+        tls: whether the page speaks https.
 
     """
 
@@ -70,6 +72,7 @@ class AnnouncerActor(ThreadedActor):
         addresses: Callable[[], tuple[str, ...]],
         runtime: Runtime,
         every: float = EVERY,
+        tls: bool = False,
     ) -> None:
         super().__init__()
         self._server_id = server_id
@@ -78,6 +81,7 @@ class AnnouncerActor(ThreadedActor):
         self._addresses = addresses
         self._runtime = runtime
         self._every = every
+        self._scheme = "https" if tls else "http"
         self._card: Card | None = None
         self._network: Zeroconf | None = None
 
@@ -104,7 +108,7 @@ class AnnouncerActor(ThreadedActor):
         from zeroconf import Error
 
         addresses, port = self._addresses(), self._port()
-        card = Card(addresses, port) if addresses and port else None
+        card = Card(addresses, port, self._scheme) if addresses and port else None
         if card == self._card:
             return True
         self._withdraw()

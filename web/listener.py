@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import resource
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -142,6 +143,9 @@ class Connection(cheroot_server.HTTPConnection):
             return Reader(source) if "r" in mode else makefile(source, mode, size)
 
         super().__init__(server, sock, make)
+        if isinstance(sock, ssl.SSLSocket):
+            # The handshake is part of the wait: its bytes are none of the request's, and may come slowly as well.
+            self.expect(READ_WITHIN)
 
     def expect(self, seconds: float, how: int = socket.SHUT_RD) -> None:
         """Begin to wait for the client."""

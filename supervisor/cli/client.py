@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -41,7 +42,7 @@ class NoServerError(Exception):
 class ApiClient:
     """A connection to one server, with a token."""
 
-    def __init__(self, url: str, token: str = "", *, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, url: str, token: str = "", *, timeout: float = _TIMEOUT, ca_file: str = "") -> None:
         parts = urlsplit(url)
         try:
             host, port = parts.hostname, parts.port
@@ -51,8 +52,9 @@ class ApiClient:
             raise NoServerError(f"`{url}` is not a server's URL, write http://host:port.")
         self.url = url.rstrip("/")
         self._token = token
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(host, port, timeout=timeout)
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        if parts.scheme == "https":
+            self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=_trust(ca_file))
         self._path = parts.path.rstrip("/")
 
     def __enter__(self) -> Self:
@@ -120,6 +122,8 @@ class ApiClient:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if isinstance(error, ssl.SSLCertVerificationError):
+                reason = f"its certificate is not trusted ({error.verify_message}); set MUSTER_CA_FILE"
             raise ApiError(f"The server at {self.url} cannot be reached: {reason}.") from None
         return self._decode(answer.status, raw)
 
@@ -163,16 +167,25 @@ def connect(url: str | None, token_file: str | None, environ: Mapping[str, str])
         token = _check_token(environ.get("MUSTER_API_TOKEN", ""), "MUSTER_API_TOKEN")
     named = url or environ.get("MUSTER_SERVER_URL", "")
     running = find_server(runtime_directory(environ))
+    ca_file = environ.get("MUSTER_CA_FILE", "")
     if named:
-        if not token and running is not None and named.rstrip("/") == running.url.rstrip("/"):
-            token = running.token
-        return ApiClient(named, token)
+        if running is not None and named.rstrip("/") == running.url.rstrip("/"):
+            token, ca_file = token or running.token, ca_file or running.ca_file
+        return ApiClient(named, token, ca_file=ca_file)
     if running is None:
         raise NoServerError(
             "No running server of this user was found; start one with `muster up`, or name one with --url or"
             " MUSTER_SERVER_URL."
         )
-    return ApiClient(running.url, token or running.token)
+    return ApiClient(running.url, token or running.token, ca_file=ca_file or running.ca_file)
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """Return what to trust for https: an authority of one's own, else those of the system."""
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise NoServerError(f"{ca_file} holds no certificates to trust: {error.strerror or error}.") from None
 
 
 def _read_token(path: str) -> str:

@@ -40,7 +40,7 @@ def find_running(environ: Mapping[str, str]) -> tuple[ServerFiles | None, Check]
 def check_running(running: ServerFiles) -> Iterator[Check]:
     """Ask the server how it is, then for its links."""
     try:
-        with ApiClient(running.url, running.token, timeout=_TIMEOUT) as client:
+        with ApiClient(running.url, running.token, timeout=_TIMEOUT, ca_file=running.ca_file) as client:
             health = get_health(client)
             yield _judge_health(health)
             # A server that cannot serve has not started its links, or has stopped them.

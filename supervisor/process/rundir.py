@@ -3,7 +3,7 @@
 `MUSTER_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/muster`, else `/tmp/muster-{uid}`. The directory belongs to the user and to
 nobody else (0700, checked, since `/tmp` is open to all); the files in it are 0600:
 
-    url  token  enrolment-key  broker-url  pid  lock
+    url  ca-file  token  enrolment-key  broker-url  pid  lock
 
 The server holds a kernel lock on `lock` as long as it lives. Files without that lock are left over from a server that
 was killed, and nobody reads them.
@@ -28,6 +28,7 @@ _FILES = {
     "enrolment_key": "enrolment-key",
     "broker_url": "broker-url",
     "pid": "pid",
+    "ca_file": "ca-file",
 }
 #: Readers test the lock for a moment; a server that meets one of them tries again for so many seconds.
 _PATIENCE = 0.5
@@ -48,6 +49,8 @@ class ServerFiles(msgspec.Struct, frozen=True):
     broker_url: str
     """What devices on this machine connect to."""
     pid: int
+    ca_file: str = ""
+    """PEM to trust for https, empty for what the system trusts."""
 
     def __repr__(self) -> str:
         return f"ServerFiles(url={self.url}, pid={self.pid})"
@@ -121,11 +124,18 @@ def find_server(path: Path) -> ServerFiles | None:
     if not is_locked(path / "lock"):
         return None
     try:
-        values = {field: (path / name).read_text(encoding="utf-8") for field, name in _FILES.items()}
+        values = {field: _read(path / name, field) for field, name in _FILES.items()}
         return msgspec.convert(values, ServerFiles, strict=False)
     except (OSError, UnicodeDecodeError, msgspec.ValidationError):
         # The server is between taking the lock and writing the last file, or leaving.
         return None
+
+
+def _read(path: Path, field: str) -> str:
+    """Return a file of the server's; one of the release before has left nothing of certificates."""
+    if field == "ca_file" and not path.exists():
+        return ""
+    return path.read_text(encoding="utf-8")
 
 
 def _make_private(path: Path) -> None:

@@ -324,6 +324,7 @@ def announcer(parts: Parts) -> AnnouncerActor:
         version=__version__,
         port=lambda: parts.http_port,
         addresses=lambda: own_addresses(http.host, mdns.interfaces),
+        tls=bool(http.tls.cert),
         runtime=parts.runtime,
     )
 

@@ -23,8 +23,8 @@ from actors.storage.retention import RetentionRules
 from actors.storage.store import Store
 from actors.writes import Batcher
 from supervisor import Supervisor
-from supervisor.server.alarms import AlarmsFace, DeviceNotifier, Figures, alarms_actor
 from supervisor.pki.certificates import make_authority
+from supervisor.server.alarms import AlarmsFace, DeviceNotifier, Figures, alarms_actor
 from supervisor.server.parts import READERS, Parts
 from supervisor.server.settings import Broker, Config, Database, Tls
 from supervisor.server.tree import registry

@@ -1,0 +1,35 @@
+"""What is configured of certificates: `[http.tls]` and `[pki]`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+
+class HttpTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The certificate of page and API; without one they speak plain HTTP. A file that is replaced is taken at once."""
+
+    cert: str = ""
+    """PEM with the certificate and those between it and its authority."""
+    key: str = ""
+    """PEM with its private key; empty where `cert` has that too."""
+    ca: str = ""
+    """PEM that programs on this machine trust for it; empty: the authorities of the system."""
+
+    def __post_init__(self) -> None:
+        if (self.key or self.ca) and not self.cert:
+            raise ValueError("`key` and `ca` belong to a `cert`, which is missing")
+
+
+class Pki(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The authority that gives devices certificates with which the broker knows them."""
+
+    directory: str = ""
+    """Of the authority, as `muster pki init` makes it; made where it is missing. Empty: devices get no certificates."""
+    broker_url: str = ""
+    """Where the broker asks for certificates: what devices that have one are told. Empty: they are told none."""
+    passphrase_file: str = ""
+    """File whose first line opens the authority's key, where that is sealed."""
+    device_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 365
+    """How long a device's certificate is good; it renews it in the last third."""
