@@ -23,7 +23,7 @@ EVENT: Final = "rollout"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _COLUMNS: Final = [getattr(Row, name) for name in Header.__struct_fields__]
 _CHANGING: Final = ("status", "reason", "wave", "reached_us", "counts", "changed_us")
-_UNDER_WAY: Final = [state for state, rule in STATES.items() if rule.kind == "active"]
+_OPEN: Final = [state for state, rule in STATES.items() if rule.kind in ("waiting", "active")]
 _MOVING: Final = ("state", "since_us", "attempts", "reason", "progress", "forced")
 
 
@@ -112,9 +112,12 @@ def find_rollout(database: Any, rollout_id: str) -> Header | None:
 
 
 def find_live(database: Any) -> list[Header]:
-    """Return the rollouts that are not over, oldest first, and those that are whose devices are on their way yet."""
-    under_way = RolloutDevice.select(RolloutDevice.rollout_id).where(RolloutDevice.state.in_(_UNDER_WAY))
-    where = Row.status.not_in(list(ENDED)) | Row.id.in_(under_way)
+    """Return the rollouts that are not over, oldest first, and those that are while some of their devices are not.
+
+    Such a device is on its way yet, or the step that ended the rollout was cut off before it came to the device.
+    """
+    is_open = RolloutDevice.select(RolloutDevice.rollout_id).where(RolloutDevice.state.in_(_OPEN))
+    where = Row.status.not_in(list(ENDED)) | Row.id.in_(is_open)
     query = Row.select(*_COLUMNS).where(where).order_by(Row.id)
     return [Header(**row) for row in query.dicts().execute(database)]
 

@@ -50,6 +50,9 @@ class Load(msgspec.Struct, frozen=True):
 class Tick(msgspec.Struct, frozen=True):
     """To itself, from a timer: something may be due."""
 
+    at: float = 0.0
+    """Monotonic time for which it was set; one that is not awaited sets no other."""
+
 
 class UpdatesActor(ThreadedActor):
     """Answers `Offer`, `Report`, `Start`, `Command`, `Retry`, `PutWindows`, `InUse`; takes `Forget` and `Revoked`.
@@ -117,7 +120,7 @@ class UpdatesActor(ThreadedActor):
             self._arm()
 
     def _take(self, handle: Callable[[Any], None], message: Any) -> None:
-        if isinstance(message, Tick):
+        if isinstance(message, Tick) and message.at == self._wakes_at:
             self._wakes_at = None
         if not self._is_loaded:
             return  # the database says the same when it is read
@@ -191,7 +194,7 @@ class UpdatesActor(ThreadedActor):
         at = monotonic + min(max(0.0, min(times) - self._keeper.now()), LONGEST_SLEEP)
         if self._wakes_at is None or at < self._wakes_at:
             self._wakes_at = at
-            self._runtime.timers.after(at - monotonic, self.actor_ref, Tick())
+            self._runtime.timers.after(at - monotonic, self.actor_ref, Tick(at))
 
     def _offset(self) -> float:
         """Return the difference of the two clocks, seconds; it stays the same while nobody sets one of them."""

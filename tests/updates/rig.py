@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
+
+from pykka import ActorDeadError
 
 from actors.reader import ReaderActor, Readers
 from actors.registry import RegistryActor, RegistryBoard
@@ -12,7 +14,7 @@ from actors.runtime import Directory, ManualClock, Runtime
 from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import FindEvents
 from actors.storage.updates import FindRollout, FindRolloutDevices, FindRollouts
-from actors.updates.actor import Desk, Tick, UpdatesActor
+from actors.updates.actor import Desk, UpdatesActor
 from actors.updates.book import UpdatesBoard
 from actors.updates.messages import (
     UPDATES,
@@ -55,13 +57,24 @@ class FakeReleases:
 
 
 class Timers:
-    """Writes down who wants to be told what, and in how many seconds."""
+    """Writes down what is to be told, and in how many seconds; `fire` tells what is due."""
 
-    def __init__(self):
+    def __init__(self, clock):
+        self._clock = clock
+        self._pending = []
         self.set = []
 
     def after(self, seconds, ref, message):
         self.set.append((seconds, message))
+        self._pending.append((self._clock.monotonic() + seconds, ref, message))
+
+    def fire(self):
+        now = self._clock.monotonic()
+        due = [each for each in self._pending if each[0] <= now]
+        self._pending = [each for each in self._pending if each[0] > now]
+        for _, ref, message in due:
+            with suppress(ActorDeadError):
+                ref.tell(message)
 
 
 class Rig:
@@ -69,7 +82,8 @@ class Rig:
 
     def __init__(self, url, runtime, releases=None):
         self.url, self.runtime = url, runtime
-        self.clock, self.timers = ManualClock(), Timers()
+        self.clock = ManualClock()
+        self.timers = Timers(self.clock)
         self.services, self.releases = Directory(), releases or FakeReleases()
         self.board = UpdatesBoard({})
         self.sites = {}
@@ -97,7 +111,7 @@ class Rig:
             runtime=SimpleNamespace(clock=self.clock, timers=self.timers),
             board=self.board,
             releases=self.releases,
-            ask=self.ask_registry,
+            ask=lambda message: self.ask_registry(message),  # noqa: PLW0108 - a test may replace it
             site_of=lambda serial: self.sites.get(serial, ""),
             compare=compare,
             show=self.shown.append,
@@ -110,6 +124,11 @@ class Rig:
         self.runtime.kill(self.ref)
         eventually(lambda: not self.ref.is_alive(), what="the actor is dead")
         self.start_actor()
+
+    def restart_with(self, ask):
+        """Start anew with another way to the writer, until `ask_registry` is deleted or set again."""
+        self.ask_registry = ask
+        self.restart()
 
     def ask_registry(self, message):
         if self.away:
@@ -157,9 +176,10 @@ class Rig:
         return self.ask(PutWindows(site, windows, BY))
 
     def pass_time(self, seconds):
-        """Let time pass, and the timer come."""
+        """Let time pass, and the timers come whose time it is."""
+        self.offer("nobody")  # all that was told before is done, its timers are set
         self.clock.advance(seconds)
-        self.ref.tell(Tick())
+        self.timers.fire()
 
     # What is seen
 

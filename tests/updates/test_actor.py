@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from actors.storage.errors import StoreUnavailable
+from actors.storage.updates import FindRolloutDevices
+from actors.updates import steps
 from actors.updates.actor import Tick
 from actors.updates.messages import Forget, InUse, Offered, Reported, Revoked, RolloutError
 from actors.updates.plan import Wave
@@ -111,16 +113,44 @@ def test_a_rollout_that_was_cut_off_while_it_was_written_never_was(rig):
             raise StoreUnavailable("away")
         return real(message)
 
-    real, rig.ask_registry = rig.ask_registry, cut
-    rig.restart()
+    rig.restart_with(cut)
     with pytest.raises(StoreUnavailable):
         rig.start("pi-1")
-    rig.ask_registry = real
+    del rig.ask_registry
     rig.restart()
     assert rig.offer("pi-1").reason == "no_rollout"
     assert rig.headers() == []
     rollout = rig.start("pi-1")
     assert list(rig.devices(rollout)) == ["pi-1"]
+
+
+def test_a_device_that_nobody_could_hear_while_the_server_was_down_has_two_hours_to_say_something(rig):
+    rollout = rig.start("pi-1")
+    rig.runtime.kill(rig.ref)
+    rig.clock.advance(10**6)
+    rig.start_actor()
+    assert rig.offer("pi-1").release_id == "id-2.0"
+    rig.pass_time(7100)
+    assert rig.offer("pi-1").release_id == "id-2.0"
+    rig.pass_time(100)
+    eventually(lambda: rig.states(rollout) == {"pi-1": "silent"}, what="it is silent")
+
+
+@pytest.mark.parametrize("fault", ["away", "answer_lost"])
+def test_a_step_that_was_cut_off_between_two_slices_is_ended_by_the_next_incarnation(rig, fault):
+    def cut(message, real=rig.ask_registry):
+        if getattr(message.work, "func", None) is steps.save_more:
+            rig.ask_registry = real
+            setattr(rig, fault, 1)
+        return real(message)
+
+    rollout = rig.start(*(f"d{number}" for number in range(2500)))
+    rig.restart_with(cut)
+    with pytest.raises(StoreUnavailable):
+        rig.command(rollout, "cancel")
+    query = FindRolloutDevices(rollout_id=rollout.id, state="offered")
+    eventually(lambda: not rig.readers.ask(query).items, what="nobody is offered it any more")
+    assert rig.header(rollout).read_counts() == [{"cancelled": 2500}]
 
 
 def test_a_timer_is_set_for_what_is_due_next_and_sleeps_no_longer_than_an_hour(rig):
@@ -130,6 +160,20 @@ def test_a_timer_is_set_for_what_is_due_next_and_sleeps_no_longer_than_an_hour(r
     rig.pass_time(50)
     rig.offer("pi-1")
     assert round(rig.timers.set[-1][0]) == 3600
+
+
+def test_a_tick_that_was_meant_for_an_earlier_incarnation_sets_no_timer_of_its_own(rig):
+    rig.start("pi-1")
+    before = len(rig.timers.set)
+    for _ in range(3):
+        rig.ref.tell(Tick())
+    rig.offer("pi-1")
+    assert len(rig.timers.set) == before
+    seconds, tick = rig.timers.set[-1]
+    rig.clock.advance(seconds)
+    rig.ref.tell(tick)
+    rig.offer("pi-1")
+    assert len(rig.timers.set) == before + 1
 
 
 def test_a_silent_device_halts_the_rollout_and_is_counted(rig):
