@@ -53,8 +53,8 @@ def command(
 ) -> int:
     """Have a DEVICE, or all of a group, do NAME with the arguments KEY=VALUE.
 
-    Our own edge knows ping, identify, announce, status, logs, restart, reboot, set and run, as far as its configuration
-    allows: `muster command pi-1 logs lines=20`. A value that is JSON is taken as such, anything else as text.
+    Our own edge knows ping, identify, announce, status, logs, restart, reboot, update, set and run, as far as its
+    configuration allows: `muster command pi-1 logs lines=20`. A value that is JSON is taken as such, anything else as text.
 
     How it goes is written to stderr, what the device gives back to stdout. The exit code is 0 if every device has done
     it.

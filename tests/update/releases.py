@@ -65,3 +65,16 @@ def pack(wheels: list[Path], directory: Path, version: str, *signers: PrivateKey
     path = directory / f"muster-fleet-{version}.muster"
     write_release(path, Manifest(**(manifest | changes)), wheels[0].parent, signers)
     return path
+
+
+class Shop:
+    """Builds releases of one key."""
+
+    def __init__(self, directory: Path, wheel: Path) -> None:
+        self.directory, self.key = directory, PrivateKey.generate("the tests")
+        self.wheel = wheel
+
+    def make(self, version: str, changed: Mapping[str, str] | None = None, *, key: PrivateKey | None = None) -> Path:
+        directory = self.directory / f"{version}-{len(list(self.directory.iterdir()))}"
+        directory.mkdir()
+        return pack([make_version(self.wheel, directory, version, changed)], directory, version, key or self.key)

@@ -11,7 +11,7 @@ from supervisor.release.keys import PrivateKey
 from tests.support.installation import build_wheel
 from tests.support.wait import eventually
 from tests.update.pi import PATIENCE, Pi, UpdateServer, make_factory
-from tests.update.releases import make_version, pack
+from tests.update.releases import Shop, make_version
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -23,19 +23,6 @@ UpdateServer._address = _deaf
 """
 
 
-class Shop:
-    """Builds releases of one key."""
-
-    def __init__(self, directory, wheel):
-        self.directory, self.key = directory, PrivateKey.generate("the tests")
-        self._wheel = wheel
-
-    def make(self, version, changed=None, *, key=None):
-        directory = self.directory / f"{version}-{len(list(self.directory.iterdir()))}"
-        directory.mkdir()
-        return pack([make_version(self._wheel, directory, version, changed)], directory, version, key or self.key)
-
-
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     return Shop(tmp_path_factory.mktemp("shop"), build_wheel(tmp_path_factory.mktemp("wheel")))
@@ -44,7 +31,7 @@ def shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def factory(shop, tmp_path_factory):
     directory = tmp_path_factory.mktemp("factory")
-    return make_factory(directory / "venv", make_version(shop._wheel, directory, "1.0.0"))
+    return make_factory(directory / "venv", make_version(shop.wheel, directory, "1.0.0"))
 
 
 @pytest.fixture
