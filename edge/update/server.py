@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +67,9 @@ class UpdateServer:
 
         """
         self._locate, self._on_lost = locate, on_lost
-        self._download: http.client.HTTPConnection | None = None
+        self._closing = contextlib.ExitStack()
+        """Connection and answer of a download: who has announced that it will close leaves the socket to the answer."""
+        self._sock: socket.socket | None = None
 
     def check(self, version: str) -> Offer | str:
         """Ask what we are to have; return it, or in a word why there is nothing.
@@ -121,9 +124,12 @@ class UpdateServer:
             headers["Range"] = f"bytes={offset}-"
         path = f"{parts.path.rstrip('/')}/api/ota/download_update?release={quote(release, safe='')}"
         try:
-            self._download = connection = connect(parts, address.ca_file, READ_TIMEOUT)
+            connection = connect(parts, address.ca_file, READ_TIMEOUT)
+            self._closing.callback(connection.close)
+            connection.connect()
+            self._sock = connection.sock
             connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
+            answer = self._closing.enter_context(connection.getresponse())
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             self._on_lost()
@@ -142,13 +148,12 @@ class UpdateServer:
 
     def close(self) -> None:
         """End a download; harmless when repeated."""
-        connection, self._download = self._download, None
-        if connection is not None:
-            connection.close()
+        self._sock = None
+        self._closing.close()
 
     def sever(self) -> None:
         """Break a download that hangs."""
-        sever(getattr(self._download, "sock", None))
+        sever(self._sock)
 
     def _exchange(self, path: str, body: bytes | None = None) -> Answer:
         address = self._address()
