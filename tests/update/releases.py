@@ -10,6 +10,7 @@ import re
 import sysconfig
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 
 from supervisor.release.archive import write_release
@@ -19,16 +20,19 @@ from supervisor.release.platform import own_platform
 from tests.release.support import listed
 
 
-def make_version(wheel: Path, directory: Path, version: str, changed: Mapping[str, str] | None = None) -> Path:
+def make_version(
+    wheel: Path, directory: Path, version: str, changed: Mapping[str, str] | None = None, *, lent: bool = True
+) -> Path:
     """Copy Muster's wheel as another version; `changed` are modules with other content, by path.
 
-    It finds what it depends on among the test's own packages.
+    With `lent` it finds what it depends on among the test's own packages.
     """
     made = directory / f"muster_fleet-{version}-py3-none-any.whl"
     old = re.match(r"(muster_fleet-[^-]+)-", wheel.name)[1]
     contents = dict(changed or {})
     contents["actors/version.py"] = f'"""The version."""\n\n__version__ = "{version}"\n'
-    contents["lent.pth"] = sysconfig.get_path("purelib") + "\n"
+    if lent:
+        contents["lent.pth"] = sysconfig.get_path("purelib") + "\n"
     files: dict[str, bytes] = {}
     with zipfile.ZipFile(wheel) as source:
         for name in source.namelist():
@@ -39,17 +43,33 @@ def make_version(wheel: Path, directory: Path, version: str, changed: Mapping[st
             if not inner.endswith("RECORD"):
                 files[inner] = text
     files |= {name: text.encode() for name, text in contents.items()}
-    record = f"muster_fleet-{version}.dist-info/RECORD"
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as target:
-        rows = io.StringIO()
-        writer = csv.writer(rows, lineterminator="\n")
+    return _write_wheel(made, files, f"muster_fleet-{version}.dist-info/RECORD")
+
+
+def repack(name: str, directory: Path) -> Path:
+    """Make a wheel of a package that the tests run with: no index is asked."""
+    found = distribution(name)
+    info = next(file.parts[0] for file in found.files if file.name == "METADATA")
+    tag = re.search("^Tag: (.*)$", found.read_text("WHEEL"), re.MULTILINE)[1]
+    files = {
+        str(file): file.locate().read_bytes()
+        for file in found.files
+        if file.parts[0] != ".." and file.suffix != ".pyc" and file.name not in ("RECORD", "INSTALLER", "REQUESTED")
+    }
+    return _write_wheel(directory / f"{info.removesuffix('.dist-info')}-{tag}.whl", files, f"{info}/RECORD")
+
+
+def _write_wheel(path: Path, files: Mapping[str, bytes], record: str) -> Path:
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         for name, content in files.items():
             target.writestr(name, content)
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             writer.writerow((name, f"sha256={digest}", len(content)))
         writer.writerow((record, "", ""))
         target.writestr(record, rows.getvalue())
-    return made
+    return path
 
 
 def pack(wheels: list[Path], directory: Path, version: str, *signers: PrivateKey, **changes) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,13 @@ from supervisor.release.keys import PrivateKey
 from tests.support.installation import build_wheel
 from tests.support.wait import eventually
 from tests.update.pi import PATIENCE, Pi, UpdateServer, make_factory
-from tests.update.releases import Shop, make_version
+from tests.update.releases import Shop, make_version, repack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 STATES = ["checking", "downloading", "verifying", "installing", "restarting", "confirming", "succeeded"]
+NEEDED = ("pykka", "paho-mqtt", "psutil", "msgspec", "zeroconf", "ifaddr", "evdev", "packaging")
+NEEDED += ("cryptography", "cffi", "pycparser")
 DIES = 'raise RuntimeError("this version is no good")\n'
 DEAF = f"""{Path(update_server.__file__).read_text()}
 def _deaf(_self): raise UnreachableError("deaf")
@@ -46,6 +50,11 @@ def pi(factory, server, shop):
         yield made
 
 
+def muster(*words):
+    command = [sys.executable, "-m", "supervisor.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
 def wait_for(server, state, timeout=PATIENCE):
     eventually(lambda: server.last["state"] == state, timeout, f"{state} is told, after {server.told_states}")
 
@@ -66,6 +75,26 @@ def test_a_device_goes_from_version_to_version_and_back_unattended(pi, server, s
     wait_for(server, "succeeded")
     pi.wait_running("2.5.0")
     assert pi.starts == 1, "a restart is an exec: nobody had to start it"
+
+
+def test_a_release_as_it_is_built_brings_everything_that_it_needs(pi, server, shop, tmp_path):
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in NEEDED:
+        repack(name, wheels)
+    assert muster("release", "keygen", "--out", tmp_path, "--name", "signer").returncode == 0
+    (pi.directory / "keys" / "signer.pub").write_text((tmp_path / "signer.pub").read_text())
+    own = make_version(shop.wheel, tmp_path, "2.0.0", lent=False)
+    signed = ("--key", tmp_path / "signer.pem", "--out", tmp_path / "out")
+    built = muster("release", "build", own, "--wheels", wheels, "--offline", *signed)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (release,) = (tmp_path / "out").glob("*.muster")
+    server.put(release, "2.0.0")
+    wait_for(server, "succeeded")
+    pi.wait_running("2.0.0")
+    packages = next((pi.home / "slots/b/lib").glob("python*/site-packages"))
+    assert not list(packages.glob("*.pth"))
+    assert (packages / "cryptography").is_dir()
 
 
 @pytest.mark.parametrize("state", STATES)
