@@ -246,6 +246,22 @@ class StoreEvent(msgspec.Struct, frozen=True, gc=False):
     """JSON object."""
 
 
+class StoreAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody has done over HTTP, or was refused: one row in `audit_entry`."""
+
+    ts_us: int
+    who: str
+    address: str
+    action: str
+    subject: str
+    outcome: str
+    """`done` or `refused`."""
+    status: int
+    repeated: int
+    details: str
+    """JSON object."""
+
+
 class DeleteDevice(msgspec.Struct, frozen=True):
     """Remove the device with its readings, sensors and events."""
 
@@ -262,6 +278,7 @@ Write = (
     | StoreTwinReport
     | StoreDeadLetter
     | StoreEvent
+    | StoreAudit
     | DeleteDevice
 )
 

@@ -8,6 +8,7 @@ from actors.alarms.rules import Rule
 from actors.enrolment.messages import Application
 from web import (
     routes_alarms,
+    routes_audit,
     routes_commands,
     routes_dead_letters,
     routes_devices,
@@ -173,6 +174,7 @@ ROUTES = (
         "open",
         routes_enrolment.inspect,
         Introduction,
+        audited=False,
         judges_token=True,
         query=routes_enrolment.INSPECT,
     ),
@@ -182,6 +184,7 @@ ROUTES = (
         "open",
         routes_enrolment.register,
         EnrolledDevice,
+        audited=False,
         judges_token=True,
         body=Application,
         status=201,
@@ -191,6 +194,7 @@ ROUTES = (
     Route("POST", "/api/enrolments/<serial>/deny", "admin", routes_enrolment.deny, Enrolment),
     Route("DELETE", "/api/enrolments/<serial>", "admin", routes_enrolment.revoke, status=204),
     *routes_groups.ROUTES,
+    *routes_audit.ROUTES,
     Route("GET", "/api/devices/<serial>/twin", "read", routes_twins.show, Twin, own=True),
     Route(
         "PATCH",
@@ -250,7 +254,7 @@ ROUTES = (
     Route("POST", "/api/logout", "open", routes_session.logout, status=204),
     # The page itself sends those without a session to the login; its data comes from the routes above.
     *(Route("GET", page.path, "open", routes_page.show(page), media="text/html") for page in PAGES),
-    Route("GET", "/login", "open", routes_page.login, query=("key", "next"), media="text/html"),
+    Route("GET", "/login", "open", routes_page.login, query=("key", "next"), media="text/html", audited=True),
     Route("GET", "/favicon.ico", "open", routes_page.icon, media="image/svg+xml"),
     Route("GET", "/static/icon.svg", "open", routes_page.icon, media="image/svg+xml"),
     Route("GET", "/static/login.js", "open", routes_page.login_script, media="text/javascript"),

@@ -14,7 +14,6 @@ from web.sessions import LIFETIME, Credential, Role
 
 Access = Literal["open", "read", "operate", "admin"]
 RANK: dict[Role, int] = {"device": 0, "read": 1, "operate": 2, "admin": 3}
-SAFE_METHODS = frozenset({"GET", "HEAD"})
 CSRF_HEADER = "HTTP_X_MUSTER_CSRF"
 """A page of another origin cannot send it without a preflight, which is never granted."""
 MAX_SECRET = 512
@@ -36,7 +35,7 @@ class Principal:
     @property
     def title(self) -> str:
         """Who it is, as the record of what was decided names him: `admin grafana`."""
-        return f"{self.role} {self.name}".strip()
+        return Credential(self.role, self.serial, self.name).title
 
     def may(self, access: Access, *, own: bool) -> bool:
         """Tell whether a route with this access is for the caller; `own`: it speaks of the caller's serial alone."""

@@ -49,6 +49,14 @@ class Reply:
     content_type: str = "application/json"
 
 
+@dataclass(slots=True)
+class Notes:
+    """What the audit log has to know of a request; filled in on its way."""
+
+    who: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """An authenticated request."""
@@ -58,6 +66,7 @@ class Call:
     query: Mapping[str, str]
     who: Principal | None
     """None only on routes that are open."""
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def face(self) -> Face:
@@ -69,6 +78,10 @@ class Call:
         """The address that the request came from."""
         address: str = self.environ.get("REMOTE_ADDR", "")
         return address
+
+    def note(self, **details: Any) -> None:
+        """Let the audit log tell more of this request; never a secret."""
+        self.notes.details |= details
 
     def pay(self, limiter: RateLimiter, message: str) -> None:
         """Count this request against its client's limit. Raises a 429 when there were too many."""

@@ -19,6 +19,7 @@ from actors.messages import DeviceSnapshot
 from actors.presence import DerivedPresence
 from actors.runtime import Clock
 from web.alarms import Alarms
+from web.audit import Audit
 from web.board import HttpBoard
 from web.commands import Commands
 from web.enrolments import Enrolments
@@ -356,6 +357,7 @@ class Face:
     resolver: Resolver
     dead_letters: DeadLetters
     tokens: Tokens
+    audit: Audit
     page_keys: PageKeys
     ring: EventRing
     health: Callable[[], Item]

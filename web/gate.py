@@ -12,12 +12,12 @@ import msgspec
 import pykka
 
 from actors.storage.errors import StoreUnavailable
-from web.auth import SAFE_METHODS, Principal, authenticate, check_origin, unauthenticated
-from web.call import Call, Reply, check_length, parse_query
+from web.auth import Principal, authenticate, check_origin, unauthenticated
+from web.call import Call, Notes, Reply, check_length, parse_query
 from web.errors import ApiError, bad_field, error_body, too_many
 from web.face import ConflictError
 from web.proxies import Proxies
-from web.route import Route
+from web.route import SAFE_METHODS, Route
 from web.site import Site
 
 logger = logging.getLogger(__name__)
@@ -52,17 +52,44 @@ def lead(site: Site, routes: Iterable[Route]) -> WsgiApp:
 
 def _runner(site: Site, route: Route) -> Callable[..., Any]:
     def run(**args: str) -> Any:
-        reply = _answer(site, route, bottle.request.environ, args)
+        environ, notes = bottle.request.environ, Notes()
+        reply = _answer(site, route, environ, args, notes)
         if reply.status >= 400:
             site.face.http.refuse(reply.status)
+        if _is_kept(route, environ, reply.status, notes):
+            site.face.audit.record(
+                who=notes.who,
+                address=environ.get("REMOTE_ADDR", ""),
+                action=route.operation,
+                subject=_subject(args, reply),
+                status=reply.status,
+                details=notes.details,
+            )
         return _respond(reply)
 
     return run
 
 
-def _answer(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
+def _is_kept(route: Route, environ: Mapping[str, Any], status: int, notes: Notes) -> bool:
+    """Tell whether the audit log keeps a request: a change by somebody, a right refused, a token or key not known."""
+    if status < 400:
+        # What is only looked at is answered with 200: the form of the login.
+        return route.is_audited and bool(notes.who) and not (route.method in SAFE_METHODS and status == 200)
+    if route.judges_token:
+        return False  # enrolment has a record of its own, by device
+    return status == 403 or (status == 401 and ("HTTP_AUTHORIZATION" in environ or route.access == "open"))
+
+
+def _subject(args: Mapping[str, str], reply: Reply) -> str:
+    """Return what a request was about: what its path names, else what its answer does."""
+    if args or not isinstance(reply.body, dict):
+        return "/".join(args.values())
+    return next((str(reply.body[name]) for name in ("serial", "name", "id", "version") if reply.body.get(name)), "")
+
+
+def _answer(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str], notes: Notes) -> Reply:
     try:
-        return _admit_and_handle(site, route, environ, args)
+        return _admit_and_handle(site, route, environ, args, notes)
     except ApiError as error:
         return Reply(error.body(), error.status, error.headers)
     except ConflictError as error:
@@ -77,10 +104,12 @@ def _answer(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[
         return Reply(error_body(500, "this is a bug in Muster; its log has the details"), 500)
 
 
-def _admit_and_handle(site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str]) -> Reply:
+def _admit_and_handle(
+    site: Site, route: Route, environ: Mapping[str, Any], args: Mapping[str, str], notes: Notes
+) -> Reply:
     check_length(environ, route.body_limit)
-    who = _admit(site, route, environ, args.get("serial"))
-    call = Call(site, environ, _query(route, environ), who)
+    who = _admit(site, route, environ, args.get("serial"), notes)
+    call = Call(site, environ, _query(route, environ), who, notes)
     answer = route.handler(call, **args)
     return answer if isinstance(answer, Reply) else Reply(answer)
 
@@ -94,7 +123,7 @@ def _query(route: Route, environ: Mapping[str, Any]) -> dict[str, str]:
     return query
 
 
-def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | None) -> Principal | None:
+def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | None, notes: Notes) -> Principal | None:
     client = environ.get("REMOTE_ADDR", "")
     now = site.face.clock.monotonic()
     try:
@@ -107,6 +136,7 @@ def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | N
         if route.access != "open":
             raise unauthenticated("a token is needed: Authorization: Bearer ...")
         return None
+    notes.who = who.title
     if who.by_cookie and route.method not in SAFE_METHODS:
         check_origin(environ)
     if not who.may(route.access, own=route.speaks or (route.own and serial == who.serial)):

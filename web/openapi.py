@@ -90,7 +90,7 @@ def _operation(route: Route, schemas: Mapping[Any, Item]) -> Item:
     if route.known_status is not None:
         answers[str(route.known_status)] = _json("It was known already.", schemas[route.answer])
     operation: Item = {
-        "operationId": f"{route.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', route.path).rstrip('_')}",
+        "operationId": route.operation,
         "description": f"{route.handler.__doc__}{wanted}",
         "security": [] if route.access == "open" else [{"token": []}],
         "parameters": [

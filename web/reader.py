@@ -54,11 +54,6 @@ class Reader:
             self._socket.settimeout(timeout)
 
     @property
-    def begun(self) -> bool:
-        """Whether anything of a request is there."""
-        return bool(self._kept)
-
-    @property
     def is_ready(self) -> bool:
         """Whether a thread has something to do: headers and what is waited for of a body, too much, or an end."""
         end = self._kept.find(END)

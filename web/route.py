@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 from web.auth import Access
 from web.call import BODY_LIMIT
 
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+"""Of requests that change nothing."""
 Handler = Callable[..., Any]
 """Called with the `Call` and the variables of its path; returns a `Reply`, or what becomes JSON."""
 PAGED = ("limit", "cursor")
@@ -50,5 +53,19 @@ class Route:
     """Of the answer when all is well."""
     known_status: int | None = None
     """Of the same answer when what was asked had been done before."""
+    audited: bool | None = None
+    """Whether what it does is kept in the audit log; None: where it changes something and takes no device's data."""
     media: str = "application/json"
     """Content type of that answer; nothing is said of it where the status is 204."""
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether the audit log keeps it."""
+        if self.audited is None:
+            return self.method not in SAFE_METHODS and not self.speaks
+        return self.audited
+
+    @property
+    def operation(self) -> str:
+        """The name of what it does, in the contract and in the audit log."""
+        return f"{self.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', self.path).rstrip('_')}"

@@ -53,6 +53,7 @@ _MANY = msgspec.json.Decoder(NewCommands)
 def issue(call: Call, serial: str) -> Reply:
     """Give a device a command, which is kept until the device is there, or until its time is over."""
     new = call.decode(_ONE)
+    call.note(name=new.name)
     told = _asked(lambda: call.face.commands.issue(serial, **_told(call, new)))
     return Reply(told, 202)
 
@@ -60,6 +61,7 @@ def issue(call: Call, serial: str) -> Reply:
 def issue_many(call: Call) -> Reply:
     """Give several devices, a group or all of them the same command."""
     new = call.decode(_MANY)
+    call.note(name=new.name)
     try:
         target = Target(device=new.device, devices=tuple(new.devices), group=new.group, all=new.all)
     except ValueError as error:

@@ -133,6 +133,7 @@ def patch(call: Call, serial: str) -> Item:
     """Change a device and return it."""
     given = msgspec.structs.asdict(call.decode(_CHANGES))
     changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    call.note(fields=sorted(changes))
     _check_token(changes.get("device_token", ""))
     if "metadata" in changes:
         changes["metadata"] = _encode_metadata(changes["metadata"])

@@ -42,6 +42,7 @@ def login(call: Call) -> Reply:
     opened = log_in(call.face, "key", key)
     if opened is None:
         return call.site.assets.reply("login.html", call.environ, status=401)
+    call.notes.who = opened[0].title
     return Reply(b"", 303, {"Location": "/", "Set-Cookie": set_cookie(call.environ, opened[1])}, HTML)
 
 

@@ -129,6 +129,7 @@ ROUTES = (
         headers=(OFFSET,),
         takes_bytes=True,
         body_limit=CHUNK,
+        audited=False,
     ),
     Route("GET", "/api/releases/<version>", "read", show, Release),
     Route("POST", "/api/releases/<version>/revoke", "admin", revoke, Release, body=Revocation),

@@ -35,6 +35,7 @@ def login(call: Call) -> Reply:
     if opened is None:
         raise unauthenticated("this token is not known")
     credential, cookie = opened
+    call.notes.who = credential.title
     return Reply({"role": credential.role}, headers={"Set-Cookie": set_cookie(call.environ, cookie)})
 
 

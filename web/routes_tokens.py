@@ -51,6 +51,7 @@ def create(call: Call) -> Reply:
     if (new.role == "device") != (new.serial is not None):
         raise bad_field("serial", "belongs to the role device, and the other way round")
     made = call.face.tokens.create(name=new.name, role=new.role, serial=new.serial or "", expires_in=new.expires_in)
+    call.note(id=made["id"], role=new.role, serial=new.serial, expires_in=new.expires_in)
     return Reply(plain(made), 201)
 
 

@@ -32,6 +32,11 @@ class Credential(NamedTuple):
     name: str = ""
     """What the token is called, for the record of what somebody decides; empty where it has no name."""
 
+    @property
+    def title(self) -> str:
+        """Who it is, as records name him: `admin grafana`, `device pi-1`."""
+        return f"{self.role} {self.name or self.serial or ''}".strip()
+
 
 @dataclass(slots=True)
 class Session:

@@ -12,6 +12,7 @@ import msgspec
 from actors.messages import (
     DeleteDevice,
     DeviceSnapshot,
+    StoreAudit,
     StoreDeadLetter,
     StoreDevice,
     StoreEvent,
@@ -46,6 +47,7 @@ class Plan:
     twin_reports: list[StoreTwinReport] = field(default_factory=list)
     dead_letters: list[StoreDeadLetter] = field(default_factory=list)
     events: list[StoreEvent] = field(default_factory=list)
+    audit: list[StoreAudit] = field(default_factory=list)
     deletes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -100,6 +102,7 @@ _SORT: Final[dict[type[Any], Callable[[Plan, Any], None]]] = {
     StoreTwinReport: lambda plan, write: plan.twin_reports.append(write),
     StoreDeadLetter: lambda plan, write: plan.dead_letters.append(write),
     StoreEvent: lambda plan, write: plan.events.append(write),
+    StoreAudit: lambda plan, write: plan.audit.append(write),
     DeleteDevice: lambda plan, write: plan.deletes.append(write.serial),
 }
 

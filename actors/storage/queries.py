@@ -102,7 +102,7 @@ class FindEvents(msgspec.Struct, frozen=True, kw_only=True):
         query = Event.select()
         if self.serial is not None:
             query = query.where(Event.serial == self.serial)
-        page = _page_by_id(database, query, Event.id, self.after, self.limit)
+        page = page_by_id(database, query, Event.id, self.after, self.limit)
         for row in page.items:
             row["data"] = msgspec.json.decode(row["data"])
         return page
@@ -123,7 +123,7 @@ class FindDeadLetters(msgspec.Struct, frozen=True, kw_only=True):
             query = query.where(DeadLetter.reason == self.reason)
         if self.serial is not None:
             query = query.where(DeadLetter.serial == self.serial)
-        page = _page_by_id(database, query, DeadLetter.id, self.after, self.limit)
+        page = page_by_id(database, query, DeadLetter.id, self.after, self.limit)
         for row in page.items:
             row["payload"] = bytes(row["payload"])
         return page
@@ -228,7 +228,8 @@ def parse_number_cursor(cursor: str) -> int:
     return int(cursor)
 
 
-def _page_by_id(database: Any, query: Any, key: Any, after: str | None, limit: int) -> Page:
+def page_by_id(database: Any, query: Any, key: Any, after: str | None, limit: int) -> Page:
+    """Return a page of rows with an `id`, newest first. Raises `BadCursor`."""
     if after is not None:
         query = query.where(key < parse_number_cursor(after))
     rows = list(query.order_by(key.desc()).limit(bound(limit)).dicts().execute(database))

@@ -19,6 +19,7 @@ from actors.storage.erase import STEP, Eraser
 from actors.storage.models import (
     Alarm,
     AlarmNotice,
+    AuditEntry,
     Command,
     Delivery,
     Event,
@@ -45,6 +46,9 @@ AT_ONCE: Final = 200
 #: How long an `Idempotency-Key`, or an id without a timestamp, is remembered.
 REMEMBER_US: Final = DAY_US
 
+#: Days for which refusals stay in the audit log at most: anybody can cause one.
+REFUSALS_DAYS: Final = 30.0
+
 Step = Callable[[int], "tuple[int, bool]"]
 """Takes the time now; returns how many rows it has deleted, and whether there may be more."""
 
@@ -60,6 +64,7 @@ class RetentionRules(msgspec.Struct, frozen=True, kw_only=True):
     commands_days: float = 0
     rollouts_days: float = 0
     events_days: float = 0
+    audit_days: float = 0
     followers: tuple[str, ...] = ()
     """Keys in `setting` of followers whose cursors count as 0 until they are there."""
 
@@ -107,6 +112,10 @@ class Retention:
             self._steps.append(("event", self._events))
             self._steps.append(("alarm", self._of_alarms(Alarm, "cleared_us")))
             self._steps.append(("alarm_notice", self._of_alarms(AlarmNotice, "ended_us")))
+        if rules.audit_days:
+            self._steps.append(("audit_entry", self._of_audit("ts_us < ?", rules.audit_days)))
+            refusals = min(rules.audit_days, REFUSALS_DAYS)
+            self._steps.append(("audit_entry", self._of_audit("outcome = 'refused' AND ts_us < ?", refusals)))
 
     @property
     def is_due(self) -> bool:
@@ -222,6 +231,16 @@ class Retention:
         sql = self._dialect.select(Event, ("id",), "WHERE ts_us < ? ORDER BY ts_us LIMIT ?")
         ids = [row[0] for row in self._connection.fetch(sql, (before, STEP))]
         return self._eraser.rows(Event, "id", ids), len(ids) == STEP
+
+    def _of_audit(self, where: str, days: float) -> Step:
+        """Return the step for the audit log."""
+
+        def step(now_us: int) -> tuple[int, bool]:
+            sql = self._dialect.select(AuditEntry, ("id",), f"WHERE {where} ORDER BY ts_us LIMIT ?")
+            ids = [row[0] for row in self._connection.fetch(sql, (now_us - _to_us(days), STEP))]
+            return self._eraser.rows(AuditEntry, "id", ids), len(ids) == STEP
+
+        return step
 
     def _of_alarms(self, table: type[Table], ended: str) -> Step:
         """Return the step for alarms or their news, which go as long after their end as events after they happened."""

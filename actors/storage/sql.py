@@ -8,7 +8,17 @@ from typing import Any
 
 from peewee import MySQLDatabase, SqliteDatabase
 
-from actors.storage.models import Analysed, DeadLetter, Device, Event, LastSeen, Reading, Sensor, Table
+from actors.storage.models import (
+    Analysed,
+    AuditEntry,
+    DeadLetter,
+    Device,
+    Event,
+    LastSeen,
+    Reading,
+    Sensor,
+    Table,
+)
 
 #: Values in one `IN (...)`; SQLite's oldest limit is 999 parameters in a statement.
 IN_SLICE = 500
@@ -111,6 +121,7 @@ class Statements:
         self.note_analysed = dialect.insert_found(Analysed, self.new_analysed)
         self.dead_letter = dialect.insert(DeadLetter, get_columns(DeadLetter, "id", "replayed_us"))
         self.event = dialect.insert(Event, get_columns(Event, "id"))
+        self.audit = dialect.insert(AuditEntry, get_columns(AuditEntry, "id"))
 
 
 def slices(values: Sequence[Any], size: int = IN_SLICE) -> Iterable[Sequence[Any]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import msgspec
 from peewee import Database
 
 from actors.messages import (
@@ -272,6 +273,7 @@ class Store:
             self._put_twin_reports(plan.twin_reports, result)
         self._put_dead_letters(plan.dead_letters, result)
         self._put_events(plan.events)
+        self._connection.execute_many(self._sql.audit, [msgspec.structs.astuple(entry) for entry in plan.audit])
         for serial in plan.deletes:
             if (device_id := ids.pop(serial, None)) is not None:
                 self._purge.bury(device_id, serial)

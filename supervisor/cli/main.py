@@ -31,6 +31,7 @@ _COMMANDS = {
     "command": ("command", "command"),
     "commands": ("command", "commands"),
     "token": ("token", "token"),
+    "audit": ("audit", "audit"),
     "enrolment": ("enrolment", "enrolment"),
     "twin": ("twin", "twin"),
     "notify": ("notify", "notify"),

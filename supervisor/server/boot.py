@@ -22,6 +22,7 @@ from supervisor.process.logs import configure_logging
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.process.sdnotify import Notifier
 from supervisor.server.alarms import AlarmsFace
+from supervisor.server.audit import AuditFace
 from supervisor.server.child import ProcessActor
 from supervisor.server.commands import CommandsFace
 from supervisor.server.config import Config
@@ -214,6 +215,7 @@ class Server(TreeProcess):
             clock=parts.runtime.clock,
             version=__version__,
             http=parts.http_board,
+            audit=AuditFace(parts),
         )
 
     def _root_ref(self) -> ActorRef[Any]:

@@ -19,6 +19,7 @@ from actors.groups.roster import count_rolls
 from actors.home_assistant.tap import EVENTS as HOME_EVENTS
 from actors.notifications.board import COUNTED
 from actors.twins.actor import EVENTS as TWIN_EVENTS
+from supervisor.server.audit import audit_metrics
 from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
 from supervisor.server.updates import rollout_metrics
@@ -52,6 +53,7 @@ class MusterCollector(Collector):
         yield from self._alarms()
         yield from release_metrics(self._parts)
         yield from self._http()
+        yield from audit_metrics(self._parts)
         yield from rollout_metrics(self._parts)
         yield from self._followers()
         yield from self._actors(health)

@@ -15,6 +15,7 @@ from pykka import ActorDeadError
 from actors.alarms.tap import AlarmTap
 from actors.analysis import SoilAnalyser, load_analysers
 from actors.analysts import Analysts
+from actors.audit.recorder import Recorder
 from actors.commands.book import CommandBoard
 from actors.dead_letters import DeadLetterDesk
 from actors.device import World
@@ -140,6 +141,7 @@ class Parts:
         self.enrolment_board = EnrolmentBoard()
         self._make_reach(config)
         self.http_board = HttpBoard()
+        self.recorder = Recorder(lambda row: self.services.tell("notary", row), runtime.clock)
         self.tls_board = TlsBoard()
         self.http_port = 0
         """Where the page listens; 0 until it does."""

@@ -227,6 +227,8 @@ class Retention(Section, frozen=True):
     """Rollouts that are over, by the time of their last change."""
     events_days: Days = 365.0
     """The timelines of the devices and of the fleet."""
+    audit_days: Days = 365.0
+    """Who has changed what; refusals 30 days at most."""
 
 
 class Enrolment(Section, frozen=True):

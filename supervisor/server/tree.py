@@ -207,6 +207,7 @@ def retention_rules(parts: Parts) -> RetentionRules:
         commands_days=kept.commands_days,
         rollouts_days=kept.rollouts_days,
         events_days=kept.events_days,
+        audit_days=kept.audit_days,
         followers=(parts.rollup_key,),
     )
 

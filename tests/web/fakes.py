@@ -16,6 +16,7 @@ from actors.groups.labels import merge_labels
 from actors.messages import DeviceSnapshot
 from actors.runtime import ManualClock
 from tests.web.fake_alarms import FakeAlarms
+from tests.web.fake_audit import FakeAudit
 from tests.web.fake_commands import FakeCommands
 from tests.web.fake_enrolments import FakeEnrolments
 from tests.web.fake_groups import FakeGroups
@@ -279,6 +280,7 @@ def make_face(*devices, clock=None, ring=None):
         resolver=FakeResolver(),
         dead_letters=FakeDeadLetters(),
         tokens=FakeTokens(),
+        audit=FakeAudit(),
         page_keys=FakePageKeys(),
         ring=ring or EventRing(),
         health=health,

@@ -77,6 +77,7 @@ READ = {
     "/api/dead-letters/<letter>": "/api/dead-letters/1",
     "/api/links": "/api/links",
     "/api/tokens": "/api/tokens",
+    "/api/audit": "/api/audit",
     "/api/session": "/api/session",
 }
 QUERY = {

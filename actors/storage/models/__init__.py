@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from actors.storage.models.audit import AuditEntry
 from actors.storage.models.base import DigestField, Table
 from actors.storage.models.data import Analysed, Reading, Receipt, Rollup, RollupDay, RollupHour, Scan
 from actors.storage.models.fleet import Device, Enrolment, FleetGroup, FleetGroupMember, LastSeen, Roster, Sensor, Twin
@@ -34,6 +35,7 @@ __all__ = [
     "AlarmRule",
     "Analysed",
     "ApiToken",
+    "AuditEntry",
     "Command",
     "DeadLetter",
     "Delivery",
@@ -97,4 +99,5 @@ MODELS: Final = (
     MaintenanceWindow,
     Release,
     Upload,
+    AuditEntry,
 )
