@@ -248,7 +248,7 @@ class Listener(wsgi.Server):
         """Give a connection to a thread if its request is here, else let it wait in the selector."""
         reader = conn.rfile
         reader.fill()
-        if conn.due is None and reader.begun:
+        if conn.due is None:
             conn.expect(READ_WITHIN)
         if reader.is_ready:
             super().process_conn(conn)
