@@ -83,16 +83,19 @@ class ReleasesActor(ThreadedActor):
         self._uploads = uploads
         self._runtime = runtime
         self._is_shared = is_shared
+        self._look = _Look()
+        """The one that counts: what an earlier incarnation has told itself must not begin a second chain."""
         self._loaded = False
         self._told = False
 
     def on_start(self) -> None:
         """Begin."""
-        self.actor_ref.tell(_Look())
+        self.actor_ref.tell(self._look)
 
     def on_receive(self, message: Any) -> None:
         """Look, and set the time of the next look."""
-        assert isinstance(message, _Look), message
+        if message is not self._look:
+            return
         try:
             if self._loaded and not self._is_shared:
                 self._uploads.tidy()
@@ -107,7 +110,7 @@ class ReleasesActor(ThreadedActor):
             if not self._loaded:
                 self._loaded = True
                 self.ready()
-        self._runtime.timers.after(LOOK_EVERY if self._loaded else AGAIN_AFTER, self.actor_ref, _Look())
+        self._runtime.timers.after(LOOK_EVERY if self._loaded else AGAIN_AFTER, self.actor_ref, self._look)
 
 
 def releases_actor(parts: Parts) -> ReleasesActor:
