@@ -64,6 +64,25 @@ class EnrolledDevice(msgspec.Struct):
     """`mqtt://` or `mqtts://` with all that is needed, or that of an IoT hub."""
     mqtt: BrokerAccess
     http: HttpAccess
+    certificate: str
+    """PEM, for the `csr` of the request; empty without one, or where this server gives none."""
+    ca: str
+    """PEM of the authority that broker and server are to be trusted by; empty where they have none of their own."""
+
+
+class CertificateRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request for another certificate."""
+
+    csr: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    """A certificate signing request in PEM, of a key on P-256; its common name is the serial number."""
+
+
+class DeviceCertificate(msgspec.Struct):
+    """A certificate of a device's own, and where to use it."""
+
+    certificate: str
+    ca: str
+    mqtt: BrokerAccess
 
 
 class Approval(msgspec.Struct, forbid_unknown_fields=True):

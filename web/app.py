@@ -52,7 +52,15 @@ from web.answers import (
 )
 from web.answers_alarms import Alarm, AlarmRules, Alarms, AlarmWithNotices, KnownRule
 from web.answers_commands import Command, CommandPage, IssuedCommand, IssuedCommands
-from web.answers_enrolment import Approval, EnrolledDevice, Enrolment, Enrolments, Introduction
+from web.answers_enrolment import (
+    Approval,
+    CertificateRequest,
+    DeviceCertificate,
+    EnrolledDevice,
+    Enrolment,
+    Enrolments,
+    Introduction,
+)
 from web.answers_readings import (
     Buckets,
     Followers,
@@ -187,6 +195,16 @@ ROUTES = (
         audited=False,
         judges_token=True,
         body=Application,
+        status=201,
+    ),
+    Route(
+        "POST",
+        "/api/devices/<serial>/certificate",
+        "admin",
+        routes_enrolment.certify,
+        DeviceCertificate,
+        own=True,
+        body=CertificateRequest,
         status=201,
     ),
     Route("GET", "/api/enrolments", "operate", routes_enrolment.index, Enrolments, query=PAGED),

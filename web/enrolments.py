@@ -69,12 +69,29 @@ class Enrolments(Protocol):
             host: the request's Host header, empty without one.
 
         Returns:
-            `device_id`, `server_id`, `connection_string`, `mqtt` (`host`, `port`, `username`, `password`, `tls`) and
-            `http` (`token`).
+            `device_id`, `server_id`, `connection_string`, `mqtt` (`host`, `port`, `username`, `password`, `tls`),
+            `http` (`token`), `certificate` and `ca` (PEM, empty where there is none).
 
         Raises:
             EnrolmentRefusedError: 400 for a bad field, 401 for a wrong key, 409 for one that waits for an operator or
                 was denied, 503 when the hub does not answer or too many enrol at once.
+
+        """
+        ...
+
+    def certify(self, serial: str, request: str, *, host: str) -> Item:
+        """Give a device that is enrolled a certificate, its first one or another.
+
+        Args:
+            serial: the device, which has shown its token.
+            request: a certificate signing request in PEM.
+            host: the request's Host header, empty without one.
+
+        Returns:
+            `certificate`, `ca`, `mqtt` as `register`.
+
+        Raises:
+            EnrolmentRefusedError: 400 for a bad request, 404 where the server gives none, 503 when it cannot now.
 
         """
         ...

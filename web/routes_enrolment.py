@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from web.answers_enrolment import Approval
+from web.answers_enrolment import Approval, CertificateRequest
 from web.auth import bearer_token
 from web.call import Call, Reply
 from web.enrolments import EnrolmentRefusedError
@@ -27,6 +27,7 @@ MAX_BODY = 8192
 MAX_HOST = 260
 """Characters of the Host header that are looked at: a name, a colon and a port."""
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+_CERTIFICATE = msgspec.json.Decoder(CertificateRequest)
 _APPROVAL = msgspec.json.Decoder(Approval)
 _PORT = re.compile(r":[0-9]+\Z")
 
@@ -47,6 +48,13 @@ def register(call: Call) -> Reply:
         lambda: call.face.enrolments.register(request, proof=proof, address=call.client, host=_host(call)),
     )
     return Reply(made, 201)
+
+
+def certify(call: Call, serial: str) -> Reply:
+    """Give an enrolled device a certificate for its own key; it asks again before that ends."""
+    call.pay(call.site.limits.enrol, "too many requests for certificates from this address")
+    request = call.decode(_CERTIFICATE, MAX_BODY)
+    return Reply(_asked(lambda: call.face.enrolments.certify(serial, request.csr, host=_host(call))), 201)
 
 
 def index(call: Call) -> Item:

@@ -30,6 +30,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     device_type: Annotated[str, Meta(max_length=64, pattern=_PLAIN)] = "raspberry_pi"
     claim: Annotated[str, Meta(pattern=r"^([0-9a-f]{32,64})?\Z")] = ""
     """A random secret that the device keeps until it has kept our answer: who repeats it is the one who asked first."""
+    csr: Annotated[str, Meta(max_length=4096)] = ""
+    """A certificate signing request in PEM, for a certificate by which the broker knows the device."""
 
     def __repr__(self) -> str:
         return f"Application(device_id={self.device_id!r})"

@@ -41,20 +41,23 @@ def server_options(command: Callable[..., R]) -> Callable[..., R]:
 @click.command(short_help="Run everything on this machine.")
 @click.option("--demo", is_flag=True, help="Add a simulated fleet that speaks real MQTT.")
 @click.option("--lan", is_flag=True, help="Let other machines in, with credentials.")
+@click.option("--tls", is_flag=True, help="With --lan: encrypt page and broker, by an authority of its own.")
 @click.option("--broker-port", metavar="PORT", help="Where the embedded broker listens.  [1883 if it is free]")
 @server_options
-def up(config: Config, *, demo: bool, lan: bool) -> int:
+def up(config: Config, *, demo: bool, lan: bool, tls: bool) -> int:
     """Run everything on this machine: broker, database, server and page. Ctrl-C stops it.
 
     A broker of its own runs unless MUSTER_BROKER_URL or the file names one. With --lan it lets in those alone who have
     its password, which devices get when they enrol.
     """
+    if tls and not lan:
+        raise click.UsageError("--tls belongs to --lan: on this machine alone nothing has to be encrypted.")
     config = open_to_lan(config) if lan else config
     if config.broker_given or not lan:
         check_exposure(config, remedy="or start it with `--lan`, which makes some" if not config.broker_given else "")
     from supervisor.server.boot import run_up
 
-    return run_up(config, demo=demo, lan=lan)
+    return run_up(config, demo=demo, lan=lan, tls=tls)
 
 
 @click.command(short_help="Run the server alone.")

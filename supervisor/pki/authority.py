@@ -224,13 +224,18 @@ class Authority:
             PkiError: the serial number or the request is none, or the authority cannot sign.
 
         """
-        _check_serial(serial)
-        try:
-            public = read_request(request, serial)
-        except ValueError as error:
-            raise PkiError("bad_request", f"The request of {serial} is refused: {error}.") from None
+        public = self.check_request(request, serial)
         with self._signing() as signer:
             return self._record("device", serial, sign_device(signer, public, serial, dt.timedelta(days=days)), days)
+
+    @staticmethod
+    def check_request(request: bytes, serial: str) -> ec.EllipticCurvePublicKey:
+        """Return the key of a device's request. Raises as `sign_request`, and signs nothing."""
+        _check_serial(serial)
+        try:
+            return read_request(request, serial)
+        except ValueError as error:
+            raise PkiError("bad_request", f"The request of {serial} is refused: {error}.") from None
 
     def renew(self, name: str, kind: Kind | None = None) -> Issued:
         """Return a certificate like the last one of this name, with a new key; that one stays good until it ends.

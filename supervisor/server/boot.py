@@ -17,6 +17,7 @@ from actors.resolver import ResolverFront
 from actors.version import __version__
 from supervisor import ChildSpec, Root, SupervisionError, Supervisor, count_children
 from supervisor.demo import demo_process
+from supervisor.pki.names import own_name
 from supervisor.process.life import TreeProcess, live
 from supervisor.process.logs import configure_logging
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
@@ -26,7 +27,7 @@ from supervisor.server.audit import AuditFace
 from supervisor.server.child import ProcessActor
 from supervisor.server.commands import CommandsFace
 from supervisor.server.config import Config
-from supervisor.server.embedded import BrokerProcess, EmbeddedBroker, keep_users
+from supervisor.server.embedded import BrokerProcess, BrokerTls, EmbeddedBroker, keep_users
 from supervisor.server.enrolment import EnrolmentFace
 from supervisor.server.faces import (
     DeadLettersFace,
@@ -44,6 +45,7 @@ from supervisor.server.metrics import make_metrics
 from supervisor.server.notifications import NotificationsFace
 from supervisor.server.ota import OtaFace, ReleasesFace
 from supervisor.server.parts import Parts
+from supervisor.server.pki import DevicePki, PkiKeeper, secure, told_to_encrypt
 from supervisor.server.presence import ServerPresence
 from supervisor.server.scans import ScansFace
 from supervisor.server.settings import Http
@@ -105,11 +107,24 @@ class Server(TreeProcess):
         if self._broker is not None:
             before = (ChildSpec("broker", lambda: EmbeddedBroker(_running(self._broker)), shutdown=10.0),)
             self.health.broker_durable = self._broker.durable
+        if (pki := self.parts.pki) is not None:
+            before += (ChildSpec("pki", lambda: self._keeper(pki), hang_after=60.0),)
         if self._demo:
             prefixes = self.config.prefixes
             demo = demo_process(self.config.brokers[0].url, f"--prefix={prefixes[0]}" if prefixes else "--stations=0")
             after = (ChildSpec("demo", lambda: ProcessActor(demo), shutdown=8.0),)
         return server_tree(self.parts, self.presence, self._http, before=before, after=after)
+
+    def _keeper(self, pki: DevicePki) -> PkiKeeper:
+        """Return who sees to certificates; our own one is his business where the authority's directory holds it."""
+        own = self.config.http.tls.cert == str(pki.authority.server_file(own_name()))
+        return PkiKeeper(
+            pki,
+            server=own_name() if own else "",
+            broker=self.config.brokers[0],
+            reload=self._broker.reload if self._broker is not None else None,
+            runtime=self.runtime,
+        )
 
     def _wait_ready(self, root: Root) -> None:
         self.health.root = root
@@ -232,35 +247,39 @@ def run_server(config: Config) -> int:
         return _run(Server(config, instance), with_key=sys.stdout.isatty())
 
 
-def run_up(config: Config, *, demo: bool, lan: bool) -> int:
+def run_up(config: Config, *, demo: bool, lan: bool, tls: bool = False) -> int:
     """Run everything on this machine; return the exit code.
 
-    A broker of its own runs unless one is configured; with `lan` it listens on every address and wants credentials.
+    A broker of its own runs unless one is configured; with `lan` it listens on every address and wants credentials,
+    with `tls` it and the page encrypt, by an authority of our own.
     Where nobody chose a port for the page, the next free one is taken.
     """
     configure_logging(config.log)
     # The lock comes first: a second process on this directory must not touch the first one's broker.
     with Instance(config.data_path) as instance:
         config = config.with_http(_free_http(config.http))
+        config, files = secure(config) if tls else (config, None)
         if config.broker_given:
             return _run(Server(config, instance, demo=demo))
-        broker, config = _start_broker(config, lan=lan)
+        broker, config = _start_broker(config, lan=lan, tls=files)
         try:
             return _run(Server(config, instance, broker=broker, demo=demo))
         finally:
             broker.stop()
 
 
-def _start_broker(config: Config, *, lan: bool) -> tuple[BrokerProcess, Config]:
+def _start_broker(config: Config, *, lan: bool, tls: BrokerTls | None) -> tuple[BrokerProcess, Config]:
     """Start the embedded broker before anything else; return it and the configuration that names it."""
     chosen, directory = config.embedded_broker, config.data_path / "broker"
     users = keep_users(directory, config.prefixes) if lan else None
-    broker = BrokerProcess(directory, port=chosen.port, implementation=chosen.implementation, users=users)
+    broker = BrokerProcess(directory, port=chosen.port, implementation=chosen.implementation, users=users, tls=tls)
     broker.start()
     if not broker.durable:
         logger.warning("The broker in use (amqtt, not mosquitto) keeps nothing over its restart.")
     if users is not None:
         config = config.with_device_user(users.devices.name, users.devices.password)
+    if tls is not None:
+        config = told_to_encrypt(config, broker.tls_port, broker.certificate_port)
     return broker, config.with_broker_url(broker.url)
 
 

@@ -97,6 +97,11 @@ class ChildProcess:
         # A trampoline that had not begun yet ends by the signal itself.
         return code if code >= 0 else 128 - code
 
+    def reload(self) -> None:
+        """Send it SIGHUP, if it runs: for commands that read their files anew then, and for no others."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
     def ask_stop(self) -> None:
         """Send SIGTERM and do not wait: to stop several at a time, before `stop`."""
         if self._process is not None:

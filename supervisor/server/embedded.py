@@ -25,14 +25,25 @@ import msgspec
 from supervisor.process.private_file import write_private
 
 from .child import ChildError, ChildProcess, ProcessActor
-from .mosquitto import DEVICES, SERVER, Access, BrokerUser, Listener, acl_file, keeping_lines, password_file
+from .mosquitto import (
+    DEVICES,
+    SERVER,
+    Access,
+    BrokerUser,
+    ClientTrust,
+    Listener,
+    TlsFiles,
+    acl_file,
+    keeping_lines,
+    password_file,
+)
 from .probe import probe_broker
 from .values import broker_url
 
 logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-STANDARD_PORT = 1883
+STANDARD_PORT, TLS_PORT, CERTIFICATE_PORT = 1883, 8883, 8884
 #: Debian keeps daemons out of a user's PATH; the others are Homebrew's and a build from source.
 _SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 _START_TIMEOUT = 15.0
@@ -62,6 +73,17 @@ class Users(NamedTuple):
     devices: BrokerUser
     prefixes: Sequence[str] = ()
     """First levels of the topics on which sensors publish."""
+
+
+class BrokerTls(NamedTuple):
+    """What a broker that other machines reach encrypts with; paths of PEM files."""
+
+    cert: Path
+    """Certificate and key in one file, which is replaced at once."""
+    ca: Path
+    """The authority of servers and devices."""
+    crl: Path
+    """What that has revoked."""
 
 
 class _Passwords(msgspec.Struct, frozen=True):
@@ -105,6 +127,7 @@ class BrokerProcess:
         port: int = 0,
         implementation: Implementation = "auto",
         users: Users | None = None,
+        tls: BrokerTls | None = None,
     ) -> None:
         """Decide what to run, and start nothing.
 
@@ -113,6 +136,7 @@ class BrokerProcess:
             port: The port to listen on; 0 takes that of the last run, 1883 or any free one.
             implementation: `auto` takes mosquitto where it is installed.
             users: Opens it to other machines, and closes it to everybody but these.
+            tls: Has other machines encrypt: `tls_port` is for passwords, `certificate_port` for certificates.
 
         Raises:
             BrokerError: if neither broker is installed, or one is wanted that has no users.
@@ -132,7 +156,9 @@ class BrokerProcess:
                 "Only mosquitto may be opened to other machines: run `apt install mosquitto`, or set MUSTER_BROKER_URL"
                 " to a broker that you have."
             )
-        self._users = users
+        self._users, self._tls = users, tls
+        self.tls_port = self.certificate_port = 0
+        """Where it listens for other machines; 0 without TLS and before the first start."""
         self._child: ChildProcess | None = None
 
     @property
@@ -171,7 +197,10 @@ class BrokerProcess:
         if self.running:
             return
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._port = self._port or self._choose_port()
+        self._port = self._port or self._wanted_port or self._choose_port("port", STANDARD_PORT)
+        if self._tls is not None:
+            self.tls_port = self.tls_port or self._choose_port("tls-port", TLS_PORT)
+            self.certificate_port = self.certificate_port or self._choose_port("certificate-port", CERTIFICATE_PORT)
         if not _becomes_free(self._host, self._port, _PORT_PATIENCE if self._child else 0.0):
             raise BrokerError(f"Port {self._port}, where the embedded broker listens, is taken by another program.")
         try:
@@ -180,7 +209,13 @@ class BrokerProcess:
             if not self._set_damaged_store_aside():
                 raise
             self._launch()
-        _write(self._directory / "port", f"{self._port}\n")
+        for name, port in (
+            ("port", self._port),
+            ("tls-port", self.tls_port),
+            ("certificate-port", self.certificate_port),
+        ):
+            if port:
+                _write(self._directory / name, f"{port}\n")
 
     def wait(self) -> int:
         """Block until it has ended; return its exit code."""
@@ -191,6 +226,11 @@ class BrokerProcess:
         """End it in order: mosquitto saves what it has queued."""
         if self._child is not None:
             self._child.stop()
+
+    def reload(self) -> None:
+        """Have it read certificates, revocations, passwords and rights anew; connections stay as they are."""
+        if self._child is not None and self.durable:
+            self._child.reload()
 
     def kill(self) -> None:
         """End it at once."""
@@ -215,13 +255,22 @@ class BrokerProcess:
             return [sys.executable, "-P", str(script), str(self._port)]
         path = self._directory / "mosquitto.conf"
         access = self._write_access()
-        _write(path, mosquitto_configuration(self._directory, Listener(self._port, self._host), access))
+        _write(path, mosquitto_configuration(self._directory, self._listeners(), access))
         return [self._executable, "-c", str(path)]
 
     @property
     def _host(self) -> str:
-        """Where it listens; empty: everywhere."""
-        return "" if self._users else HOST
+        """Where it listens in the clear; empty: everywhere."""
+        return "" if self._users and not self._tls else HOST
+
+    def _listeners(self) -> list[Listener]:
+        plain = Listener(self._port, self._host)
+        if self._tls is None:
+            return [plain]
+        cert, ca, crl = map(str, self._tls)
+        files = TlsFiles(ca=ca, cert=cert, key=cert)
+        named = Listener(self.certificate_port, tls=files, clients=ClientTrust(ca, crl))
+        return [plain, Listener(self.tls_port, tls=files), named]
 
     def _write_access(self) -> Access | None:
         """Write who may do what; None where everybody on this machine may do everything."""
@@ -232,21 +281,22 @@ class BrokerProcess:
         _write(rights, acl_file(self._users.prefixes))
         return Access(str(passwords), str(rights))
 
-    def _choose_port(self) -> int:
-        if self._wanted_port:
-            return self._wanted_port
-        for port in (self._last_port(), STANDARD_PORT):
-            if port and _is_free(self._host, port):
+    def _choose_port(self, name: str, standard: int) -> int:
+        """Return the port of the last run, which is in the file `name`, else the standard one, else any."""
+        host = self._host if name == "port" else ""
+        taken = (self._port, self.tls_port, self.certificate_port)
+        for port in (self._last_port(name), standard):
+            if port and port not in taken and _is_free(host, port):
                 return port
         with socket.socket() as listener:
-            listener.bind((self._host, 0))
+            listener.bind((host, 0))
             port = listener.getsockname()[1]
             assert isinstance(port, int)
             return port
 
-    def _last_port(self) -> int:
+    def _last_port(self, name: str) -> int:
         try:
-            return int((self._directory / "port").read_text(encoding="ascii"))
+            return int((self._directory / name).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return 0
 
@@ -282,18 +332,17 @@ class EmbeddedBroker(ProcessActor):
         super().__init__(process)
 
 
-def mosquitto_configuration(directory: Path, listener: Listener, access: Access | None) -> str:
+def mosquitto_configuration(directory: Path, listeners: Sequence[Listener], access: Access | None) -> str:
     """Return the configuration of a mosquitto that queues by bytes and loses nothing it queued.
 
     Args:
         directory: where it keeps what it has queued.
-        listener: where it listens.
+        listeners: where it listens.
         access: who may use it; None is everybody who reaches it.
 
     """
     lines = [
         "# Written by Muster at each start; changes are lost.",
-        *listener.lines,
         *(access.lines if access is not None else ["allow_anonymous true"]),
         *keeping_lines(),
         f"persistence_location {directory}/",
@@ -302,6 +351,8 @@ def mosquitto_configuration(directory: Path, listener: Listener, access: Access 
         "log_type error",
         "log_type warning",
     ]
+    for listener in listeners:
+        lines += listener.lines
     try:
         # Started as root it would become the user `mosquitto`, who may not read our directory.
         lines.append(f"user {pwd.getpwuid(os.geteuid()).pw_name}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from pykka import ActorDeadError
@@ -22,13 +23,16 @@ from actors.storage.tokens import digest_token
 from actors.timestamps import rfc3339
 from actors.topics import SERIAL
 from actors.version import __version__
+from supervisor.pki.errors import PkiError
 from supervisor.server.devices import MOST_DEVICES, CreateDevice
 from supervisor.server.own_hosts import OwnHosts, read_authority
 from supervisor.server.parts import Parts
-from supervisor.server.settings import LOOPBACK, Broker, Config
+from supervisor.server.settings import LOOPBACK, WILDCARD, Broker, Config
 from supervisor.server.values import broker_url
 from web.enrolments import EnrolmentRefusedError
 from web.face import Item
+
+T = TypeVar("T")
 
 HUB_TIMEOUT = 5.0
 """Seconds that the IoT Hub has for each of up to three answers."""
@@ -114,8 +118,12 @@ class EnrolmentFace:
         if not is_fleet_key(self._parts.enrolment_key, application.enrolment_key):
             self._parts.services.tell("enrolment", WrongKey(application.device_id, address))
             raise EnrolmentRefusedError(401, "bad_key", "the enrolment key is not the one of this server's fleet")
+        pki, serial = self._parts.pki, application.device_id
+        if pki is not None and application.csr:
+            _certified(lambda: pki.check(application.csr, serial))
         granted = self._enrol(application, proof, address)
-        broker = device_broker(self._parts.config, host)
+        named = _certified(lambda: pki.sign(application.csr, serial)) if pki is not None and application.csr else ""
+        broker = device_broker(self._parts.config, host, named=serial if named else "")
         return {
             "device_id": application.device_id,
             "server_id": self._parts.server_id,
@@ -128,7 +136,23 @@ class EnrolmentFace:
                 "tls": broker.uses_tls,
             },
             "http": {"token": granted.token},
+            "certificate": named,
+            "ca": self._authority(),
         }
+
+    def certify(self, serial: str, request: str, *, host: str) -> Item:
+        """Give a device that is enrolled another certificate."""
+        pki = self._parts.pki
+        if pki is None:
+            raise EnrolmentRefusedError(404, "not_found", "this server gives devices no certificates")
+        named = _certified(lambda: pki.sign(request, serial))
+        broker = device_broker(self._parts.config, host, named=serial)
+        place = {"host": broker.host, "port": broker.port, "username": serial, "password": "", "tls": broker.uses_tls}
+        return {"certificate": named, "ca": self._authority(), "mqtt": place}
+
+    def _authority(self) -> str:
+        pki = self._parts.pki
+        return pki.authority.certificate.decode() if pki is not None else ""
 
     def _dialled(self, header: str, client: str) -> tuple[str, str]:
         """Return `host:port` for the proofs, or else why there are none."""
@@ -167,7 +191,11 @@ class EnrolmentFace:
 
     def revoke(self, serial: str, by: str, address: str) -> Item:
         """End a device's credentials."""
-        return self._decide("revoke", serial, by, address)
+        item = self._decide("revoke", serial, by, address)
+        pki = self._parts.pki
+        if pki is not None:
+            _certified(lambda: pki.revoke(serial))
+        return item
 
     def _decide(self, decision: Decision, serial: str, by: str, address: str, request: str = "") -> Item:
         item: Item = self._ask(Decide(decision, serial, by, address, request))
@@ -186,24 +214,39 @@ class EnrolmentFace:
         return int(self._parts.runtime.clock.time() * 1_000_000)
 
 
-def device_broker(config: Config, host: str) -> Broker:
+def _certified(ask: Callable[[], T]) -> T:
+    """Return the authority's answer, or raise the refusal as the API tells it."""
+    try:
+        return ask()
+    except PkiError as error:
+        if error.code == "bad_request":
+            raise _bad_field("csr", str(error).rstrip(".")) from error
+        raise EnrolmentRefusedError(503, "unavailable", f"no certificate can be made now: {error}") from error
+
+
+def device_broker(config: Config, host: str, *, named: str = "") -> Broker:
     """Return the broker as devices have to reach it, with the user that is theirs.
 
     Args:
         config: the server's configuration.
         host: the Host header of the device's request. Where the server reaches the broker on its own machine only,
             devices find it where they have found the server.
+        named: the device's serial number, if it has a certificate, which the broker may ask for in place of a password.
 
     """
     given, own = config.enrolment, config.brokers[0]
-    broker = Broker(configured_url=given.broker_url) if given.broker_url else own
+    by_certificate = bool(named and config.pki.broker_url)
+    told = config.pki.broker_url if by_certificate else given.broker_url
+    broker = Broker(configured_url=told) if told else own
     address = broker.host
-    if not given.broker_url and _is_loopback(address):
+    if address == WILDCARD or (not told and _is_loopback(address)):
         dialled = read_authority(host)
         address = dialled.host if dialled is not None else address
     # The server's own user may do what no device may.
     username, password = (broker.username, broker.password) if given.broker_url else ("", "")
-    if given.username:
+    if by_certificate:
+        username, password = named, ""
+    elif given.username:
         username, password = given.username, given.password
     url = broker_url(address, broker.port, tls=broker.uses_tls, username=username, password=password)
     return Broker(configured_url=url)

@@ -22,6 +22,7 @@ from actors.twins.actor import EVENTS as TWIN_EVENTS
 from supervisor.server.audit import audit_metrics
 from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
+from supervisor.server.pki import pki_metrics
 from supervisor.server.updates import rollout_metrics
 from web.errors import CODES
 
@@ -53,6 +54,7 @@ class MusterCollector(Collector):
         yield from self._alarms()
         yield from release_metrics(self._parts)
         yield from self._http()
+        yield from pki_metrics(self._parts.pki, self._parts.tls_board)
         yield from audit_metrics(self._parts)
         yield from rollout_metrics(self._parts)
         yield from self._followers()

@@ -49,6 +49,15 @@ class TlsFiles(NamedTuple):
     key: str
 
 
+class ClientTrust(NamedTuple):
+    """Whose certificates a listener asks its clients for; absolute paths of PEM files."""
+
+    ca: str
+    """The authority."""
+    crl: str
+    """What it has revoked; read anew on SIGHUP, as certificates are."""
+
+
 class Listener(NamedTuple):
     """Where the broker listens."""
 
@@ -56,14 +65,19 @@ class Listener(NamedTuple):
     host: str = ""
     """Empty: on every address, of both families."""
     tls: TlsFiles | None = None
+    clients: ClientTrust | None = None
+    """Lets in nobody without a certificate, whose name is user and client id at the same time."""
 
     @property
     def lines(self) -> list[str]:
         """Return its part of the configuration."""
         lines = [f"listener {self.port} {self.host}".rstrip()]
         if self.tls is not None:
-            files = (f"cafile {self.tls.ca}", f"certfile {self.tls.cert}", f"keyfile {self.tls.key}")
-            lines += files
+            trusted = self.clients.ca if self.clients is not None else self.tls.ca
+            lines += [f"cafile {trusted}", f"certfile {self.tls.cert}", f"keyfile {self.tls.key}"]
+        if self.clients is not None:
+            lines += [f"crlfile {self.clients.crl}", "require_certificate true"]
+            lines += ["use_identity_as_username true", "use_username_as_clientid true"]
         return lines
 
 
@@ -146,8 +160,9 @@ def acl_file(prefixes: Sequence[str]) -> str:
     written = [*SHARED_CONTROL, *site_control(None), *site_data(None), *sensor_data(prefixes)]
     # Receipts bear the ids of a sender's items and nothing else; a program that sends for several stations reads
     # those of each.
-    read = ["server/discovery", "server/requests", "devices/+/receipts"]
-    read += [f"{prefix}/{told}" for prefix in prefixes for told in ("soil-health/analysis", "status")]
+    said = ("server/discovery", "server/requests")
+    told = [f"{prefix}/{what}" for prefix in prefixes for what in ("soil-health/analysis", "status")]
+    read = [*said, "devices/+/receipts", *told]
     lines = [
         "# Written by Muster; changes are lost.",
         f"user {SERVER}",
@@ -160,5 +175,8 @@ def acl_file(prefixes: Sequence[str]) -> str:
         "",
         "# Of every user: topics that bear its own client id.",
         "pattern readwrite devices/%c/#",
+        "# Of those whom a certificate names: what bears no id, and is for all.",
+        *(f"pattern write {topic}" for topic in sensor_data(prefixes)),
+        *(f"pattern read {topic}" for topic in (*said, *told)),
     ]
     return "\n".join(lines) + "\n"

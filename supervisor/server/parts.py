@@ -54,6 +54,7 @@ from actors.updates.book import UpdatesBoard
 from actors.writes import Outgoing
 from supervisor.server.instance import public_name
 from supervisor.server.ota import OtaBoard, Updates
+from supervisor.server.pki import DevicePki
 from supervisor.server.releases import ReleaseStore
 from supervisor.server.settings import Broker, Config
 from supervisor.server.uploads import Uploads
@@ -143,6 +144,7 @@ class Parts:
         self.http_board = HttpBoard()
         self.recorder = Recorder(lambda row: self.services.tell("notary", row), runtime.clock)
         self.tls_board = TlsBoard()
+        self.pki = DevicePki.open(config)
         self.http_port = 0
         """Where the page listens; 0 until it does."""
         for sight in self._each_sight():

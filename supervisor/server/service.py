@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
-
-import psutil
 
 from supervisor.installer import (
     Command,
@@ -32,6 +29,7 @@ from supervisor.installer import (
 )
 from supervisor.installer.step import Record
 from supervisor.pki.certificates import Pair, is_good, issue, make_authority
+from supervisor.pki.names import own_name, own_names
 from supervisor.server.mosquitto import (
     DEVICES,
     SERVER,
@@ -176,12 +174,6 @@ def plan_server(choices: Choices, source: Source, target: Target, remembered: Ma
     return Plan(steps, {**choices.remember(), **made_up._asdict()})
 
 
-def own_name() -> str:
-    """Return the name by which others most likely reach this machine: with `.local` where it has no domain."""
-    name = socket.gethostname().rstrip(".") or "localhost"
-    return name if "." in name else f"{name}.local"
-
-
 def _service(choices: Choices) -> Service:
     log = f"append:{LOGS}/{NAME}.log"
     return Service(
@@ -320,7 +312,7 @@ def _certificates(choices: Choices, target: Target) -> list[File]:
         )
     if not authority.cert:
         authority = make_authority(f"Muster of {choices.domain or own_name()}")
-    names = _names(choices)
+    names = own_names(choices.domain)
     server = Pair(_read(target, f"{BROKER}/server.pem"), _read(target, f"{BROKER}/server.key"))
     if not is_good(server, authority, names[:1]):
         try:
@@ -336,18 +328,6 @@ def _certificates(choices: Choices, target: Target) -> list[File]:
         _for_broker("server.pem", server.cert),
         _for_broker("server.key", server.key),
     ]
-
-
-def _names(choices: Choices) -> Sequence[str]:
-    """Return all names and addresses of this machine, the one that devices are told first."""
-    addresses = [
-        address.address
-        for interface in psutil.net_if_addrs().values()
-        for address in interface
-        if address.family in (socket.AF_INET, socket.AF_INET6) and "%" not in address.address
-    ]
-    names = [choices.domain, own_name(), socket.gethostname(), "localhost", *addresses]
-    return list(dict.fromkeys(filter(None, names)))
 
 
 def _for_broker(name: str, content: bytes) -> File:

@@ -44,6 +44,7 @@ DEFAULT_PREFIXES = ("harit-samarth",)
 SHORTEST_KEY = 16
 #: Hosts that no other machine can reach.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+WILDCARD = "0.0.0.0"  # noqa: S104 - never bound by this name
 
 _NAME = r"^[A-Za-z0-9_-]{1,32}$"
 _LEVEL = r"^[^/+#\x00]{1,64}$"
@@ -235,7 +236,10 @@ class Enrolment(Section, frozen=True):
     """How devices come by credentials of their own, and what they are told of the broker."""
 
     broker_url: str = ""
-    """Where devices find the broker, if not where the server finds it; may bear a user and a password for them."""
+    """Where devices find the broker, if not where the server finds it; may bear a user and a password for them.
+
+    The host `0.0.0.0` stands for the one by which they have found this server.
+    """
     username: Annotated[str, msgspec.Meta(max_length=256)] = ""
     """The broker's user for devices; the server's own is never given away."""
     password: Annotated[str, msgspec.Meta(max_length=256)] = ""

@@ -2,9 +2,9 @@
 
 Started as a script, with the standard library only: `python -I -S trampoline.py FD GRACE -- command ...`. FD is the
 read end of a pipe whose write end the server holds. When the server ends, in whatever way, the kernel closes the pipe
-and the command is ended: SIGTERM, and SIGKILL after GRACE seconds. (`PR_SET_PDEATHSIG` in the server would not do: it
-belongs to the thread that forked, and the server's threads come and go. This process has only one thread, so for its
-own end it can be used.)
+and the command is ended: SIGTERM, and SIGKILL after GRACE seconds. A SIGHUP is handed on, for it to read its files
+anew. (`PR_SET_PDEATHSIG` in the server would not do: it belongs to the thread that forked, and the server's threads
+come and go. This process has only one thread, so for its own end it can be used.)
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ class Trampoline:
     def __init__(self, pipe: int, grace: float, command: list[str]) -> None:
         self._pipe = pipe
         self._grace = grace
-        self._stop_asked = False
+        self._stop_asked = self._reload_asked = False
         self._wake_read, wake_write = os.pipe()
         for end in (self._wake_read, wake_write):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, self._note)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_stop)
+        signal.signal(signal.SIGHUP, self._ask_reload)
         # A thread-free process may run code between fork and exec.
         self._child = subprocess.Popen(  # noqa: S603 - the server composes the command
             command,
@@ -71,6 +72,9 @@ class Trampoline:
                 timeout = None if kill_at is None else max(0.0, kill_at - time.monotonic())
                 ready = [key for key, _ in selector.select(timeout)]
                 self._drain()
+                if self._reload_asked:
+                    self._reload_asked = False
+                    self._child.send_signal(signal.SIGHUP)
                 if pipe in ready:
                     selector.unregister(self._pipe)
                     self._stop_asked = True
@@ -93,6 +97,9 @@ class Trampoline:
 
     def _ask_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stop_asked = True
+
+    def _ask_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_asked = True
 
 
 def main(arguments: list[str]) -> int:

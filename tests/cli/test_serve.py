@@ -18,7 +18,9 @@ def boot(monkeypatch):
     """A stand-in for the server that remembers how it was started."""
     fake = types.ModuleType("supervisor.server.boot")
     fake.started = []
-    fake.run_up = lambda config, *, demo, lan: fake.started.append(("up", config, demo, lan)) or 0
+    fake.run_up = lambda config, *, demo, lan, tls: (
+        fake.started.append(("up", config, demo, "tls" if tls else lan)) or 0
+    )
     fake.run_server = lambda config: fake.started.append(("server", config)) or 7
     monkeypatch.setitem(sys.modules, "supervisor.server.boot", fake)
     return fake
@@ -107,3 +109,10 @@ def test_a_broker_for_everybody_is_refused_by_name(url):
 
 def test_on_loopback_no_credentials_are_needed():
     check_exposure(Config())
+
+
+def test_tls_is_for_other_machines(muster, boot):
+    result = muster("up", "--tls")
+    assert (result.code, "--tls belongs to --lan" in result.err) == (2, True)
+    assert muster("up", "--lan", "--tls").code == 0
+    assert boot.started[0][3] == "tls"

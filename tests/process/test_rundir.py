@@ -77,10 +77,15 @@ def test_what_a_server_publishes_is_found(path, published):
     assert find_server(path) == FILES
 
 
+def test_a_server_of_the_release_before_that_tells_of_no_authority_is_found(path, published):
+    (path / "ca-file").unlink()
+    assert find_server(path) == FILES
+
+
 def test_everything_in_it_is_for_the_user_alone(path, published):
     assert path.stat().st_mode & 0o777 == 0o700
     modes = {file.name: file.stat().st_mode & 0o777 for file in path.iterdir()}
-    assert modes == dict.fromkeys(("url", "token", "enrolment-key", "broker-url", "pid", "lock"), 0o600)
+    assert modes == dict.fromkeys(("url", "ca-file", "token", "enrolment-key", "broker-url", "pid", "lock"), 0o600)
 
 
 def test_a_file_that_stood_there_open_to_all_is_closed(path):

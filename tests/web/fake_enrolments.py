@@ -46,6 +46,13 @@ class FakeEnrolments:
             "timestamp": "2025-10-09T08:53:20.000Z",
         }
 
+    def certify(self, serial, request, *, host):
+        self.asked = {"serial": serial, "request": request, "host": host}
+        if "BEGIN CERTIFICATE REQUEST" not in request:
+            raise EnrolmentRefusedError(400, "bad_field", "`csr`: it is no request", {"field": "csr"})
+        mqtt = {"host": "192.168.1.2", "port": 8884, "username": serial, "password": "", "tls": True}
+        return {"certificate": "a certificate", "ca": "an authority", "mqtt": mqtt}
+
     def register(self, request, *, proof, address, host):
         self.asked = {"request": request, "proof": proof, "address": address, "host": host}
         if request.get("enrolment_key") != "the-fleet-key-1234":
@@ -69,6 +76,8 @@ class FakeEnrolments:
                 "tls": False,
             },
             "http": {"token": "muster_new"},
+            "certificate": "a certificate" if request.get("csr") else "",
+            "ca": "",
         }
 
     def items(self, limit, cursor):
