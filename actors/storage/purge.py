@@ -18,6 +18,7 @@ from actors.storage.erase import Eraser
 from actors.storage.models import (
     Alarm,
     ApiToken,
+    BrokerAccount,
     Command,
     Delivery,
     Device,
@@ -54,7 +55,7 @@ class Purge:
         self._eraser = Eraser(connection, dialect)
         self._rename = dialect.update(Device, ("serial",), "id")
         self._by_id = [dialect.delete(model, "device_id") for model in (LastSeen, Sensor, Receipt)]
-        of_serial = (Alarm, Command, FleetGroupMember, Enrolment, RolloutDevice, RolledBack)
+        of_serial = (Alarm, Command, FleetGroupMember, Enrolment, BrokerAccount, RolloutDevice, RolledBack)
         self._by_serial = [dialect.delete(model, "serial") for model in of_serial]
         self._by_serial.append(dialect.delete(Delivery, "device"))
         timeline = f"DELETE FROM {dialect.table(Event)} WHERE serial = ? AND kind <> ?"  # noqa: S608  # marks only

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from actors.storage.models.access import BrokerAccount
 from actors.storage.models.audit import AuditEntry
 from actors.storage.models.base import DigestField, Table
 from actors.storage.models.data import Analysed, Reading, Receipt, Rollup, RollupDay, RollupHour, Scan
@@ -36,6 +37,7 @@ __all__ = [
     "Analysed",
     "ApiToken",
     "AuditEntry",
+    "BrokerAccount",
     "Command",
     "DeadLetter",
     "Delivery",
@@ -100,4 +102,5 @@ MODELS: Final = (
     Release,
     Upload,
     AuditEntry,
+    BrokerAccount,
 )
