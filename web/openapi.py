@@ -98,7 +98,7 @@ def _operation(route: Route, schemas: Mapping[Any, Item]) -> Item:
             *(_parameter(name, "query") for name in route.query),
             *(_parameter(name, "header") for name in route.headers),
         ],
-        "responses": answers | {"default": _json("What was wrong.", schemas[ErrorBody])},
+        "responses": answers | {"default": _refusal(route, schemas)},
     }
     if route.body is not None:
         operation["requestBody"] = {"required": True} | _json("", schemas[route.body])
@@ -129,6 +129,13 @@ def _answer(route: Route, schemas: Mapping[Any, Item]) -> Item:
         return _json("Done.", schemas[route.answer])
     schema: Item = {} if route.media == "application/json" else {"type": "string"}
     return {"description": "Done.", "content": {route.media: {"schema": schema}}}
+
+
+def _refusal(route: Route, schemas: Mapping[Any, Item]) -> Item:
+    refusal = _json("What was wrong.", schemas[ErrorBody])
+    if route.media == "text/html":  # of which the login is shown again
+        refusal["content"][route.media] = {"schema": {"type": "string"}}
+    return refusal
 
 
 def _json(description: str, schema: Item) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from openapi_spec_validator import validate
 
 from tests.web.fakes import Client, make_face
 from web.app import ROUTES
@@ -43,6 +44,10 @@ def test_every_route_is_in_it_with_its_variables_its_access_and_a_sentence(contr
 def test_operations_have_names_of_their_own(contract):
     names = [operation["operationId"] for path in contract["paths"].values() for operation in path.values()]
     assert len(set(names)) == len(names) == len(ROUTES)
+
+
+def test_it_is_valid(contract):
+    validate(contract)
 
 
 def test_every_reference_leads_to_a_schema_that_is_there(contract):
