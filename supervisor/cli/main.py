@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from actors.version import __version__
+from supervisor.backup.errors import BackupError
 from supervisor.installer import InstallError
 from supervisor.pki.errors import PkiError
 from supervisor.process.rundir import RuntimeDirectoryError
@@ -42,6 +43,8 @@ _COMMANDS = {
     "tree": ("tree", "tree"),
     "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
     "export": ("export", "export"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
     "dead-letters": ("dead_letters", "dead_letters"),
     "doctor": ("doctor", "doctor"),
     "install": ("install", "install"),
@@ -50,6 +53,7 @@ _COMMANDS = {
 #: What may go wrong without a fault of Muster's: one sentence, no traceback.
 _EXPECTED = (
     ApiError,
+    BackupError,
     BadReleaseError,
     BuildError,
     ChildError,

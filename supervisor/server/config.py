@@ -179,12 +179,15 @@ def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str], *, 
 
 
 def _file_layers(explicit: str | None, cwd: Path) -> list[Layer]:
+    path = find_file(explicit, cwd)
+    return [] if path is None else [_read_file(path)]
+
+
+def find_file(explicit: str | None, cwd: Path) -> Path | None:
+    """Return the configuration's file: the one that is named, else the first that is there, else None."""
     if explicit:
-        return [_read_file(cwd / explicit)]
-    for path in (cwd / "muster.toml", SYSTEM_FILE):
-        if path.is_file():
-            return [_read_file(path)]
-    return []
+        return cwd / explicit
+    return next((path for path in (cwd / "muster.toml", SYSTEM_FILE) if path.is_file()), None)
 
 
 def _read_file(path: Path) -> Layer:

@@ -14,6 +14,8 @@ from pathlib import Path
 from supervisor.process.lock import LockedDirectory
 from supervisor.process.private_file import write_private
 
+RESTORING = "restoring"
+"""File in a data directory that is being replaced by a backup (`supervisor.backup.restore`): half of each, maybe."""
 _ID = re.compile(r"[0-9a-f]{8,32}")
 
 
@@ -39,6 +41,7 @@ class Instance(LockedDirectory):
         """
         super().__init__(data_dir, "instance.lock")
         try:
+            _refuse_half(data_dir)
             self.id = _load_or_create_id(data_dir / "instance")
         except OSError as error:
             self.close()
@@ -60,6 +63,13 @@ def public_name(instance_id: str) -> str:
     waits in it: it stays between us and the broker.
     """
     return hashlib.sha256(f"muster-server\n{instance_id}".encode()).hexdigest()[:12]
+
+
+def _refuse_half(data_dir: Path) -> None:
+    if (data_dir / RESTORING).exists():
+        raise InstanceError(
+            f"A restore of the data directory {data_dir} was interrupted; repeat it: `muster restore FILE --force`."
+        )
 
 
 def _load_or_create_id(path: Path) -> str:

@@ -1,0 +1,201 @@
+"""Makes a backup of a server, which may run meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from actors.version import __version__
+from supervisor.process.lock import FileLock, LockHeldError
+from supervisor.process.private_file import write_private
+from supervisor.server.instance import public_name
+
+from .archive import ArchiveReader, ArchiveWriter, FileChangedError
+from .configuration import configuration_files
+from .contents import CONFIGURATION, DATA, DUMP, FORMAT, STAGING, About, Manifest, find_files, is_sqlite
+from .databases import DatabaseCopier
+from .errors import BackupError, refusal
+from .sqlite import SqliteCopier, copy_sqlite
+from .stream import Secret
+
+LAST: Final = "last-backup.json"
+"""In the data directory: when the last backup was made, for `muster doctor`."""
+_ATTEMPTS: Final = 5
+
+
+class LastBackup(msgspec.Struct, frozen=True):
+    """What is remembered of the last backup."""
+
+    at: float
+    """Seconds since 1970."""
+    file: str
+
+
+class Source(NamedTuple):
+    """What is backed up."""
+
+    data_dir: Path
+    copier: DatabaseCopier
+    configuration: tuple[Path, ...] = ()
+
+
+class Made(NamedTuple):
+    """What a backup holds."""
+
+    about: About
+    manifest: Manifest
+    size: int
+    """Bytes of the file."""
+
+
+def make_backup(source: Source, target: Path, secret: Secret) -> Made:
+    """Write a backup to a new file, read it again and compare; the file gets its name after that.
+
+    Raises:
+        BackupError: nothing was left behind.
+
+    """
+    if target.exists():
+        raise BackupError("exists", f"{target} exists; a backup is never overwritten")
+    if not source.data_dir.is_dir():
+        raise BackupError("disk", f"there is no data directory {source.data_dir}")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with _staging(source.data_dir) as staging:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    _write(source, part, secret, staging)
+                    break
+                except FileChangedError:
+                    if attempt == _ATTEMPTS:
+                        raise BackupError("changed", "files were changed each time while they were read") from None
+        verified = verify_backup(part, secret)
+        os.link(part, target)  # unlike a rename it overwrites nothing
+        _sync(target.parent)
+        _remember(source.data_dir, target)
+    except OSError as error:
+        raise refusal(error, target) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return verified
+
+
+def verify_backup(path: Path, secret: Secret) -> Made:
+    """Read a backup to its end, and compare every file with the manifest.
+
+    Raises:
+        BackupError: with what is wrong.
+
+    """
+    with ArchiveReader(path, secret) as archive:
+        manifest = archive.read_all(lambda _name, _mode: None)
+        return Made(archive.about, manifest, path.stat().st_size)
+
+
+def last_backup(data_dir: Path) -> LastBackup | None:
+    """Return what is remembered of the last backup, None for none."""
+    try:
+        return msgspec.json.decode((data_dir / LAST).read_bytes(), type=LastBackup)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _write(source: Source, part: Path, secret: Secret, staging: Path) -> None:
+    """Write all of it: first the files, then the database, so that no follower's place is ahead of the rows."""
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with ArchiveWriter(file, secret) as archive:
+            archive.add_about(_about(source))
+            left_out = [*_add_data(archive, source, staging), *_add_configuration(archive, source.configuration)]
+            dump = staging / "dump"
+            rows = source.copier.dump(dump)
+            archive.add(DUMP, dump)
+            archive.finish(rows=rows, left_out=tuple(left_out))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _about(source: Source) -> About:
+    try:
+        instance = public_name((source.data_dir / "instance").read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError):
+        instance = ""
+    return About(
+        format=FORMAT,
+        version=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        server=instance,
+        database=source.copier.kind,
+        migrations=source.copier.migrations(),
+        data_dir=str(source.data_dir),
+    )
+
+
+def _add_data(archive: ArchiveWriter, source: Source, staging: Path) -> list[str]:
+    """Add the files of the data directory; return what was left out.
+
+    Raises:
+        FileChangedError: a file came or went meanwhile, as when the audit trail begins a new one: it may be in the
+            backup twice, or not at all.
+
+    """
+    without = source.copier.files() if isinstance(source.copier, SqliteCopier) else frozenset[Path]()
+    files, left_out = find_files(source.data_dir, without=without)
+    for path in files:
+        name = f"{DATA}/{path.relative_to(source.data_dir)}"
+        copy = staging / "copy"
+        try:
+            if is_sqlite(path):
+                copy_sqlite(path, copy)
+                archive.add(name, copy)
+            else:
+                archive.add(name, path)
+        except FileNotFoundError:
+            raise FileChangedError from None
+    if find_files(source.data_dir, without=without)[0] != files:
+        raise FileChangedError
+    return left_out
+
+
+def _add_configuration(archive: ArchiveWriter, places: tuple[Path, ...]) -> list[str]:
+    files, left_out = configuration_files(places)
+    for path in files:
+        archive.add(f"{CONFIGURATION}{path.absolute()}", path)
+    return left_out
+
+
+@contextmanager
+def _staging(data_dir: Path) -> Iterator[Path]:
+    """Give a private directory for copies; one backup at a time."""
+    try:
+        with FileLock(data_dir / "backup.lock"):
+            staging = data_dir / STAGING
+            shutil.rmtree(staging, ignore_errors=True)  # of one that was killed
+            staging.mkdir(mode=0o700)
+            try:
+                yield staging
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except LockHeldError as held:
+        raise BackupError("busy", f"another backup (pid {held.holder}) is being made") from None
+
+
+def _remember(data_dir: Path, target: Path) -> None:
+    last = LastBackup(datetime.now(UTC).timestamp(), str(target.absolute()))
+    write_private(data_dir / LAST, msgspec.json.encode(last))
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

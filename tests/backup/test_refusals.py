@@ -1,0 +1,161 @@
+"""What is no good backup is refused with a reason, and nothing is touched by it."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+
+import pytest
+
+from actors.storage.database import MIGRATIONS
+from supervisor.backup import make, restore
+from supervisor.backup.archive import ArchiveWriter
+from supervisor.backup.contents import About
+from supervisor.backup.databases import copier_for, find_program
+from supervisor.backup.errors import BackupError
+from supervisor.backup.make import make_backup, verify_backup
+from supervisor.backup.restore import restore_backup, restore_configuration
+from supervisor.backup.secret import Key
+from supervisor.process.lock import FileLock
+from tests.backup.conftest import KEY, rows_of
+from tests.backup.test_round import code_of
+
+
+@pytest.fixture(params=["sqlite"])
+def database_url(request, tmp_path):
+    """One database is enough here."""
+    return f"sqlite:///{tmp_path}/unused.db"
+
+
+@pytest.fixture
+def backup(home, tmp_path):
+    make_backup(home.source, tmp_path / "b", KEY)
+    return tmp_path / "b"
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_changed_byte_is_refused_before_anything_is_touched(home, backup, place):
+    raw = bytearray(backup.read_bytes())
+    raw[int(len(raw) * place)] ^= 1
+    backup.write_bytes(raw)
+    before, names = rows_of(home.url), sorted(home.data.iterdir())
+    assert code_of(restore_backup, backup, home.target, KEY, force=True) in {"tampered", "truncated"}
+    assert (rows_of(home.url), sorted(home.data.iterdir())) == (before, names)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.2, 0.7, 0.999])
+def test_a_file_that_was_cut_off_is_refused(home, backup, keep):
+    os.truncate(backup, int(backup.stat().st_size * keep))
+    assert code_of(verify_backup, backup, KEY) in {"truncated", "not_a_backup"}
+    assert code_of(restore_backup, backup, home.target, KEY, force=True) in {"truncated", "not_a_backup"}
+
+
+def test_another_key_opens_nothing(home, backup):
+    assert code_of(restore_backup, backup, home.target, Key(b"1" * 32), force=True) == "wrong_key"
+
+
+def test_another_file_is_no_backup(home, tmp_path):
+    (tmp_path / "x").write_bytes(b"something else" * 100)
+    assert code_of(verify_backup, tmp_path / "x", KEY) == "not_a_backup"
+
+
+def test_a_backup_is_never_overwritten(home, backup):
+    before = backup.read_bytes()
+    assert code_of(make_backup, home.source, backup, KEY) == "exists"
+    assert backup.read_bytes() == before
+
+
+def test_two_backups_at_a_time_are_one_too_many(home, tmp_path):
+    with FileLock(home.data / "backup.lock"):
+        assert code_of(make_backup, home.source, tmp_path / "b", KEY) == "busy"
+
+
+def test_a_backup_for_another_database_is_refused(home, backup):
+    target = home.target._replace(copier=copier_for("postgresql://127.0.0.1:1/x"))
+    target.copier.refuse_busy = lambda: None
+    assert code_of(restore_backup, backup, target, KEY, force=True) == "other_database"
+
+
+def test_a_backup_of_a_newer_release_is_refused(home, backup, monkeypatch):
+    known = {path.stem for path in MIGRATIONS.glob("[0-9]*.py")}
+    monkeypatch.setattr(restore, "known_migrations", lambda: known - {"0008_alarms"})
+    with pytest.raises(BackupError, match="0008_alarms") as caught:
+        restore_backup(backup, home.target, KEY, force=True)
+    assert caught.value.code == "newer"
+
+
+def test_a_full_disk_leaves_no_half_file(home, tmp_path, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(make.ArchiveWriter, "add", full)
+    assert code_of(make_backup, home.source, tmp_path / "b", KEY) == "no_space"
+    assert not list(tmp_path.glob("b*"))
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(home, tmp_path, monkeypatch):
+    """The audit trail begins a new file in the middle of the backup: each of its lines is in the backup once."""
+    trail = home.data / "mqtt_sensor_received.csv"
+    genuine, calls = make.ArchiveWriter.add, []
+
+    def add(self, name, path):
+        genuine(self, name, path)
+        if path == trail and not calls:
+            calls.append(name)
+            trail.rename(trail.with_name("mqtt_sensor_received-1.csv"))
+            trail.write_text("id,time\n")
+
+    monkeypatch.setattr(make.ArchiveWriter, "add", add)
+    made = make_backup(home.source, tmp_path / "b", KEY)
+    sizes = {member.name: member.size for member in made.manifest.files}
+    assert sizes["data/mqtt_sensor_received.csv"] == len("id,time\n")
+    assert sizes["data/mqtt_sensor_received-1.csv"] == len("id,time\n1,2\n")
+
+
+def write_hostile(path, home, member):
+    """A backup sealed with the right key by somebody who means no good, or by a bug."""
+    with path.open("wb") as file, ArchiveWriter(file, KEY) as writer:
+        writer.add_about(About(1, "1", "now", "", "sqlite", (), str(home.data)))
+        writer._tar.addfile(member, io.BytesIO(b"x" * member.size))
+        writer.finish(rows=None, left_out=())
+
+
+@pytest.mark.parametrize("name", ["data/../../escaped", "/escaped", "data/./x", "data//x"])
+def test_a_name_that_leads_elsewhere_is_refused(home, tmp_path, name):
+    member = tarfile.TarInfo(name)
+    member.size = 1
+    write_hostile(tmp_path / "b", home, member)
+    assert code_of(restore_backup, tmp_path / "b", home.target, KEY, force=True) == "tampered"
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_link_is_refused(home, tmp_path):
+    member = tarfile.TarInfo("data/link")
+    member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    write_hostile(tmp_path / "b", home, member)
+    assert code_of(restore_backup, tmp_path / "b", home.target, KEY, force=True) == "tampered"
+
+
+def test_a_missing_program_is_told_with_its_cure(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BackupError, match="apt install postgresql-client") as caught:
+        find_program("pg_dump", package="postgresql-client")
+    assert caught.value.code == "no_program"
+
+
+def test_the_configuration_comes_back_alone_and_old_files_are_set_aside(home, tmp_path):
+    place = tmp_path / "etc/muster.toml"
+    place.parent.mkdir()
+    place.write_text("# as it was\n")
+    place.chmod(0o640)
+    make_backup(home.source._replace(configuration=(place,)), tmp_path / "b", KEY)
+    root = tmp_path / "root"
+    (written,) = restore_configuration(tmp_path / "b", KEY, root=root)
+    assert (written.read_text(), written.stat().st_mode & 0o777) == ("# as it was\n", 0o640)
+    assert restore_configuration(tmp_path / "b", KEY, root=root) == []
+    written.write_text("# another\n")
+    assert code_of(restore_configuration, tmp_path / "b", KEY, root=root) == "not_empty"
+    assert written.read_text() == "# another\n"
+    restore_configuration(tmp_path / "b", KEY, root=root, force=True)
+    assert sorted(path.read_text() for path in written.parent.iterdir()) == ["# another\n", "# as it was\n"]
