@@ -60,7 +60,18 @@ def fuzz(server, token, tmp_path):
     contract = tmp_path / "openapi.json"
     contract.write_text(json.dumps(server.get("/api/openapi.json")))
     command = [
-        *("run", contract, "--url", f"http://{server.address}", "--checks", CHECKS, "--max-examples", EXAMPLES, "--seed", 1),
+        *(
+            "run",
+            contract,
+            "--url",
+            f"http://{server.address}",
+            "--checks",
+            CHECKS,
+            "--max-examples",
+            EXAMPLES,
+            "--seed",
+            1,
+        ),
         *("--phases", "coverage,fuzzing" if LONG else "fuzzing", "--no-shrink", "--continue-on-failure"),
         *("--exclude-path", "/api/events", "--suppress-health-check", "all", "--warnings", "off", "--no-color"),
         *("--request-timeout", 30, "--report-har-path", har, "--output-sanitize", "false"),
