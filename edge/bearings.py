@@ -11,6 +11,7 @@ import logging
 import re
 import secrets
 import threading
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -76,6 +77,8 @@ class Credentials(msgspec.Struct, frozen=True):
     """Where the server was last found."""
     enrolled_at: float
     """Seconds since 1970 UTC by this device's clock."""
+    certified: bool = False
+    """Whether the broker knows us by our certificate; one of the release before does not ask."""
 
     def __repr__(self) -> str:
         return (
@@ -106,7 +109,7 @@ class Bearings:
 
         """
         self._is_read_only = read_only
-        self._file = home.enrolment
+        self._file, self._certificate, self._ca = home.enrolment, home.certificate, home.ca
         self._claim_file = self._file.with_name(f"{self._file.stem}-claim")
         self._settings = settings
         self._device_id = device_id
@@ -151,7 +154,10 @@ class Bearings:
         if credentials is None:
             return None
         try:
-            return configured.complete(credentials.mqtt.options(self._settings.ca_file))
+            options = credentials.mqtt.options(self.ca_file)
+            if credentials.certified and options.tls:
+                options = replace(options, cert_file=str(self._certificate), key_file=str(self._certificate))
+            return configured.complete(options)
         except BrokerURLError as error:
             logger.warning("The broker of the enrolment cannot be used: %s.", error)
             return None
@@ -163,7 +169,14 @@ class Bearings:
         token = self._settings.api_token or (enrolled.token if enrolled is not None else "")
         if not now.server_url or not token:
             return None
-        return ServerAddress(now.server_url, token, self._settings.ca_file)
+        return ServerAddress(now.server_url, token, self.ca_file)
+
+    @property
+    def ca_file(self) -> str:
+        """What to trust: what the owner has named, else what the server has when we enrolled; else empty."""
+        if self._settings.ca_file:
+            return self._settings.ca_file
+        return str(self._ca) if self._ca.exists() else ""
 
     def hub(self) -> str:
         """Return the connection string of the IoT hub: as configured, else as the enrolment gave it; else empty."""
@@ -193,6 +206,19 @@ class Bearings:
             return
         self._is_kept = False
         self._swap(credentials=credentials)
+        self.keep()
+
+    def certified(self, mqtt: MqttAccess) -> None:
+        """Connect to the broker with our certificate from now on; called by whoever has fetched it."""
+        with self._change:
+            known = self._now.credentials
+            if known is None:
+                return
+            changed = msgspec.structs.replace(known, mqtt=mqtt, certified=True)
+            if changed == known:
+                return
+            self._is_kept = False
+            self._now = msgspec.structs.replace(self._now, credentials=changed)
         self.keep()
 
     def claim(self) -> str:

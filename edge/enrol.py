@@ -89,6 +89,10 @@ class Granted(msgspec.Struct, frozen=True):
     connection_string: Text
     mqtt: MqttAccess
     http: _Http
+    certificate: Annotated[str, msgspec.Meta(max_length=16_384)] = ""
+    """PEM, for our request; empty where the server gives none."""
+    ca: Annotated[str, msgspec.Meta(max_length=16_384)] = ""
+    """PEM of the authority of server and broker."""
 
     def __repr__(self) -> str:
         return f"Granted(device_id={self.device_id!r}, server_id={self.server_id!r})"
@@ -186,6 +190,7 @@ def register(
     *,
     claim: str,
     ca_file: str,
+    csr: str = "",
     seconds: float = ENROL_SECONDS,
 ) -> Granted:
     """Enrol; only for a server that has proved itself.
@@ -197,6 +202,7 @@ def register(
         own: the fleet's key; with it our token, if the server knows it, which proves that it is us again.
         claim: what proves that it is us who asked before and had no answer, `Bearings.claim`.
         ca_file: PEM with the authorities to trust for https.
+        csr: asks for a certificate; PEM.
         seconds: for all of it.
 
     Raises:
@@ -205,7 +211,7 @@ def register(
         EnrolmentError: it failed for now.
 
     """
-    body = {"device_id": device_id, "enrolment_key": own.enrolment_key, "claim": claim}
+    body = {"device_id": device_id, "enrolment_key": own.enrolment_key, "claim": claim, "csr": csr}
     body |= msgspec.to_builtins(introduction)
     headers = {"Authorization": f"Bearer {own.token}"} if own.token else {}
     content = msgspec.json.encode({name: value for name, value in body.items() if value})

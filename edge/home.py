@@ -1,7 +1,7 @@
 """The data directory of an edge, and the lock on all of it: one process uses it at a time.
 
     {data directory}/edge/  lock  identity.json  enrolment.json  outbox.db  inbox.db  state.json  control.sock
-                              subscriptions.json  stations/{id}.json
+                              subscriptions.json  stations/{id}.json  device.pem  ca.pem
 
 The directory may be entered by its group, so that `muster-edge scan` works for whoever is in it; what is secret in it
 is 0600. The lock is the kernel's (`flock`): it ends with the process, however that ends.
@@ -32,6 +32,10 @@ class Places:
         """Who this board is, as it was found out at first."""
         self.enrolment = path / "enrolment.json"
         """What the server has given: credentials, 0600."""
+        self.certificate = path / "device.pem"
+        """Key and certificate by which the broker knows this device, 0600."""
+        self.ca = path / "ca.pem"
+        """The authority of server and broker, as the server has named it."""
         self.outbox = path / "outbox.db"
         self.inbox = path / "inbox.db"
         """What has reached this device, and what became of it."""

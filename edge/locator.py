@@ -18,6 +18,7 @@ import msgspec
 from actors.resolver.budget import Budget
 from actors.runtime import Runtime, ThreadedActor
 from edge.bearings import Bearings
+from edge.certificate.files import CertificateFiles
 from edge.enrol import Introduction
 from edge.finding.agenda import Agenda
 from edge.finding.entry import Entry
@@ -224,6 +225,7 @@ def make_locator(
     contact: Contact,
     runtime: Runtime,
     on_found: Callable[[], None],
+    certificate: CertificateFiles | None = None,
 ) -> Locator:
     """Return the locator of an edge, not yet started.
 
@@ -236,12 +238,22 @@ def make_locator(
         contact: what is known of link and uplink.
         runtime: clock and timers.
         on_found: called on the locator's thread when the broker or the hub to use has changed.
+        certificate: where a certificate is kept; None asks for none.
 
     """
+    search = Search(settings, device_id, rundir, learned=lambda: bearings.ca_file)
+    entry = Entry(
+        bearings,
+        device_id=device_id,
+        trust=search.trust,
+        introduce=introduce,
+        clock=runtime.clock,
+        certificate=certificate,
+    )
     return Locator(
         bearings=bearings,
-        search=Search(settings, device_id, rundir),
-        entry=Entry(bearings, device_id=device_id, ca_file=settings.ca_file, introduce=introduce, clock=runtime.clock),
+        search=search,
+        entry=entry,
         contact=contact,
         runtime=runtime,
         on_found=on_found,

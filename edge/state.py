@@ -41,6 +41,7 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
             "state": bearings.state,
             "detail": bearings.detail,
             "enrolled": credentials is not None,
+            "certified": credentials is not None and credentials.certified,
         },
         "link": _link(boards.link.status),
         "uplink": _uplink(boards.uplink),

@@ -8,6 +8,9 @@ from actors.link.intake import Route
 from actors.outbox import Outbox
 from actors.uplink.actor import Uplink
 from actors.uplink.link import uplink_routes
+from edge.certificate.actor import HANG_AFTER as CERTIFY_HANG_AFTER
+from edge.certificate.actor import Certifier
+from edge.certificate.files import CertificateFiles
 from edge.control import Control
 from edge.enrol import Introduction
 from edge.finding.trouble import Contact
@@ -67,6 +70,7 @@ def edge_tree(parts: EdgeParts, notifier: Notifier) -> Supervisor:
             ChildSpec("sensors", lambda: sensors(parts)),
             ChildSpec("network", lambda: network(parts), hang_after=HANG_AFTER),
             ChildSpec("locator", lambda: locator(parts), shutdown=1.0, hang_after=SEARCH_HANG_AFTER),
+            ChildSpec("certifier", lambda: certifier(parts), shutdown=1.0, hang_after=CERTIFY_HANG_AFTER),
             ChildSpec("updater", lambda: make_updater(parts), shutdown=5.0, hang_after=UPDATE_HANG_AFTER),
             ChildSpec("reporter", lambda: Reporter(parts, notifier), hang_after=HANG_AFTER),
         ),
@@ -215,4 +219,16 @@ def locator(parts: EdgeParts) -> Locator:
         contact=Contact(parts.link_watch, parts.boards.link, parts.boards.uplink),
         runtime=parts.runtime,
         on_found=parts.found,
+        certificate=CertificateFiles(parts.home, parts.device_id),
+    )
+
+
+def certifier(parts: EdgeParts) -> Certifier:
+    """Return who has our certificate renewed."""
+    return Certifier(
+        bearings=parts.bearings,
+        files=CertificateFiles(parts.home, parts.device_id),
+        device_id=parts.device_id,
+        runtime=parts.runtime,
+        on_changed=parts.found,
     )

@@ -10,8 +10,10 @@ import msgspec
 
 from actors.runtime import Clock
 from edge.bearings import Bearings, Credentials
+from edge.certificate.files import CertificateFiles, Request
 from edge.enrol import (
     EnrolmentError,
+    Granted,
     Introduction,
     KeyRefusedError,
     NotApprovedError,
@@ -39,21 +41,24 @@ class Entry:
         bearings: Bearings,
         *,
         device_id: str,
-        ca_file: str,
+        trust: Callable[[str], str],
         introduce: Callable[[], Introduction],
         clock: Clock,
+        certificate: CertificateFiles | None = None,
     ) -> None:
         """Assign.
 
         Args:
             bearings: where everything is left.
             device_id: ours.
-            ca_file: PEM with the authorities to trust for https.
+            trust: returns the PEM file with the authorities to trust for a URL; empty for those of the system.
             introduce: returns what we say of ourselves.
             clock: for the time of an enrolment.
+            certificate: where a certificate is kept; None asks for none.
 
         """
-        self._bearings, self._device_id, self._ca_file = bearings, device_id, ca_file
+        self._bearings, self._device_id, self._trust = bearings, device_id, trust
+        self._certificate = certificate
         self._introduce, self._clock = introduce, clock
         self._applied_at = ""
         self._renewed_at = float("-inf")
@@ -101,7 +106,17 @@ class Entry:
         # A token that does not open this server proves nothing there.
         own = found.own if server.verdict.by_token else found.own._replace(token="")
         url, claim = found.place.url, self._bearings.claim()
-        granted = register(url, self._device_id, self._introduce(), own, claim=claim, ca_file=self._ca_file)
+        request = self._certificate.request() if self._certificate is not None else None
+        granted = register(
+            url,
+            self._device_id,
+            self._introduce(),
+            own,
+            claim=claim,
+            ca_file=self._trust(url),
+            csr=request.csr if request is not None else "",
+        )
+        certified = self._keep_certificate(granted, request)
         return Credentials(
             device_id=self._device_id,
             server_id=granted.server_id,
@@ -110,7 +125,20 @@ class Entry:
             token=granted.http.token,
             server_url=url,
             enrolled_at=round(self._clock.time(), 3),
+            certified=certified,
         )
+
+    def _keep_certificate(self, granted: Granted, request: Request | None) -> bool:
+        """Keep what broker and server are trusted by, and our certificate; tell whether we have one."""
+        if self._certificate is None:
+            return False
+        try:
+            if request is None or not granted.certificate:
+                self._certificate.keep_authority(granted.ca)
+                return False
+            return self._certificate.keep(request.key, granted.certificate, granted.ca)
+        except OSError as error:
+            raise EnrolmentError(f"its certificate cannot be kept: {error.strerror}") from None
 
     def _use(self, place: Place) -> Outcome:
         self._bearings.verified(place.url)

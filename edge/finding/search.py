@@ -71,6 +71,7 @@ class Search:
         port: int = PORT,
         ask: Callable[[Budget], Generator[Announced, None, None]] = ask_network,
         subnets: Callable[[], Sequence[Subnet]] = _own_subnets,
+        learned: Callable[[], str] = str,
     ) -> None:
         """Assign.
 
@@ -81,10 +82,11 @@ class Search:
             port: of servers, where nobody says another.
             ask: mDNS.
             subnets: those of this machine.
+            learned: returns the PEM file with the authority that a server has named to us; empty without one.
 
         """
         self._settings, self._device_id, self._rundir = settings, device_id, rundir
-        self._port, self._ask, self._subnets = port, ask, subnets
+        self._port, self._ask, self._subnets, self._learned = port, ask, subnets, learned
         self._is_strict = bool(settings.ca_file)
         if settings.server_url and not self.configured_url:
             logger.warning("server_url: `%s` is not the URL of a server; left out.", settings.server_url)
@@ -131,6 +133,14 @@ class Search:
         key = neighbour.enrolment_key if neighbour is not None and is_neighbour else self._settings.enrolment_key
         return Secrets(key, credentials.token if credentials is not None else "")
 
+    def trust(self, url: str) -> str:
+        """Return the PEM file with the authorities to trust for a server; empty for those of the system."""
+        if self._settings.ca_file:
+            return self._settings.ca_file
+        neighbour = self.neighbour()
+        is_neighbour = neighbour is not None and base_url(neighbour.url) == url
+        return (neighbour.ca_file if neighbour is not None and is_neighbour else "") or self._learned()
+
     def check(self, place: Place, own: Secrets, seconds: float) -> Server | None:
         """Make the server at a place prove itself; return None when there is nothing to check it with.
 
@@ -138,7 +148,7 @@ class Search:
             StrangerError: it is not ours, or not there.
 
         """
-        ca_file = self._settings.ca_file
+        ca_file = self.trust(place.url)
         if not own or place.source == "scan":
             # A stranger's program on that port is not told who we are.
             check_health(place.url, ca_file=ca_file, seconds=seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.metadata
 import os
 import queue
@@ -28,6 +29,8 @@ _BROKER_VERSION = "$SYS/broker/version"
 #: Seconds to wait for the broker's `$SYS` topics after connecting; they are retained and come at once.
 _SYS_WAIT = 1.0
 _LOW_DISK = 200 * 2**20
+#: Days before the end of a certificate; the rule `certificates` of the alarms has the same.
+_ENDS_SOON = 30
 
 
 def run_checks(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -39,6 +42,7 @@ def run_checks(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
         yield from check_running(running)
     yield check_data_directory(config.data_path)
     yield check_database(config.database.url)
+    yield from check_certificates(config)
     if config.broker_given:
         for broker in config.brokers:
             yield from check_broker(broker)
@@ -93,6 +97,30 @@ def _size_of(path: Path) -> str:
     files = (path, path.with_name(f"{path.name}-wal"))
     size = sum(file.stat().st_size for file in files if file.exists())
     return f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{size / 2**10:.0f} KB"
+
+
+def check_certificates(config: Config) -> Iterator[Check]:
+    """Look how long each certificate is good that this configuration leads to, and who may read the keys beside."""
+    from supervisor.server.certificate_files import certificate_files, first_end
+
+    renew = "run `muster pki renew --due`, or `sudo muster install server` where that has made it"
+    for path in certificate_files(config):
+        name = f"certificate {path.name}"
+        try:
+            ends, pem = first_end(path), path.read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "there is no certificate in PEM in it"
+            yield Check(name, "failed", f"{path}: {reason}", "put it back, or correct its path")
+            continue
+        days = (ends - dt.datetime.now(dt.UTC)).total_seconds() / 86_400
+        told = f"{path}, good until {ends:%Y-%m-%d}"
+        if b"PRIVATE KEY" in pem and path.stat().st_mode & 0o007:
+            yield Check(name, "failed", f"{path} holds a key and may be read by all", f"run `chmod 600 {path}`")
+        elif days <= 0:
+            yield Check(name, "failed", f"{path} has ended on {ends:%Y-%m-%d}", renew)
+        else:
+            soon = days < _ENDS_SOON
+            yield Check(name, "warning" if soon else "ok", told, renew if soon else "")
 
 
 def check_embedded_broker() -> Check:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from cryptography import x509
 from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.alarms.actor import AlarmsActor
@@ -41,6 +38,7 @@ from actors.storage.queries import Page
 from actors.storage.result import CommitResult
 from actors.targets import Target
 from supervisor import TreeView
+from supervisor.server.certificate_files import certificate_files, ends_of
 from supervisor.server.notifications import notifier
 from supervisor.server.parts import Parts
 from web.alarms import AlarmRefusedError, State
@@ -147,7 +145,7 @@ class Figures:
     def _certificates(self, now: float) -> Iterator[Figure]:
         if now - self._looked_at >= LOOK_AT_FILES_EVERY:
             self._looked_at = now
-            self._ends = dict(_ends_of(_files(self._parts)))
+            self._ends = dict(ends_of(certificate_files(self._parts.config)))
         for name, ends in self._ends.items():
             days = (ends - self._parts.runtime.clock.time()) / 86_400
             yield Figure("certificate_expiry", subject_of("file", name), name, days)
@@ -155,24 +153,6 @@ class Figures:
 
 def _queue(name: str, depth: float) -> Figure:
     return Figure("queue_depth", f"queue:{name}", name, depth)
-
-
-def _files(parts: Parts) -> list[Path]:
-    """Return the certificates that this server goes by: those configured, and those it has made for its own broker."""
-    given = [file for broker in parts.config.brokers for file in (broker.tls.ca, broker.tls.cert) if file]
-    made = parts.config.data_path / "broker"
-    return [*map(Path, dict.fromkeys(given)), *sorted((*made.glob("*.crt"), *made.glob("*.pem")))]
-
-
-def _ends_of(files: list[Path]) -> Iterator[tuple[str, float]]:
-    """Yield when each file's first certificate to end does so."""
-    for path in files:
-        try:
-            found = x509.load_pem_x509_certificates(path.read_bytes())
-        except (OSError, ValueError):
-            logger.debug("%s is no certificate that can be read", path)
-            continue
-        yield str(path), min(each.not_valid_after_utc for each in found).astimezone(dt.UTC).timestamp()
 
 
 class AlarmsFace:

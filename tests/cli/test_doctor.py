@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import socket
 import sqlite3
@@ -11,13 +12,17 @@ import pytest
 from supervisor.cli import checks
 from supervisor.cli.checks import (
     check_broker,
+    check_certificates,
     check_data_directory,
     check_database,
     check_embedded_broker,
 )
 from supervisor.cli.running import check_running
+from supervisor.pki import certificates
+from supervisor.pki.authority import Authority
+from supervisor.pki.settings import HttpTls, Pki
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles
-from supervisor.server.config import Broker
+from supervisor.server.config import Broker, Config, Http
 from tests.cli.conftest import TOKEN
 from tests.support.mqtt import Device
 
@@ -217,3 +222,45 @@ def test_a_server_that_does_not_answer_is_a_failure(server, running):
     (check,) = check_running(running)
     assert check.state == "failed"
     assert "this is a bug" in check.found
+
+
+# -- certificates -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pki(tmp_path):
+    """An authority with a server, and the configuration that names both."""
+    authority = Authority.create(tmp_path / "pki", "Muster of a test")
+    authority.issue_server(["muster.local"])
+    return authority, Config(data_dir=str(tmp_path), pki=Pki(directory=str(tmp_path / "pki")))
+
+
+def test_every_certificate_is_named_with_its_end(pki):
+    authority, config = pki
+    found = {check.name: check for check in check_certificates(config)}
+    assert set(found) == {"certificate ca.pem", "certificate muster.local.pem"}
+    assert {check.state for check in found.values()} == {"ok"}
+    assert f"{authority.ends:%Y-%m-%d}" in found["certificate ca.pem"].found
+
+
+@pytest.mark.parametrize(("days", "state"), [(20, "warning"), (500, "failed")])
+def test_a_certificate_that_ends_soon_or_has_ended_comes_with_a_cure(pki, monkeypatch, days, state):
+    authority, config = pki
+    at = certificates.now() - dt.timedelta(days=397 - days if state == "warning" else days)
+    monkeypatch.setattr(certificates, "now", lambda: at)
+    authority.issue_server(["old.local"])
+    (check,) = (check for check in check_certificates(config) if "old.local" in check.name)
+    assert (check.state, "muster pki renew --due" in check.mend) == (state, True)
+
+
+def test_a_file_with_a_key_that_all_may_read_and_one_that_is_missing_are_failures(pki, tmp_path):
+    authority, config = pki
+    authority.server_file("muster.local").chmod(0o644)
+    tls = HttpTls(cert=str(tmp_path / "missing.pem"))
+    config = config.with_http(Http(tls=tls))
+    found = {check.name: check for check in check_certificates(config)}
+    assert "chmod 600" in found["certificate muster.local.pem"].mend
+    assert (found["certificate missing.pem"].state, "No such file" in found["certificate missing.pem"].found) == (
+        "failed",
+        True,
+    )

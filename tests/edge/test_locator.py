@@ -60,7 +60,7 @@ class World:
         entry = Entry(
             self.bearings,
             device_id="pi-1",
-            ca_file=settings.ca_file,
+            trust=search.trust,
             introduce=lambda: Introduction("pi-host"),
             clock=self.runtime.clock,
         )
