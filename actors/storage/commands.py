@@ -82,8 +82,14 @@ def insert_commands(database: Any, rows: Sequence[Command]) -> None:
     """Add commands; runs in the writer."""
     sql = Dialect(database).insert(Row, _NAMES)
     cursor = database.cursor()
-    cursor.executemany(sql, [msgspec.structs.astuple(row) for row in rows])
+    cursor.executemany(sql, [_to_row(row) for row in rows])
     cursor.close()
+
+
+def _to_row(row: Command) -> tuple[Any, ...]:
+    """Return the values as they are stored; peewee, which seals, is not on this way."""
+    sealed = {"args": Row.args.db_value(row.args), "result": Row.result.db_value(row.result)}
+    return tuple((msgspec.structs.asdict(row) | sealed).values())
 
 
 def update_command(database: Any, row: Command) -> None:

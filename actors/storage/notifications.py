@@ -50,7 +50,8 @@ def _ids_of(database: Any, batch: str) -> tuple[str, ...]:
 def _notification_row(entry: Entry, order: Enter) -> tuple[Any, ...]:
     return (
         entry.id, order.batch, entry.seq, entry.title[:LONGEST_TITLE], entry.priority, entry.qos, entry.retain,
-        entry.created_us, entry.expires_us, len(entry.recipients), order.by[:255], entry.payload,
+        entry.created_us, entry.expires_us, len(entry.recipients), order.by[:255],
+        Notification.payload.db_value(entry.payload),  # peewee, which seals, is not on this way
     )  # fmt: skip
 
 

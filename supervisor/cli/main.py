@@ -45,6 +45,7 @@ _COMMANDS = {
     "export": ("export", "export"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
+    "sealing": ("sealing", "sealing"),
     "dead-letters": ("dead_letters", "dead_letters"),
     "doctor": ("doctor", "doctor"),
     "install": ("install", "install"),

@@ -80,6 +80,7 @@ class Server(TreeProcess):
         self._demo = demo
         self._notifier = Notifier(os.environ, pid=os.getpid())
         self.parts = Parts(config, self.runtime, instance.id)
+        self.parts.sealing.prepare()
         self.health = Health(self.parts)
         self.presence = ServerPresence(instance.server_id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))

@@ -146,6 +146,7 @@ _FOREIGN = (
     "MUSTER_HUB_CONNECTION_STRING",
     "MUSTER_HUB_CA_FILE",
     "MUSTER_LOG_FILE",
+    "MUSTER_SEALING_KEY_FILE",
 )
 _BROKER_KEYS = ("client_id", "keepalive", "timeout")
 #: A variable with a secret takes the place of the file that a lower layer names, and the other way round.

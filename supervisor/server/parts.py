@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections import Counter
 from pathlib import Path
@@ -56,6 +57,7 @@ from supervisor.server.instance import public_name
 from supervisor.server.ota import OtaBoard, Updates
 from supervisor.server.pki import DevicePki
 from supervisor.server.releases import ReleaseStore
+from supervisor.server.sealing import KeyFile
 from supervisor.server.settings import Broker, Config
 from supervisor.server.uploads import Uploads
 from supervisor.server.watcher import LetterBox
@@ -79,6 +81,8 @@ class Parts:
         self.instance_id = instance_id
         """Secret; `server_id` is for the world."""
         self.server_id = public_name(instance_id)
+        self.sealing = KeyFile.of(config.data_path, os.environ)
+        """The keys of what the database holds sealed."""
         self.services = Directory()
         self.devices = Directory()
         self.ring = EventRing()

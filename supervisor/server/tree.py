@@ -44,6 +44,7 @@ from supervisor.server.notifications import ledger
 from supervisor.server.ota import releases_actor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
+from supervisor.server.sealing import SealerActor
 from supervisor.server.settings import Broker
 from supervisor.server.twins import tell_twins, twin_actor
 from supervisor.server.updates import tell_updates, updates_actor
@@ -91,6 +92,7 @@ def server_tree(
             ChildSpec("effects", lambda: EffectsActor(parts.aftermath)),
             ChildSpec("http", http, shutdown=10.0),
             ChildSpec("watcher", lambda: watcher(parts, tree)),
+            ChildSpec("sealer", lambda: SealerActor(parts.ask_registry, parts.runtime, parts.sealing), hang_after=60.0),
             ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services, parts.is_ours), hang_after=60.0),
             ChildSpec("groups", lambda: groups_actor(parts), hang_after=60.0),
             ChildSpec("releases", lambda: releases_actor(parts), hang_after=60.0),

@@ -14,6 +14,7 @@ from peewee import (
 )
 
 from actors.storage.models.base import Table
+from actors.storage.sealed import SealedTextField
 
 
 class Device(Table):
@@ -124,7 +125,7 @@ class Twin(Table):
     """What is desired of a device and what it reports, see `actors.twins`; a row comes with the first of either."""
 
     serial = CharField(max_length=64, primary_key=True)
-    desired = TextField()
+    desired = SealedTextField()
     """JSON object, like `reported`."""
     desired_version = BigIntegerField()
     """Counts the changes of what is desired; 0 before the first, and then nothing is published."""

@@ -14,6 +14,7 @@ from peewee import (
 )
 
 from actors.storage.models.base import Table
+from actors.storage.sealed import SealedTextField
 
 
 class Command(Table):
@@ -25,10 +26,10 @@ class Command(Table):
     """The id of all that one request has made, or empty."""
     serial = CharField(max_length=64)
     name = CharField(max_length=64)
-    args = TextField()
+    args = SealedTextField()
     """JSON object."""
     state = CharField(max_length=16)
-    result = TextField()
+    result = SealedTextField()
     """JSON, or empty without one."""
     reason = TextField()
     created_us = BigIntegerField()
@@ -62,7 +63,7 @@ class Notification(Table):
     expires_us = BigIntegerField(null=True)
     recipients = IntegerField()
     sent_by = CharField()
-    payload = TextField()
+    payload = SealedTextField()
 
     class Meta:  # noqa: D106  # peewee's place for options
         indexes = ((("batch", "seq"), False),)

@@ -1,0 +1,62 @@
+"""Seals rows anew that were written without a key, or with the one before; in the writer, slice by slice."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, Final, NamedTuple
+
+from actors.storage.models import MODELS, Setting
+from actors.storage.sealed import SealedTextField, keyring
+from actors.storage.sql import Dialect
+
+SETTING: Final = "sealing.key"
+"""The id of the key with which every row is sealed."""
+SLICE: Final = 200
+
+
+class Place(NamedTuple):
+    """How far it has come."""
+
+    column: int = 0
+    after: str = ""
+    """The key of the last row that was looked at."""
+    sealed: int = 0
+    """Rows that were sealed anew."""
+
+
+COLUMNS: Final = tuple(
+    field
+    for model in MODELS
+    for field in model._meta.sorted_fields  # noqa: SLF001 - peewee's documented place
+    if isinstance(field, SealedTextField)
+)
+"""Everything that is sealed; their tables have a text as their key."""
+
+
+def is_done(database: Any) -> bool:
+    """Return whether every row is sealed with the key that is in use."""
+    return bool(Setting.select(Setting.value).where(Setting.key == SETTING).scalar(database) == keyring().current)
+
+
+def reseal(database: Any, place: Place) -> Place | None:
+    """Look at one slice of rows; return where to go on, None when all is done, which is noted. Runs in the writer."""
+    keys = keyring()
+    if place.column >= len(COLUMNS):
+        Setting.delete().where(Setting.key == SETTING).execute(database)
+        Setting.insert(key=SETTING, value=keys.current).execute(database)
+        return None
+    field = COLUMNS[place.column]
+    dialect, key = Dialect(database), field.model._meta.primary_key.column_name  # noqa: SLF001 - as above
+    name = dialect.quote(key)
+    # As it is stored: peewee's own queries would unseal it.
+    sql = dialect.select(field.model, (key, field.column_name), f"WHERE {name} > ? ORDER BY {name} LIMIT {SLICE}")
+    with closing(database.cursor()) as cursor:
+        cursor.execute(sql, (place.after,))
+        rows = list(cursor.fetchall())
+        stale = [(row_key, text) for row_key, text in rows if text is not None and not keys.is_current(text)]
+        if stale:
+            fresh = [(keys.seal(keys.unseal(text, field.place), field.place), row_key) for row_key, text in stale]
+            cursor.executemany(dialect.update(field.model, (field.column_name,), key), fresh)
+    if len(rows) < SLICE:
+        return Place(place.column + 1, "", place.sealed + len(stale))
+    return Place(place.column, str(rows[-1][0]), place.sealed + len(stale))
