@@ -18,7 +18,7 @@ run: .venv/.installed-run vendor ## Start Muster with a simulated fleet (ARGS="-
 
 test: .venv/.installed-dev vendor ## Run the tests against real servers (ARGS="-k presence")
 	@scripts/system-packages mosquitto=mosquitto mosquitto_pub=mosquitto-clients mariadbd=mariadb-server \
-		initdb=postgresql chromium=chromium ip=iproute2 systemd-analyze=systemd
+		initdb=postgresql chromium=chromium ip=iproute2 systemd-analyze=systemd nginx=nginx-light
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: .venv/.installed-dev ## Report what ruff, mypy and import-linter find

@@ -1,6 +1,6 @@
 """The HTTP API of a real server, asked by schemathesis whatever its contract allows, and what it does not.
 
-`MUSTER_FUZZ_EXAMPLES` is the number of cases for each route and role; above the default of 2 the bounds of every field
+`TEST_FUZZ_EXAMPLES` is the number of cases for each route and role; above the default of 2 the bounds of every field
 are tried, too.
 """
 
@@ -17,7 +17,7 @@ from tests.support.muster import MusterUp
 from tests.support.processes import Process
 from tests.support.wait import eventually
 
-EXAMPLES = int(os.environ.get("MUSTER_FUZZ_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("TEST_FUZZ_EXAMPLES", "2"))
 LONG = EXAMPLES > 2
 WITHIN = 110 if not LONG else 600 * EXAMPLES
 CHECKS = "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance"

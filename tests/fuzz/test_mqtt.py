@@ -1,6 +1,6 @@
 """Broken messages and packets by the ten thousand, against a real server and a real broker.
 
-`MUSTER_FUZZ_MESSAGES` is how many messages are sent (20,000 without it), and a tenth as many broken packets.
+`TEST_FUZZ_MESSAGES` is how many messages are sent (20,000 without it), and a tenth as many broken packets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.mqtt import Device
 from tests.support.muster import Muster
 from tests.support.wait import eventually
 
-MESSAGES = int(os.environ.get("MUSTER_FUZZ_MESSAGES", "20000"))
+MESSAGES = int(os.environ.get("TEST_FUZZ_MESSAGES", "20000"))
 SEED = 20_251_017
 WITHIN = 60 + MESSAGES / 200
 QUOTA = 200
