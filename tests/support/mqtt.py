@@ -43,8 +43,9 @@ class Will(NamedTuple):
 class Device:
     """One MQTT connection; a context manager that connects, and disconnects in the end.
 
-    Credentials may stand in the URL (`mqtt://user:password@host:port`). `ca_file` is for `mqtts`. paho's own thread
-    runs the connection; once it was welcomed, it reconnects when the connection is lost.
+    Credentials may stand in the URL (`mqtt://user:password@host:port`). `ca_file` is for `mqtts`, and `cert_file`,
+    which holds the key as well. paho's own thread runs the connection; once it was welcomed, it reconnects when the
+    connection is lost.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Device:
         will: Will | None = None,
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
         ca_file: Path | None = None,
+        cert_file: Path | None = None,
     ) -> None:
         self._address = urlsplit(url)
         self.client_id = client_id or f"test-{uuid4().hex[:12]}"
@@ -74,7 +76,8 @@ class Device:
         if self._address.username is not None:
             self.client.username_pw_set(self._address.username, self._address.password)
         if self._address.scheme == "mqtts":
-            self.client.tls_set(ca_certs=str(ca_file) if ca_file else None)
+            own = str(cert_file) if cert_file else None
+            self.client.tls_set(str(ca_file) if ca_file else None, own, own)
         if will is not None:
             self.client.will_set(will.topic, encode(will.payload), will.qos, will.retain)
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,9 @@ class Answer(NamedTuple):
 class Api:
     """The HTTP API with a token; one connection for each request, so that a restart of the server is no surprise."""
 
+    ca_file: str | Path = ""
+    """Speaks https and trusts this."""
+
     def __init__(self, address: str, token: str = TOKEN, timeout: float = 15.0) -> None:
         self.address = address  # host:port
         self.token = token
@@ -42,7 +46,7 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Answer:
         """One request; OSError when nobody answers. JSON is decoded, other answers are text."""
-        connection = http.client.HTTPConnection(self.address, timeout=self._timeout)
+        connection = self._connect()
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         payload = None if body is None else json.dumps(body)
         if payload is not None:
@@ -58,6 +62,12 @@ class Api:
             raise ConnectionError(repr(error)) from error
         finally:
             connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if not self.ca_file:
+            return http.client.HTTPConnection(self.address, timeout=self._timeout)
+        trust = ssl.create_default_context(cafile=self.ca_file)
+        return http.client.HTTPSConnection(self.address, timeout=self._timeout, context=trust)
 
     def get(self, path: str, **query: Any) -> Any:
         """The body of an answer that must be good."""
