@@ -21,6 +21,7 @@ from actors.uplink.poster import ServerAddress
 from edge.home import Places
 from edge.settings import EdgeSettings
 from supervisor.process.private_file import write_private
+from supervisor.process.redaction import hide_secrets, secrets_in
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +205,7 @@ class Bearings:
         """Use these credentials from now on, and keep them; a disk that refuses them is asked again by `keep`."""
         if credentials == self._now.credentials:
             return
+        hide_secrets(*secrets_in(credentials))
         self._is_kept = False
         self._swap(credentials=credentials)
         self.keep()
@@ -267,6 +269,7 @@ class Bearings:
         if credentials.device_id != self._device_id:
             self._set_aside(f"is that of {credentials.device_id}, not of this device")
             return None
+        hide_secrets(*secrets_in(credentials))
         return credentials
 
     def _set_aside(self, reason: str) -> None:

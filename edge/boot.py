@@ -18,6 +18,7 @@ from edge.update.launch import restart_command
 from supervisor import Supervisor
 from supervisor.process.life import TreeProcess, live
 from supervisor.process.logs import configure_logging
+from supervisor.process.redaction import hide_secrets, secrets_in
 from supervisor.process.rundir import runtime_directory
 from supervisor.process.sdnotify import Notifier
 
@@ -71,6 +72,7 @@ def run_edge(settings: EdgeSettings, environ: Mapping[str, str]) -> int:
     """
     with Home(settings.home) as home:
         configure_logging(settings.log, settings.log_file or None)
+        hide_secrets(*secrets_in(settings))
         code = live(EdgeProcess(settings, home, environ))
     if code == RESTART:
         logger.info("the edge starts anew")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -34,9 +35,14 @@ MYSQL_OPTIONS: Final = {"unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_ver
 
 
 class SqliteStore(SqliteDatabase):
-    """SQLite: `DIGEST` is a BLOB."""
+    """SQLite: `DIGEST` is a BLOB; a new file is for our eyes only, and so are its companions, which take its mode."""
 
     field_types = SqliteDatabase.field_types | {"DIGEST": "BLOB"}
+
+    def _connect(self) -> Any:
+        if not self.database.startswith("file:"):
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
+        return super()._connect()
 
 
 class PostgresStore(PostgresqlDatabase):

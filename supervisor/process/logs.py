@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from supervisor.process.redaction import redact
+
 KEPT_DAYS = 7
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -23,16 +25,20 @@ class JsonFormatter(logging.Formatter):
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
             "thread": record.threadName,
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = redact(self.formatException(record.exc_info))
         return msgspec.json.encode(line).decode()
 
 
 class TextFormatter(logging.Formatter):
     """One line per record and indented lines for the rest; what a device has sent cannot pass for a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record with its traceback, without secrets."""
+        return redact(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the message with control characters escaped and further lines indented."""

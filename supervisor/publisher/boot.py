@@ -12,6 +12,7 @@ from actors.outbox import GetStats, OutboxStats, OutboxUnavailableError
 from supervisor import Supervisor
 from supervisor.process.life import TreeProcess, live
 from supervisor.process.logs import configure_logging
+from supervisor.process.redaction import hide_secrets, secrets_in
 from supervisor.publisher.home import Home
 from supervisor.publisher.settings import Settings
 from supervisor.publisher.tree import Parts, check_driver, publisher_tree
@@ -87,6 +88,7 @@ def run_publisher(settings: Settings) -> int:
 
     """
     configure_logging(settings.log)
+    hide_secrets(*secrets_in(settings))
     if settings.publisher.mode == "mqtt" and settings.places.broker() is None:
         raise ConfigError("mode mqtt: no broker is known; name one with --broker or MUSTER_BROKER_URL.")
     with Home(settings.home / settings.publisher.id) as home:

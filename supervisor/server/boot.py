@@ -20,6 +20,7 @@ from supervisor.demo import demo_process
 from supervisor.pki.names import own_name
 from supervisor.process.life import TreeProcess, live
 from supervisor.process.logs import configure_logging
+from supervisor.process.redaction import hide_secrets, secrets_in
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.process.sdnotify import Notifier
 from supervisor.server.alarms import AlarmsFace
@@ -81,6 +82,7 @@ class Server(TreeProcess):
         self._notifier = Notifier(os.environ, pid=os.getpid())
         self.parts = Parts(config, self.runtime, instance.id)
         self.parts.sealing.prepare()
+        hide_secrets(*secrets_in(config), self.parts.page_key, instance.id)
         self.health = Health(self.parts)
         self.presence = ServerPresence(instance.server_id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))
@@ -191,6 +193,7 @@ class Server(TreeProcess):
             pid=os.getpid(),
             ca_file=self.config.http.tls.ca,
         )
+        hide_secrets(files.token, files.enrolment_key)
         self._rundir.withdraw()
         self._rundir.publish(files)
         # Not only when the tree is up: while it waits for the database, the page is there and says so.
