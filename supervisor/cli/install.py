@@ -26,7 +26,7 @@ def install() -> None:
 
 
 @install.command("server")
-@click.option("--tls", is_flag=True, help="Encrypt what devices say to the broker; makes the certificates.")
+@click.option("--tls", is_flag=True, help="Encrypt broker and page; makes the certificates.")
 @click.option("--domain", metavar="NAME", help="How devices reach this machine.  [its host name]")
 @click.option("--port", type=click.IntRange(1, 65_535), help="Where the page and the API listen.  [5000]")
 @click.option("--log-file", is_flag=True, help="Log to /var/log/muster, not to the journal.")
@@ -57,7 +57,8 @@ def install_server(
         installer.describe(plan)
         return
     installer.install(plan)
-    click.echo(f"The page: http://HOST:{choices.port}/ with the token in {TOKEN_FILE}.")
+    scheme = "https" if choices.https else "http"
+    click.echo(f"The page: {scheme}://HOST:{choices.port}/ with the token in {TOKEN_FILE}.")
     click.echo(f"Devices enrol with the key in {KEY_FILE}" + (f" and trust {CA_FILE}." if choices.tls else "."))
 
 
@@ -89,6 +90,7 @@ def choose(flags: dict[str, Any], remembered: dict[str, str]) -> Choices:
         domain=domain,
         port=flags["port"] or int(remembered.get("port", "5000")),
         log_file=flags["log_file"] or remembered.get("log_file") == "yes",
+        https=flags["tls"] or remembered.get("https") == "yes",
     )
 
 

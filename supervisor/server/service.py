@@ -55,6 +55,8 @@ KEY_FILE = "/etc/muster/enrolment-key"
 TOKEN_FILE = "/etc/muster/admin-token"  # noqa: S105 - a path
 TLS = "/etc/muster/tls"
 CA_FILE = "/etc/muster/ca.pem"
+HTTP_FILE = "/etc/muster/http.pem"
+"""Key and certificate of the page in one file."""
 SYSTEM = "/etc/systemd/system"
 BROKER = "/etc/mosquitto/muster"
 """Of the broker's own user, who reads certificates after it has given up root's rights."""
@@ -87,10 +89,13 @@ class Choices(NamedTuple):
     """Where the page and the API listen."""
     log_file: bool = False
     """Log to a file, not to the journal."""
+    https: bool = False
+    """Encrypt the page and the API as well; not for an installation of the release before, until it is asked for."""
 
     def remember(self) -> dict[str, str]:
         """Return them for the manifest."""
         flags = {"tls": "yes" if self.tls else "", "log_file": "yes" if self.log_file else ""}
+        flags["https"] = "yes" if self.https else ""
         return {**flags, "domain": self.domain, "port": str(self.port)}
 
 
@@ -232,6 +237,7 @@ def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str]
         "[http]",
         'host = "0.0.0.0"',
         f"port = {choices.port}",
+        *([f"tls = {{ cert = {_quote(HTTP_FILE)}, ca = {_quote(CA_FILE)} }}"] if choices.https else []),
         "",
         "[[brokers]]",
         f"url = {_quote(told['brokers.0.url'])}",
@@ -321,9 +327,12 @@ def _certificates(choices: Choices, target: Target) -> list[File]:
             raise InstallError(
                 f"{CA_FILE} and {TLS}/ca.key cannot be used ({error}); put back what was there."
             ) from None
+    page = [File(HTTP_FILE, server.key + server.cert, mode=0o640, group=NAME)] if choices.https else []
     return [
         File(f"{TLS}/ca.key", authority.key, mode=0o600),
+        File(f"{TLS}/ca.pem", authority.cert),
         File(CA_FILE, authority.cert),
+        *page,
         _for_broker("ca.pem", authority.cert),
         _for_broker("server.pem", server.cert),
         _for_broker("server.key", server.key),

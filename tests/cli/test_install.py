@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
+import ssl
 import stat
 import tomllib
 from pathlib import Path
@@ -40,7 +42,9 @@ EXPECTED_WITH_TLS = {
     "/etc/mosquitto/muster/server.key": 0o640,
     "/etc/mosquitto/muster/server.pem": 0o640,
     "/etc/muster/ca.pem": 0o644,
+    "/etc/muster/http.pem": 0o640,
     "/etc/muster/tls/ca.key": 0o600,
+    "/etc/muster/tls/ca.pem": 0o644,
 }
 UNIT = "etc/systemd/system/muster.service"
 
@@ -176,6 +180,30 @@ def test_another_domain_gets_another_certificate_of_the_same_authority(server_in
     assert (root / "etc/muster/ca.pem").read_bytes() == authority
     assert (root / "etc/mosquitto/muster/server.pem").read_bytes() != first
     assert configuration(root)["enrolment"]["broker_url"] == "mqtts://two.example:8883"
+
+
+def test_with_tls_the_page_is_encrypted_by_the_same_authority(server_install, muster, root):
+    said = server_install("--tls", "--domain", "muster.example").out
+    assert "https://HOST:5000/" in said
+    assert configuration(root)["http"]["tls"] == {"cert": "/etc/muster/http.pem", "ca": "/etc/muster/ca.pem"}
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(root / "etc/muster/http.pem")
+    shown = muster("pki", "show", "--dir", root / "etc/muster/tls", "--json").json
+    assert shown["name"] == "CN=Muster of muster.example"
+
+
+def test_an_installation_of_the_release_before_keeps_its_authority_and_its_page(server_install, root):
+    server_install("--tls")
+    manifest = root / "opt/muster/manifest.json"
+    before = json.loads(manifest.read_text())
+    del before["remembered"]["https"]  # which it did not know
+    manifest.write_text(json.dumps(before))
+    authority = (root / "etc/muster/ca.pem").read_bytes()
+    server_install()
+    assert (root / "etc/muster/ca.pem").read_bytes() == authority
+    assert "tls" not in configuration(root)["http"]
+    server_install("--tls")
+    assert configuration(root)["http"]["tls"]["cert"] == "/etc/muster/http.pem"
+    assert (root / "etc/muster/ca.pem").read_bytes() == authority
 
 
 def test_devices_get_another_password_and_the_server_keeps_its_own(server_install, root):
