@@ -42,7 +42,7 @@ class SqliteStore(SqliteDatabase):
     def _connect(self) -> Any:
         if not self.database.startswith("file:"):
             os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
-        return super()._connect()
+        return super()._connect()  # type: ignore[misc]  # of peewee, which is untyped
 
 
 class PostgresStore(PostgresqlDatabase):

@@ -74,14 +74,14 @@ def copier_for(url: str) -> DatabaseCopier:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Any]:
+def connected(url: str, *, read_only: bool = False) -> Iterator[Any]:
     """Give a connection of our own.
 
     Raises:
         BackupError: `database`, with what the database said.
 
     """
-    database: Any = open_database(url)
+    database: Any = open_database(url, read_only=read_only)
     try:
         database.connect()
         yield database

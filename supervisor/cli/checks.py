@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from actors.storage.database import open_database
 from actors.version import __version__
-from supervisor.server.config import Broker, Config, redact_url
+from supervisor.server.config import Broker, Config, Tls, redact_url
 from supervisor.server.embedded import find_mosquitto, has_amqtt
+from supervisor.server.values import broker_url
 
 from .running import Check, check_running, find_running
+from .safety import check_anonymous, check_safety
 
 _LIBRARIES = ("pykka", "paho-mqtt", "peewee", "msgspec", "bottle", "cheroot")
 _DROPPED = "$SYS/broker/publish/messages/dropped"
@@ -43,13 +46,18 @@ def run_checks(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     yield check_data_directory(config.data_path)
     yield check_database(config.database.url)
     yield from check_certificates(config)
+    yield from check_safety(config, environ, Path.cwd(), running)
+    is_open = not config.http.is_loopback
     if config.broker_given:
         for broker in config.brokers:
             yield from check_broker(broker)
+            yield from check_nobody(broker, is_open=is_open)
     else:
         yield check_embedded_broker()
         if running is not None:
-            yield from check_broker(Broker(configured_url=running.broker_url))
+            own = Broker(configured_url=running.broker_url)
+            yield from check_broker(own)
+            yield from check_nobody(own, is_open=is_open)
 
 
 def check_versions() -> Check:
@@ -162,6 +170,21 @@ def check_broker(broker: Broker) -> Iterator[Check]:
         yield Check("dropped messages", "warning", f"the broker has dropped {dropped}", mend)
     else:
         yield Check("dropped messages", "ok", "none")
+
+
+def check_nobody(broker: Broker, *, is_open: bool) -> Iterator[Check]:
+    """Try to connect to a broker without credentials.
+
+    Args:
+        broker: which one; nothing is said of one that we cannot reach ourselves.
+        is_open: whether other machines reach this server.
+
+    """
+    bare = broker_url(broker.host, broker.port, tls=broker.uses_tls)
+    answer = _ask_broker(msgspec.structs.replace(broker, configured_url=bare, tls=Tls(ca=broker.tls.ca)))
+    refusal = answer if isinstance(answer, str) else ""
+    if not refusal or not isinstance(_ask_broker(broker), str):
+        yield check_anonymous(broker, refusal, is_open=is_open)
 
 
 def _ask_broker(broker: Broker) -> dict[str, str] | str:

@@ -173,7 +173,7 @@ LINK = {"name": "local.data", "state": "subscribed", "connected": True, "detail"
 @pytest.fixture
 def running(server, tmp_path, mosquitto):
     """The fake server, left in the runtime directory as one that runs here."""
-    files = ServerFiles(server.url, TOKEN, "k", mosquitto.url, os.getpid())
+    files = ServerFiles(server.url, TOKEN, "Zk3-vQ9_aL0pXw7RtY2m", mosquitto.url, os.getpid())
     directory = RuntimeDirectory(tmp_path / "run")
     directory.publish(files)
     server.answers["GET", "/api/health"] = (200, HEALTHY)
