@@ -57,3 +57,12 @@ def test_a_file_that_cannot_be_written_is_an_error_that_names_it(log, tmp_path):
     (tmp_path / "edge.log").mkdir()
     with pytest.raises(OSError, match=r"edge\.log"):
         log("text")
+
+
+def test_what_a_device_sends_cannot_pass_for_a_line_of_the_log(log, tmp_path):
+    log("text")
+    logging.getLogger("x").warning("unknown topic %s", "a\n12:00:00 ERROR supervisor: all is lost\x1b[2J\r")
+    lines = (tmp_path / "edge.log").read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("    12:00:00 ERROR")
+    assert "\x1b" not in "".join(lines)
