@@ -113,6 +113,7 @@ def test_it_says_who_it_is_and_in_the_end_goodbye(edge):
         "sensors",
         "network",
         "locator",
+        "certifier",
         "updater",
         "reporter",
     }
