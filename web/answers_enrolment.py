@@ -23,9 +23,11 @@ class Proofs(msgspec.Struct):
     """That this is the right server: HMAC-SHA256 in hex, as docs/enrolment.md tells."""
 
     enrolment_key: str
-    """With the fleet's key."""
+    """With the fleet's key; while that changes with the one of before."""
     device: str
     """With what the server keeps of the device's token; empty for a device that has none."""
+    enrolment_key_new: str = ""
+    """While the fleet's key changes: with the new one."""
 
 
 class Introduction(msgspec.Struct):

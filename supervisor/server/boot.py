@@ -15,7 +15,7 @@ from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.resolver import ResolverFront
 from actors.version import __version__
-from supervisor import ChildSpec, Root, SupervisionError, Supervisor, count_children
+from supervisor import ChildSpec, Root, SupervisionError, Supervisor, count_children, restart
 from supervisor.demo import demo_process
 from supervisor.pki.names import own_name
 from supervisor.process.life import TreeProcess, live
@@ -23,12 +23,13 @@ from supervisor.process.logs import configure_logging
 from supervisor.process.redaction import hide_secrets, secrets_in
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.process.sdnotify import Notifier
+from supervisor.server.access.users import Users, keep_users
 from supervisor.server.alarms import AlarmsFace
 from supervisor.server.audit import AuditFace
 from supervisor.server.child import ProcessActor
 from supervisor.server.commands import CommandsFace
 from supervisor.server.config import Config
-from supervisor.server.embedded import BrokerProcess, BrokerTls, EmbeddedBroker, keep_users
+from supervisor.server.embedded import BrokerProcess, BrokerTls, EmbeddedBroker
 from supervisor.server.enrolment import EnrolmentFace
 from supervisor.server.faces import (
     DeadLettersFace,
@@ -87,6 +88,10 @@ class Server(TreeProcess):
         self.presence = ServerPresence(instance.server_id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))
         self._face = self._make_face()
+        self.parts.access.restart_links = self._restart_links
+        self.parts.fleet_keys.on_change = self._publish
+        if broker is not None:
+            self.parts.access.use_embedded(broker.reload, anonymous=broker.lets_anybody_in)
         self.url = ""
 
     def start(self) -> None:
@@ -185,20 +190,29 @@ class Server(TreeProcess):
         self.parts.http_port = port
         self.url = self.config.http.url
         self.presence.url = self.url
+        self._publish()
+        # Not only when the tree is up: while it waits for the database, the page is there and says so.
+        self._notifier.ready()
+        self._notifier.status(f"Listening on {self.url}")
+
+    def _restart_links(self) -> None:
+        """Have every link connect anew, as its user is now; called on the access actor's thread."""
+        for name in self.parts.link_names():
+            restart(self._root_ref(), f"server/links/{name}")
+
+    def _publish(self) -> None:
+        """Leave what the other programs of this user have to know."""
         files = ServerFiles(
             url=self.url,
             token=self.parts.admin_token,
-            enrolment_key=self.parts.enrolment_key,
-            broker_url=_broker_for_devices(self.config),
+            enrolment_key=self.parts.fleet_keys.now,
+            broker_url=_broker_for_devices(self.config, self.parts),
             pid=os.getpid(),
             ca_file=self.config.http.tls.ca,
         )
         hide_secrets(files.token, files.enrolment_key)
         self._rundir.withdraw()
         self._rundir.publish(files)
-        # Not only when the tree is up: while it waits for the database, the page is there and says so.
-        self._notifier.ready()
-        self._notifier.status(f"Listening on {self.url}")
 
     def _make_face(self) -> Face:
         """Return what every incarnation of the HTTP actor serves: sessions outlive it."""
@@ -274,25 +288,49 @@ def run_up(config: Config, *, demo: bool, lan: bool, tls: bool = False) -> int:
 
 def _start_broker(config: Config, *, lan: bool, tls: BrokerTls | None) -> tuple[BrokerProcess, Config]:
     """Start the embedded broker before anything else; return it and the configuration that names it."""
-    chosen, directory = config.embedded_broker, config.data_path / "broker"
-    users = keep_users(directory, config.prefixes) if lan else None
-    broker = BrokerProcess(directory, port=chosen.port, implementation=chosen.implementation, users=users, tls=tls)
+    chosen, directory, access = config.embedded_broker, config.data_path / "broker", config.broker_access
+    users = keep_users(directory, config.prefixes) if lan or access.mechanism != "none" else None
+    if users is not None and not lan:
+        users = users._replace(devices=None)
+    broker = BrokerProcess(
+        directory,
+        port=chosen.port,
+        implementation=chosen.implementation,
+        users=users,
+        lan=lan,
+        tls=tls,
+        mechanism=access.mechanism,
+    )
     broker.start()
     if not broker.durable:
         logger.warning("The broker in use (amqtt, not mosquitto) keeps nothing over its restart.")
-    if users is not None:
-        config = config.with_device_user(users.devices.name, users.devices.password)
+    config = _with_users(config, broker, users if lan else None)
     if tls is not None:
         config = told_to_encrypt(config, broker.tls_port, broker.certificate_port)
     return broker, config.with_broker_url(broker.url)
 
 
-def _broker_for_devices(config: Config) -> str:
-    """Return what programs on this machine connect to: with the user of the devices, where there is one."""
+def _with_users(config: Config, broker: BrokerProcess, shared: Users | None) -> Config:
+    """Return the configuration that says how this broker is told of its users, and which one devices may share."""
+    access = msgspec.structs.replace(
+        config.broker_access, mechanism=broker.mechanism, directory=str(config.data_path / "broker")
+    )
+    config = msgspec.structs.replace(config, broker_access=access)
+    if shared is None or shared.devices is None:
+        return config
+    enrolment = msgspec.structs.replace(
+        config.enrolment, username=shared.devices.name, password=shared.devices.password
+    )
+    return msgspec.structs.replace(config, enrolment=enrolment)
+
+
+def _broker_for_devices(config: Config, parts: Parts) -> str:
+    """Return what programs on this machine connect to: with the user that devices share, never the server's."""
     first, devices = config.brokers[0], config.enrolment
-    if not devices.username:
+    if not devices.username and not parts.access.manages:
         return first.url
-    return broker_url(first.host, first.port, tls=first.uses_tls, username=devices.username, password=devices.password)
+    user = {"username": devices.username, "password": devices.password} if devices.username else {}
+    return broker_url(first.host, first.port, tls=first.uses_tls, **user)
 
 
 def _run(server: Server, *, with_key: bool = True) -> int:

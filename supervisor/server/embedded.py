@@ -1,6 +1,6 @@
 """The broker that `muster up` brings along: the system's mosquitto with a generated configuration, else amqtt.
 
-It listens on loopback, open to every program there; given users, on every address and for those users alone. Its port
+It listens on loopback, where devices need no credentials; with `lan` on every address, for its users alone. Its port
 stays the same when it is started again, also in a later run, so that devices find it. What mosquitto has queued for the
 server's persistent session lies in `data_dir/broker` and survives both.
 """
@@ -11,7 +11,6 @@ import importlib.util
 import logging
 import os
 import pwd
-import secrets
 import shutil
 import socket
 import sys
@@ -20,23 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
-
-from supervisor.process.private_file import write_private
-
+from .access.dynsec_file import find_plugin
+from .access.files import PASSWORDS, RIGHTS
+from .access.settings import Mechanism
+from .access.users import DYNSEC, Users, write_start
 from .child import ChildError, ChildProcess, ProcessActor
-from .mosquitto import (
-    DEVICES,
-    SERVER,
-    Access,
-    BrokerUser,
-    ClientTrust,
-    Listener,
-    TlsFiles,
-    acl_file,
-    keeping_lines,
-    password_file,
-)
+from .mosquitto import Access, BrokerUser, ClientTrust, Listener, TlsFiles, keeping_lines
 from .probe import probe_broker
 from .values import broker_url
 
@@ -66,15 +54,6 @@ def has_amqtt() -> bool:
     return importlib.util.find_spec("amqtt") is not None
 
 
-class Users(NamedTuple):
-    """Who may use a broker that other machines reach."""
-
-    server: BrokerUser
-    devices: BrokerUser
-    prefixes: Sequence[str] = ()
-    """First levels of the topics on which sensors publish."""
-
-
 class BrokerTls(NamedTuple):
     """What a broker that other machines reach encrypts with; paths of PEM files."""
 
@@ -84,35 +63,6 @@ class BrokerTls(NamedTuple):
     """The authority of servers and devices."""
     crl: Path
     """What that has revoked."""
-
-
-class _Passwords(msgspec.Struct, frozen=True):
-    """What is kept of the users."""
-
-    server: str
-    devices: str
-
-
-def keep_users(directory: Path, prefixes: Sequence[str]) -> Users:
-    """Return the users of the broker of this directory, made up at the first time and kept in a file of mode 0600.
-
-    Raises:
-        BrokerError: the file cannot be read or written.
-
-    """
-    path = directory / "users.json"
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.exists():
-            kept = msgspec.json.decode(path.read_bytes(), type=_Passwords)
-        else:
-            kept = _Passwords(server=secrets.token_urlsafe(24), devices=secrets.token_urlsafe(24))
-            write_private(path, msgspec.json.encode(kept), durable=True)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BrokerError(
-            f"The broker's users in {path} cannot be used ({error}); remove the file, and devices enrol anew."
-        ) from None
-    return Users(BrokerUser(SERVER, kept.server), BrokerUser(DEVICES, kept.devices), prefixes)
 
 
 class BrokerProcess:
@@ -127,7 +77,9 @@ class BrokerProcess:
         port: int = 0,
         implementation: Implementation = "auto",
         users: Users | None = None,
+        lan: bool = True,
         tls: BrokerTls | None = None,
+        mechanism: Mechanism = "auto",
     ) -> None:
         """Decide what to run, and start nothing.
 
@@ -135,8 +87,10 @@ class BrokerProcess:
             directory: For its configuration, its log and what it keeps; made when missing.
             port: The port to listen on; 0 takes that of the last run, 1883 or any free one.
             implementation: `auto` takes mosquitto where it is installed.
-            users: Opens it to other machines, and closes it to everybody but these.
+            users: Who may use it, beside the devices that it is told of; None: everybody on this machine.
+            lan: With users: opens it to other machines, and closes it to whoever shows nothing.
             tls: Has other machines encrypt: `tls_port` is for passwords, `certificate_port` for certificates.
+            mechanism: How it is told of devices; `auto` takes dynamic security where the plugin is found.
 
         Raises:
             BrokerError: if neither broker is installed, or one is wanted that has no users.
@@ -151,12 +105,20 @@ class BrokerProcess:
                 "No MQTT broker is installed: run `apt install mosquitto`, or `pip install 'muster-fleet[broker]'`"
                 " for a simple one, or set MUSTER_BROKER_URL to a broker that you have."
             )
-        if users is not None and self._executable is None:
+        if users is not None and lan and self._executable is None:
             raise BrokerError(
                 "Only mosquitto may be opened to other machines: run `apt install mosquitto`, or set MUSTER_BROKER_URL"
                 " to a broker that you have."
             )
-        self._users, self._tls = users, tls
+        self._users = users if self._executable is not None else None
+        self._lan, self._tls = lan, tls
+        self._plugin = find_plugin() if mechanism in ("auto", "dynsec") else ""
+        self._wanted_mechanism = mechanism
+        self._is_told = False
+        if mechanism == "dynsec" and not self._plugin:
+            raise BrokerError(
+                "`broker_access.mechanism` is `dynsec`, but Mosquitto's plugin for it is not installed: take `auto`."
+            )
         self.tls_port = self.certificate_port = 0
         """Where it listens for other machines; 0 without TLS and before the first start."""
         self._child: ChildProcess | None = None
@@ -165,6 +127,18 @@ class BrokerProcess:
     def durable(self) -> bool:
         """Whether it keeps messages for clients that are away, and over its own restart."""
         return self._executable is not None
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """How it is told of devices: `dynsec`, `files`, or `none` where everybody may do everything."""
+        if self._users is None or self._wanted_mechanism == "none":
+            return "none"
+        return "dynsec" if self._plugin else "files"
+
+    @property
+    def lets_anybody_in(self) -> bool:
+        """Whether who shows nothing is let in: on this machine alone."""
+        return self._users is None or not self._lan
 
     @property
     def port(self) -> int:
@@ -261,7 +235,7 @@ class BrokerProcess:
     @property
     def _host(self) -> str:
         """Where it listens in the clear; empty: everywhere."""
-        return "" if self._users and not self._tls else HOST
+        return "" if self._users and self._lan and not self._tls else HOST
 
     def _listeners(self) -> list[Listener]:
         plain = Listener(self._port, self._host)
@@ -276,10 +250,14 @@ class BrokerProcess:
         """Write who may do what; None where everybody on this machine may do everything."""
         if self._users is None:
             return None
-        passwords, rights = self._directory / "passwords", self._directory / "acl"
-        _write(passwords, password_file(self._users[:2]))
-        _write(rights, acl_file(self._users.prefixes))
-        return Access(str(passwords), str(rights))
+        with_plugin = self.mechanism == "dynsec"
+        if not self._is_told:
+            # Later it is the server that says who there is: a broker that is started again finds that.
+            write_start(self._directory, self._users, dynsec=with_plugin, anonymous=self.lets_anybody_in)
+            self._is_told = True
+        passwords, rights, plugin_file = (str(self._directory / name) for name in (PASSWORDS, RIGHTS, DYNSEC))
+        plugin = self._plugin if with_plugin else ""
+        return Access(passwords, rights, plugin, plugin_file, anonymous=self.lets_anybody_in)
 
     def _choose_port(self, name: str, standard: int) -> int:
         """Return the port of the last run, which is in the file `name`, else the standard one, else any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pykka import ActorDeadError
 
 from actors.enrolment.actor import EnrolmentActor
 from actors.enrolment.messages import Application, Code, Decide, Decision, Enrol, EnrolmentError, Granted, WrongKey
-from actors.enrolment.proofs import is_fleet_key, prove_server
+from actors.enrolment.proofs import prove_server
 from actors.hub.registry import create_identity
 from actors.messages import DeviceSnapshot
 from actors.runtime import GuardedFuture
@@ -25,6 +26,7 @@ from actors.topics import SERIAL
 from actors.version import __version__
 from supervisor.pki.errors import PkiError
 from supervisor.server.devices import MOST_DEVICES, CreateDevice
+from supervisor.server.mosquitto import BrokerUser
 from supervisor.server.own_hosts import OwnHosts, read_authority
 from supervisor.server.parts import Parts
 from supervisor.server.settings import LOOPBACK, WILDCARD, Broker, Config
@@ -100,7 +102,10 @@ class EnrolmentFace:
         broker = device_broker(parts.config, host)
         dialled, detail = self._dialled(host, address)
         prove = partial(prove_server, server_id=parts.server_id, device_id=device_id, nonce=nonce, address=dialled)
-        keys = {"enrolment_key": parts.enrolment_key, "device": digest}
+        # Devices of releases before look at the first alone: most of them have the key of before, while that is good.
+        before = parts.fleet_keys.before(now_us)
+        keys = {"enrolment_key": before or parts.fleet_keys.now, "device": digest}
+        keys |= {"enrolment_key_new": parts.fleet_keys.now} if before else {}
         return {
             "server_id": parts.server_id,
             "version": __version__,
@@ -115,15 +120,17 @@ class EnrolmentFace:
     def register(self, request: Item, *, proof: str, address: str, host: str) -> Item:
         """Enrol a device and return its credentials."""
         application = _read(request)
-        if not is_fleet_key(self._parts.enrolment_key, application.enrolment_key):
-            self._parts.services.tell("enrolment", WrongKey(application.device_id, address))
-            raise EnrolmentRefusedError(401, "bad_key", "the enrolment key is not the one of this server's fleet")
         pki, serial = self._parts.pki, application.device_id
+        self._check_key(application, proof, address)
+        if self._parts.access.is_reserved(serial):
+            raise _bad_field("device_id", f"`{serial}` is the name of a user that the broker has for others")
         if pki is not None and application.csr:
             _certified(lambda: pki.check(application.csr, serial))
         granted = self._enrol(application, proof, address)
         named = _certified(lambda: pki.sign(application.csr, serial)) if pki is not None and application.csr else ""
-        broker = device_broker(self._parts.config, host, named=serial if named else "")
+        password = self._parts.access.grant([serial], application.device_type).get(serial)
+        own = BrokerUser(serial, password) if password else None
+        broker = device_broker(self._parts.config, host, named=serial if named else "", user=own)
         return {
             "device_id": application.device_id,
             "server_id": self._parts.server_id,
@@ -139,6 +146,17 @@ class EnrolmentFace:
             "certificate": named,
             "ca": self._authority(),
         }
+
+    def _check_key(self, application: Application, proof: str, address: str) -> None:
+        """Refuse who knows neither the fleet's key nor a token of this device: the key may have changed since."""
+        now_us = self._now_us()
+        if self._parts.fleet_keys.fits(application.enrolment_key, now_us):
+            return
+        _, digest = self._parts.readers.ask(FindEnrolment(application.device_id, now_us))
+        if proof and digest and hmac.compare_digest(digest, digest_token(proof)):
+            return
+        self._parts.services.tell("enrolment", WrongKey(application.device_id, address))
+        raise EnrolmentRefusedError(401, "bad_key", "the enrolment key is not the one of this server's fleet")
 
     def certify(self, serial: str, request: str, *, host: str) -> Item:
         """Give a device that is enrolled another certificate."""
@@ -186,12 +204,15 @@ class EnrolmentFace:
         return self._decide("approve", serial, by, address, request)
 
     def deny(self, serial: str, by: str, address: str) -> Item:
-        """Refuse a device; what it has stays valid."""
-        return self._decide("deny", serial, by, address)
+        """Refuse a device, and close the broker to it; its tokens stay valid."""
+        item = self._decide("deny", serial, by, address)
+        self._parts.access.revoke(serial)
+        return item
 
     def revoke(self, serial: str, by: str, address: str) -> Item:
         """End a device's credentials."""
         item = self._decide("revoke", serial, by, address)
+        self._parts.access.revoke(serial)
         pki = self._parts.pki
         if pki is not None:
             _certified(lambda: pki.revoke(serial))
@@ -224,7 +245,7 @@ def _certified(ask: Callable[[], T]) -> T:
         raise EnrolmentRefusedError(503, "unavailable", f"no certificate can be made now: {error}") from error
 
 
-def device_broker(config: Config, host: str, *, named: str = "") -> Broker:
+def device_broker(config: Config, host: str, *, named: str = "", user: BrokerUser | None = None) -> Broker:
     """Return the broker as devices have to reach it, with the user that is theirs.
 
     Args:
@@ -232,6 +253,7 @@ def device_broker(config: Config, host: str, *, named: str = "") -> Broker:
         host: the Host header of the device's request. Where the server reaches the broker on its own machine only,
             devices find it where they have found the server.
         named: the device's serial number, if it has a certificate, which the broker may ask for in place of a password.
+        user: the one that the device has for itself.
 
     """
     given, own = config.enrolment, config.brokers[0]
@@ -246,6 +268,8 @@ def device_broker(config: Config, host: str, *, named: str = "") -> Broker:
     username, password = (broker.username, broker.password) if given.broker_url else ("", "")
     if by_certificate:
         username, password = named, ""
+    elif user is not None:
+        username, password = user
     elif given.username:
         username, password = given.username, given.password
     url = broker_url(address, broker.port, tls=broker.uses_tls, username=username, password=password)

@@ -1,8 +1,6 @@
-"""What Mosquitto is told: its configuration, its users, and who of them may do what.
+"""What Mosquitto is told: its configuration and its password file; who may do what is in `supervisor.server.access`.
 
-Two users: the server, which may do everything, and one that all devices share. A device is held to the topics that bear
-its MQTT client id (`pattern readwrite devices/%c/#`), to those that all devices share, and to what sites and sensors
-publish; see mosquitto.conf(5). Pure functions, apart from the salts of passwords.
+See mosquitto.conf(5). Pure functions, apart from the salts of passwords.
 """
 
 from __future__ import annotations
@@ -14,10 +12,8 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from actors.topics import SHARED_CONTROL, sensor_data, site_control, site_data
-
 SERVER, DEVICES = "muster", "devices"
-"""Names of the two users."""
+"""Names of the users that are no devices: the server, and the one that all devices of releases before share."""
 
 #: No bound: the bytes are. Not 0, which means the same, but with which Mosquitto 2.0.11 breaks the connection of a
 #: client that publishes what it may not, where it should answer `Not authorized`.
@@ -82,15 +78,25 @@ class Listener(NamedTuple):
 
 
 class Access(NamedTuple):
-    """Files that close the broker to everybody who is not named in them; absolute paths."""
+    """Files that say who may use the broker, and for what; absolute paths."""
 
     password_file: str
     acl_file: str
+    plugin: str = ""
+    """Mosquitto's plugin for dynamic security; empty: the files alone say who may do what."""
+    plugin_file: str = ""
+    """Where that keeps its users."""
+    anonymous: bool = False
+    """Whether who shows nothing is let in, too, to what the ACL file says."""
 
     @property
     def lines(self) -> list[str]:
         """Return their part of the configuration."""
-        return ["allow_anonymous false", f"password_file {self.password_file}", f"acl_file {self.acl_file}"]
+        lines = [f"allow_anonymous {'true' if self.anonymous else 'false'}"]
+        lines += [f"password_file {self.password_file}", f"acl_file {self.acl_file}"]
+        if self.plugin:
+            lines += [f"plugin {self.plugin}", f"plugin_opt_config_file {self.plugin_file}"]
+        return lines
 
 
 def keeping_lines() -> list[str]:
@@ -148,35 +154,3 @@ def verify(password: str, hashed: str) -> bool:
     except (ValueError, OverflowError):
         return False
     return not empty and kind == "7" and hmac.compare_digest(made.encode(), hashed.encode())
-
-
-def acl_file(prefixes: Sequence[str]) -> str:
-    """Return who may read and write what.
-
-    Args:
-        prefixes: first levels of the sensors' topics.
-
-    """
-    written = [*SHARED_CONTROL, *site_control(None), *site_data(None), *sensor_data(prefixes)]
-    # Receipts bear the ids of a sender's items and nothing else; a program that sends for several stations reads
-    # those of each.
-    said = ("server/discovery", "server/requests")
-    told = [f"{prefix}/{what}" for prefix in prefixes for what in ("soil-health/analysis", "status")]
-    read = [*said, "devices/+/receipts", *told]
-    lines = [
-        "# Written by Muster; changes are lost.",
-        f"user {SERVER}",
-        "topic readwrite #",
-        "topic read $SYS/#",
-        "",
-        f"user {DEVICES}",
-        *(f"topic write {topic}" for topic in written),
-        *(f"topic read {topic}" for topic in read),
-        "",
-        "# Of every user: topics that bear its own client id.",
-        "pattern readwrite devices/%c/#",
-        "# Of those whom a certificate names: what bears no id, and is for all.",
-        *(f"pattern write {topic}" for topic in sensor_data(prefixes)),
-        *(f"pattern read {topic}" for topic in (*said, *told)),
-    ]
-    return "\n".join(lines) + "\n"

@@ -53,7 +53,11 @@ from actors.twins.actor import TwinBoard
 from actors.twins.messages import LinkUp
 from actors.updates.book import UpdatesBoard
 from actors.writes import Outgoing
+from supervisor.server.access.fleet_key import FILE as KEY_FILE
+from supervisor.server.access.fleet_key import FleetKeys
+from supervisor.server.access.front import Access
 from supervisor.server.instance import public_name
+from supervisor.server.mosquitto import BrokerUser
 from supervisor.server.ota import OtaBoard, Updates
 from supervisor.server.pki import DevicePki
 from supervisor.server.releases import ReleaseStore
@@ -142,7 +146,8 @@ class Parts:
         self.tokens = TokenBook(lambda digest: self.readers.ask(FindToken(digest)), runtime.clock.monotonic)
         self.page_key = secrets.token_urlsafe(24)
         self.admin_token = config.api_token or secrets.token_urlsafe(32)
-        self.enrolment_key = config.enrolment_key or secrets.token_urlsafe(24)
+        self.fleet_keys = FleetKeys(config.data_path / KEY_FILE, config.enrolment_key)
+        self.access = Access(self, lambda: link_options(config.brokers[0], self.access))
         self.enrolment_board = EnrolmentBoard()
         self._make_reach(config)
         self.http_board = HttpBoard()
@@ -269,6 +274,7 @@ class Parts:
         self.ring.publish("sight", sight.name, {"link": sight.name, "sees": not sight.blind})
         if not sight.blind and sight.name.endswith(".control"):
             self.services.tell(TWINS, LinkUp(sight.name))
+            self.access.compare()
         kind = "blind" if sight.blind else "sight"
         now_us = int(self.runtime.clock.time() * 1_000_000)
         self.services.tell("notary", StoreEvent(kind, "", now_us, msgspec.json.encode({"link": sight.name}).decode()))
@@ -293,14 +299,15 @@ def offline_policy(config: Config) -> OfflineAfter:
     )
 
 
-def link_options(broker: Broker) -> BrokerOptions:
-    """Return how a link connects to a configured broker."""
+def link_options(broker: Broker, access: Access) -> BrokerOptions:
+    """Return how a link connects to a configured broker; by now its user may be another one than is configured."""
+    user = access.credentials(broker.name) or BrokerUser(broker.username, broker.password)
     return BrokerOptions(
         name=broker.name,
         host=broker.host,
         port=broker.port,
-        username=broker.username,
-        password=broker.password,
+        username=user.name,
+        password=user.password,
         tls=broker.uses_tls,
         ca_file=broker.tls.ca,
         cert_file=broker.tls.cert,

@@ -30,17 +30,11 @@ from supervisor.installer import (
 from supervisor.installer.step import Record
 from supervisor.pki.certificates import Pair, is_good, issue, make_authority
 from supervisor.pki.names import own_name, own_names
-from supervisor.server.mosquitto import (
-    DEVICES,
-    SERVER,
-    Access,
-    BrokerUser,
-    Listener,
-    TlsFiles,
-    acl_file,
-    drop_in,
-    password_file,
-)
+from supervisor.server.access.dynsec_file import find_plugin
+from supervisor.server.access.files import PASSWORDS, RIGHTS
+from supervisor.server.access.roster import OUTSIDE, ServerUsers
+from supervisor.server.access.users import DYNSEC, start_files
+from supervisor.server.mosquitto import DEVICES, SERVER, Access, Listener, TlsFiles, drop_in
 from supervisor.server.settings import DEFAULT_PREFIXES
 from supervisor.server.values import broker_url
 
@@ -61,6 +55,11 @@ SYSTEM = "/etc/systemd/system"
 BROKER = "/etc/mosquitto/muster"
 """Of the broker's own user, who reads certificates after it has given up root's rights."""
 BROKER_GROUP = "mosquitto"
+ACCESS = f"{BROKER}/access"
+"""Of the server, which writes there who may use the broker, and of the broker's plugin."""
+_ACCESS_MODE = 0o2770
+RELOAD = f"{NAME}-broker"
+"""Units that have Mosquitto read those files again when they change: the server itself may send it no signal."""
 PLAIN_PORT, TLS_PORT = 1883, 8883
 EXTRAS = ("server", "postgres", "mysql")
 
@@ -76,6 +75,31 @@ _LOGROTATE = f"""\
     copytruncate
 }}
 """.encode()
+
+
+_DIRECTORIES = (
+    f"z {BROKER} 0750 root {BROKER_GROUP} -\nz {ACCESS} {_ACCESS_MODE:04o} {NAME} {BROKER_GROUP} -\n".encode()
+)
+_RELOAD_PATH = f"""\
+[Unit]
+Description=Users of the broker that Muster has changed
+
+[Path]
+PathChanged={ACCESS}/{PASSWORDS}
+PathChanged={ACCESS}/{RIGHTS}
+
+[Install]
+WantedBy=multi-user.target
+""".encode()
+_RELOAD_SERVICE = b"""\
+[Unit]
+Description=Have the broker read its users again
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart=systemctl reload mosquitto.service
+"""
 
 
 class Choices(NamedTuple):
@@ -154,7 +178,9 @@ def plan_server(choices: Choices, source: Source, target: Target, remembered: Ma
     made_up = Secrets.recall(remembered, found)
     service = _service(choices)
     user = User(NAME, home=STATE)
-    files = [*_configuration(choices, made_up, _agreed(remembered)), *_broker_files(choices, made_up, target)]
+    mechanism = "dynsec" if find_plugin(target.root) else "files"
+    files = [*_configuration(choices, made_up, _agreed(remembered), mechanism)]
+    files += _broker_files(choices, made_up, target)
     steps: list[Step] = [
         Directory(PREFIX),
         Command("reload of systemd", undo_command=("systemctl", "daemon-reload")),
@@ -164,16 +190,22 @@ def plan_server(choices: Choices, source: Source, target: Target, remembered: Ma
         Directory("/etc/muster"),
         *([Directory(TLS, mode=0o700)] if choices.tls else []),
         Directory(BROKER, mode=0o750, group=BROKER_GROUP),
+        Directory(ACCESS, mode=_ACCESS_MODE, group=BROKER_GROUP),
         *files,
-        File(f"/etc/tmpfiles.d/{NAME}.conf", tmpfiles(files) + f"z {BROKER} 0750 root {BROKER_GROUP} -\n".encode()),
+        Command("owner of the broker's users", command=("chown", f"{NAME}:{BROKER_GROUP}", ACCESS)),
+        File(f"/etc/tmpfiles.d/{NAME}.conf", tmpfiles(files) + _DIRECTORIES),
         *([File(f"/etc/logrotate.d/{NAME}", _LOGROTATE)] if choices.log_file else []),
         Venv(VENV, source, commands=((NAME, "supervisor.cli"),)),
         Link(f"/usr/local/bin/{NAME}", to=f"{VENV}/bin/{NAME}"),
         File(f"{SYSTEM}/{service.unit}", service.text),
         Link(f"{SYSTEM}/multi-user.target.wants/{service.unit}", to=f"{SYSTEM}/{service.unit}"),
+        File(f"{SYSTEM}/{RELOAD}.service", _RELOAD_SERVICE),
+        File(f"{SYSTEM}/{RELOAD}.path", _RELOAD_PATH),
+        Link(f"{SYSTEM}/multi-user.target.wants/{RELOAD}.path", to=f"{SYSTEM}/{RELOAD}.path"),
         Command("broker", command=("systemctl", "restart", "mosquitto.service")),
         Data(STATE),
         Data(LOGS),
+        Unit(f"{RELOAD}.path"),
         Unit(service.unit),
     ]
     return Plan(steps, {**choices.remember(), **made_up._asdict()})
@@ -192,6 +224,7 @@ def _service(choices: Choices) -> Service:
             f"RuntimeDirectory={NAME}",
             "RuntimeDirectoryMode=0700",
             "PrivateDevices=yes",
+            f"ReadWritePaths=-{ACCESS}",
             "LimitNOFILE=65536",
             *((f"StandardOutput={log}", f"StandardError={log}") if choices.log_file else ()),
         ),
@@ -224,7 +257,7 @@ def _agreed(remembered: Mapping[str, str]) -> dict[str, str]:
     return agreed
 
 
-def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str]) -> list[File]:
+def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str], mechanism: str) -> list[File]:
     """Return what lies in /etc/muster."""
     told = _agreement(choices, made_up)
     outside = told["enrolment.broker_url"]
@@ -249,6 +282,13 @@ def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str]
         *([f"broker_url = {_quote(outside)}"] if outside else []),
         *([f"hosts = [{_quote(choices.domain)}]"] if choices.domain else []),
     ]
+    lines += [
+        "",
+        "# Each device gets a user of its own there.",
+        "[broker_access]",
+        f"mechanism = {_quote(mechanism)}",
+        f"directory = {_quote(ACCESS)}",
+    ]
     agreement = tuple((key, before.get(key, value), value) for key, value in told.items())
     return [
         Settings(CONFIG, ("\n".join(lines) + "\n").encode(), mode=0o640, group=NAME, keep=True, agreement=agreement),
@@ -259,19 +299,24 @@ def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str]
 
 def _broker_files(choices: Choices, made_up: Secrets, target: Target) -> list[File]:
     """Return what Mosquitto reads, and what devices have to trust."""
-    users = (BrokerUser(SERVER, made_up.server_password), BrokerUser(DEVICES, made_up.devices_password))
-    passwords = password_file(users, _read(target, f"{BROKER}/passwords").decode(errors="replace"))
-    files = [
-        _for_broker("passwords", passwords.encode()),
-        _for_broker("acl", acl_file(_prefixes(target)).encode()),
-    ]
+    plugin = find_plugin(target.root)
+    # What the server has changed since, it has noted.
+    users = ServerUsers(
+        target.path(f"{STATE}/{OUTSIDE}"),
+        server=(SERVER, made_up.server_password),
+        devices=made_up.devices_password,
+        prefixes=_prefixes(target),
+    ).now
+    texts = start_files(target.path(ACCESS), users, dynsec=bool(plugin), anonymous=False)
+    files = [File(f"{ACCESS}/{name}", text.encode(), mode=0o640, group=BROKER_GROUP) for name, text in texts.items()]
     listeners = [Listener(PLAIN_PORT)]
     if choices.tls:
         files += _certificates(choices, target)
         tls = TlsFiles(ca=f"{BROKER}/ca.pem", cert=f"{BROKER}/server.pem", key=f"{BROKER}/server.key")
         # In the clear only on this machine, for the server itself.
         listeners = [Listener(PLAIN_PORT, "127.0.0.1"), Listener(TLS_PORT, tls=tls)]
-    text = drop_in(listeners, Access(f"{BROKER}/passwords", f"{BROKER}/acl"))
+    access = Access(f"{ACCESS}/{PASSWORDS}", f"{ACCESS}/{RIGHTS}", plugin, f"{ACCESS}/{DYNSEC}")
+    text = drop_in(listeners, access)
     return [*files, File("/etc/mosquitto/conf.d/muster.conf", text.encode())]
 
 

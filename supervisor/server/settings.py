@@ -24,6 +24,7 @@ from actors.updates.settings import UpdateSettings
 from supervisor.pki.settings import HttpTls, Pki
 from supervisor.publisher.section import Publisher
 from supervisor.release.keys import PublicKey
+from supervisor.server.access.settings import AccessSettings
 from web.proxies import Dialect
 
 from .values import (
@@ -341,6 +342,7 @@ class Config(Section, frozen=True):
     """Not of the server: what `muster-edge` goes by, and checks."""
     embedded_broker: EmbeddedBroker = EmbeddedBroker()
     enrolment: Enrolment = Enrolment()
+    broker_access: AccessSettings = AccessSettings()
     pki: Pki = Pki()
     hub: Hub = Hub()
     mdns: Mdns = Mdns()
@@ -388,11 +390,6 @@ class Config(Section, frozen=True):
         """Return a copy whose first broker is at `url`."""
         first = msgspec.structs.replace(self.brokers[0], configured_url=url)
         return msgspec.structs.replace(self, brokers=(first, *self.brokers[1:]))
-
-    def with_device_user(self, username: str, password: str) -> Config:
-        """Return a copy that gives devices this user of the broker."""
-        enrolment = msgspec.structs.replace(self.enrolment, username=username, password=password)
-        return msgspec.structs.replace(self, enrolment=enrolment)
 
     def with_http(self, http: Http) -> Config:
         """Return a copy that listens elsewhere."""

@@ -107,6 +107,7 @@ def server_tree(
             ChildSpec("links", lambda: group(parts, *links(parts, presence))),
             ChildSpec("pipeline", lambda: pipeline(parts)),
             ChildSpec("home_assistant", lambda: home_assistant(parts), hang_after=60.0),
+            *parts.access.children(),
             ChildSpec("enrolment", lambda: enrolment_actor(parts), hang_after=60.0),
             ChildSpec("courier", lambda: courier_actor(parts), shutdown=2.0, hang_after=300.0),
             ChildSpec("alarms", lambda: alarms_actor(parts, tree.actor_ref), shutdown=8.0, hang_after=60.0),
@@ -165,6 +166,7 @@ def forget_tokens(parts: Parts, result: CommitResult) -> None:
     """Let no token of a deleted device be believed any longer."""
     if result.deleted:
         parts.tokens.forget()
+        parts.access.forget(result.deleted)
 
 
 def rollups(parts: Parts) -> RollupActor:
@@ -286,7 +288,7 @@ def control_link(parts: Parts, broker: Broker, presence: ServerPresence) -> Cont
         watched=watched_topics(parts, broker.name),
         name=f"{broker.name}.control",
         client_id=f"{broker.client_id or f'muster-{parts.instance_id}'}-control",
-        options=link_options(broker),
+        options=link_options(broker, parts.access),
         routes=parts.control_routes(),
         directory=parts.services,
         clock=parts.runtime.clock,
@@ -302,7 +304,7 @@ def data_link(parts: Parts, broker: Broker) -> DataLink:
         limit_bytes=parts.config.limits.unresolved_bytes,
         name=f"{broker.name}.data",
         client_id=f"{broker.client_id or f'muster-{parts.instance_id}'}-data",
-        options=link_options(broker),
+        options=link_options(broker, parts.access),
         routes=parts.data_routes(),
         directory=parts.services,
         clock=parts.runtime.clock,

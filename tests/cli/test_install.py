@@ -16,6 +16,7 @@ import pytest
 
 from supervisor.cli import install as command
 from supervisor.installer import Plan
+from supervisor.server.access.dynsec_file import find_plugin
 from supervisor.server.config import load_config
 from tests.support.installation import ALONE, build_wheel, everything_below, lend_packages, run
 from tests.support.mosquitto import Mosquitto
@@ -27,12 +28,14 @@ from tests.support.wait import eventually
 
 EXPECTED = {
     "/etc/mosquitto/conf.d/muster.conf": 0o644,
-    "/etc/mosquitto/muster/acl": 0o640,
-    "/etc/mosquitto/muster/passwords": 0o640,
+    "/etc/mosquitto/muster/access/acl": 0o640,
+    "/etc/mosquitto/muster/access/passwords": 0o640,
     "/etc/muster/admin-token": 0o600,
     "/etc/muster/enrolment-key": 0o640,
     "/etc/muster/muster.toml": 0o640,
     "/etc/sysusers.d/muster.conf": 0o644,
+    "/etc/systemd/system/muster-broker.path": 0o644,
+    "/etc/systemd/system/muster-broker.service": 0o644,
     "/etc/systemd/system/muster.service": 0o644,
     "/etc/tmpfiles.d/muster.conf": 0o644,
     "/opt/muster/manifest.json": 0o600,
@@ -106,6 +109,13 @@ def start_broker(needs):
     needs("mosquitto")
     with contextlib.ExitStack() as stack:
         yield lambda root: stack.enter_context(Installed(root))
+
+
+def with_plugin(root):
+    """Let the installation find Mosquitto's plugin for dynamic security, where this machine has it."""
+    path = root / find_plugin()[1:]
+    path.parent.mkdir(parents=True)
+    path.touch()
 
 
 def address(url, port):
@@ -221,7 +231,7 @@ def test_sensors_of_a_prefix_that_was_added_by_hand_are_let_in_by_the_next_run(s
     path = root / "etc/muster/muster.toml"
     path.write_text('prefixes = ["farm"]\n' + path.read_text())
     server_install()
-    acl = (root / "etc/mosquitto/muster/acl").read_text()
+    acl = (root / "etc/mosquitto/muster/access/acl").read_text()
     assert "topic write farm/sensor/data" in acl
     assert "harit-samarth" not in acl
     assert path.read_text().startswith("prefixes")
@@ -282,8 +292,12 @@ def test_half_an_authority_is_not_replaced_by_another(server_install, root):
 # -- with a real broker -----------------------------------------------------------------------------------------------
 
 
-def test_mosquitto_starts_with_the_files_and_lets_in_whom_they_name(server_install, root, start_broker):
+@pytest.mark.parametrize("mechanism", ["dynsec", "files"])
+def test_mosquitto_starts_with_the_files_and_lets_in_whom_they_name(server_install, root, start_broker, mechanism):
+    if mechanism == "dynsec":
+        with_plugin(root)
     server_install()
+    assert configuration(root)["broker_access"]["mechanism"] == mechanism
     broker = start_broker(root)
     given = configuration(root)
     port = broker.port
@@ -292,7 +306,7 @@ def test_mosquitto_starts_with_the_files_and_lets_in_whom_they_name(server_insta
     devices = f"mqtt://devices:{given['enrolment']['password']}@127.0.0.1:{port}"
     with Device(address(given["brokers"][0]["url"], port)) as server, Device(devices, client_id="pi-1") as pi:
         server.subscribe("devices/#")
-        assert pi.publish("devices/pi-2/scans", "forged").is_failure
+        assert pi.publish("server/requests", "forged").is_failure
         pi.publish("devices/pi-1/scans", "mine")
         assert server.next("devices/#").payload == b"mine"
 
@@ -336,6 +350,7 @@ def test_with_tls_devices_are_encrypted_and_only_the_server_is_not(server_instal
 def test_what_is_installed_serves_from_the_directory(muster, root, tmp_path, start_broker, monkeypatch):
     for name, value in ALONE.items():
         monkeypatch.setenv(name, value)
+    with_plugin(root)
     wheel = build_wheel(tmp_path)
     result = muster("install", "server", "--root", root, "--wheel-dir", wheel.parent)
     assert result.code == 0, result
@@ -344,6 +359,7 @@ def test_what_is_installed_serves_from_the_directory(muster, root, tmp_path, sta
     assert re.fullmatch(r"muster \d+\.\d+\.\d+\n", run(program, "--version").stdout)
     broker, http = start_broker(root), f"127.0.0.1:{free_port()}"
     text = (root / "etc/muster/muster.toml").read_text().replace("/etc/muster/", f"{root}/etc/muster/")
+    text = text.replace("/etc/mosquitto/muster/", f"{broker.directory}/etc/muster/")
     (tmp_path / "muster.toml").write_text(text.replace(":1883", f":{broker.port}"))
     env = {"MUSTER_RUNTIME_DIR": str(tmp_path / "run"), "MUSTER_CONFIG": ""}
     flags = ("--config", tmp_path / "muster.toml", "--data-dir", tmp_path / "data", "--http", http)
@@ -354,9 +370,13 @@ def test_what_is_installed_serves_from_the_directory(muster, root, tmp_path, sta
         key = (root / "etc/muster/enrolment-key").read_text().strip()
         given = api.post("/api/register_device", {"device_id": "pi-1", "enrolment_key": key}, expect=201)
         with Device(given["connection_string"], client_id="pi-1") as pi:
+            assert given["mqtt"]["username"] == "pi-1"
             pi.publish("devices/pi-1/announce", {"device_id": "pi-1"})
             api.wait_presence("pi-1", "online")
+            assert pi.publish("devices/pi-2/announce", {"device_id": "pi-2"}).is_failure
     assert muster("uninstall", "server", "--root", root).code == 0
+    shutil.rmtree(root / "usr/lib")  # which is not of our making
+    (root / "usr").rmdir()
     assert everything_below(root) == set()
 
 

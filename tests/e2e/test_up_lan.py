@@ -30,7 +30,7 @@ def runtime_file(up, name):
 def test_a_device_enrols_and_is_online_with_what_it_was_given(up):
     key = runtime_file(up, "enrolment-key")
     given = up.post("/api/register_device", {"device_id": "pi-1", "enrolment_key": key}, expect=201)
-    assert given["mqtt"]["username"] == "devices"
+    assert given["mqtt"]["username"] == "pi-1"
     with Device(given["connection_string"], client_id="pi-1") as pi:
         pi.publish("devices/pi-1/announce", announcement("pi-1"))
         up.wait_presence("pi-1", "online")

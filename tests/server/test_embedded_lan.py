@@ -9,7 +9,9 @@ import psutil
 import pytest
 
 from supervisor.server import embedded
-from supervisor.server.embedded import BrokerError, BrokerProcess, keep_users
+from supervisor.server.access.users import keep_users
+from supervisor.server.child import ChildError
+from supervisor.server.embedded import BrokerError, BrokerProcess
 from supervisor.server.values import broker_url
 from tests.support.mqtt import Device, Will
 from tests.support.ports import free_port
@@ -162,7 +164,7 @@ def test_passwords_are_kept_and_for_our_eyes_only(tmp_path, users):
 
 def test_a_damaged_file_of_users_is_refused_with_what_to_do(tmp_path, users):
     (tmp_path / "broker" / "users.json").write_text("{")
-    with pytest.raises(BrokerError, match=r"users.json cannot be used .* remove the file"):
+    with pytest.raises(ChildError, match=r"users.json cannot be used .* remove the file"):
         keep_users(tmp_path / "broker", [])
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from supervisor.server.mosquitto import BrokerUser, Listener, TlsFiles, acl_file, hash_password, password_file, verify
+from supervisor.server.mosquitto import BrokerUser, Listener, TlsFiles, hash_password, password_file, verify
 
 USERS = (BrokerUser("muster", "its own"), BrokerUser("devices", "theirs"))
 
@@ -44,12 +44,6 @@ def test_a_password_file_of_somebody_else_is_no_matter():
 
 def test_no_password_is_ever_shown():
     assert "theirs" not in repr(USERS)
-
-
-def test_sensors_may_publish_under_every_prefix():
-    lines = acl_file(["harit-samarth", "farm/east"]).splitlines()
-    assert {"topic write harit-samarth/sensor/data", "topic write farm/east/sensor/data"} <= set(lines)
-    assert "topic read farm/east/soil-health/analysis" in lines
 
 
 def test_a_listener_with_tls_names_its_files():

@@ -1,0 +1,271 @@
+"""The mechanism `dynsec`: Mosquitto's plugin for dynamic security, told over MQTT and at work at once.
+
+Many commands go in one message: each message rewrites the plugin's file. Answers come on a topic that everybody who
+administers the broker reads, so ours are known by their `correlationData`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Self
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from actors.link.options import BrokerOptions
+from supervisor.server.access.accounts import SERVERS, Account, BrokerAwayError, Everyone
+from supervisor.server.access.dynsec_file import (
+    CONTROL,
+    DEFAULTS,
+    OWN_ROLE,
+    SERVER_ROLE,
+    Json,
+    base_roles,
+    own_roles,
+    own_rules,
+)
+from supervisor.server.access.files import Files
+from supervisor.server.mosquitto import BrokerUser
+
+BATCH: Final = 500
+"""Commands in one message."""
+PATIENCE: Final = 5.0
+"""Seconds for the connection, and for the answer to a message; 500 commands take about one."""
+_PAGE: Final = 5_000
+_EXISTS = ("Role already exists", "Client already exists")
+_GONE = ("Role not found", "Client not found")
+_SERVER_ROLES: Final = [{"rolename": SERVER_ROLE}]
+
+
+class Dynsec:
+    """Tells the plugin of one broker; a connection for each task, used by one thread at a time.
+
+    Args:
+        options: returns how the server may connect now, with each of its users; they may administer the broker.
+        client_id: ours.
+        others: keeps the files for those who have no user of their own; None where we may not write them.
+
+    """
+
+    def __init__(self, options: Callable[[], Sequence[BrokerOptions]], client_id: str, others: Files | None) -> None:
+        self._options = options
+        self._client_id = client_id
+        self._others = others
+        self._servers: tuple[BrokerUser, ...] = ()
+        """Those that the broker was told last; none yet: it is told anew."""
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Console]:
+        """Connect with the first user that the broker lets in: a new one it may not have been told of yet."""
+        *others, last = self._options()
+        for options in others:
+            with contextlib.suppress(RefusedError), Console(options, self._client_id) as console:
+                yield console
+                return
+        with Console(last, self._client_id) as console:
+            yield console
+
+    def known(self) -> set[str]:
+        """Return the devices that have a role of their own."""
+        with self._connected() as console:
+            roles: set[str] = set()
+            offset, total = 0, 1
+            while offset < total:
+                page = console.ask("listRoles", count=_PAGE, offset=offset)["data"]
+                roles |= set(page["roles"])
+                offset, total = offset + _PAGE, int(page["totalCount"])
+        if SERVER_ROLE not in roles:  # it has lost its file
+            self._servers = ()
+        return {name[len(OWN_ROLE) :] for name in roles if name.startswith(OWN_ROLE)}
+
+    def apply(
+        self, everyone: Everyone, put: Sequence[Account], remove: Iterable[str], rights: Sequence[Account] = ()
+    ) -> None:
+        """Add, change and remove users; who is removed, or has another password, is disconnected."""
+        gone = list(remove)
+        with self._connected() as console:
+            console.run([command for serial in gone for command in _remove(serial)], but=_GONE)
+            if tuple(everyone.servers) != self._servers:
+                _tell_servers(console, everyone, self._servers)
+                self._servers = tuple(everyone.servers)
+            told = [(account, command) for account in put for command in _create(account)]
+            refused = console.run([command for _, command in told], but=_EXISTS)
+            again = dict.fromkeys(told[number][0] for number in refused)
+            console.run([command for account in again for command in _change(account)])
+            console.run([_allow(account) for account in rights])
+        if self._others is not None:
+            self._others.apply(everyone, put, gone)
+
+
+class RefusedError(BrokerAwayError):
+    """The broker does not let this user in."""
+
+
+class Console:
+    """One connection to the plugin; a context manager."""
+
+    def __init__(self, options: BrokerOptions, client_id: str) -> None:
+        self._options = options
+        self._answers: queue.SimpleQueue[Json] = queue.SimpleQueue()
+        self._steps: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._client = client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, reconnect_on_failure=False
+        )
+        client.on_connect = lambda _c, _d, _f, reason, _p: self._steps.put(str(reason) if reason.is_failure else "")
+        client.on_subscribe = lambda _c, _d, _m, reasons, _p: self._steps.put(
+            str(reasons[0]) if reasons[0].is_failure else ""
+        )
+        client.on_message = lambda _c, _d, message: self._take(message.payload)
+
+    def __enter__(self) -> Self:
+        options = self._options
+        try:
+            if options.username:
+                self._client.username_pw_set(options.username, options.password)
+            context = options.tls_context()
+            if context is not None:
+                self._client.tls_set_context(context)
+            self._client.connect_timeout = PATIENCE
+            self._client.connect(options.host, options.port, keepalive=30)
+            self._client.loop_start()
+            self._expect("let the server in")
+            self._client.subscribe(f"{CONTROL}/response", 1)
+            self._expect("let the server administer it")
+        except (OSError, ValueError) as error:
+            self.__exit__()
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise BrokerAwayError(f"the broker at {options.address} cannot be reached: {reason}") from None
+        except BrokerAwayError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def ask(self, command: str, **fields: Any) -> Json:
+        """Return the answer to one command.
+
+        Raises:
+            BrokerAwayError: it is refused, or none came.
+
+        """
+        (answer,) = self._send([{"command": command, **fields}])
+        if "error" in answer:
+            raise BrokerAwayError(f"the broker refuses `{command}`: {answer['error']}")
+        return answer
+
+    def run(self, commands: Sequence[Json], but: Sequence[str] = ()) -> list[int]:
+        """Carry out commands, many at a time; return the numbers of those that were refused for a reason in `but`.
+
+        Raises:
+            BrokerAwayError: one was refused for another reason, or no answer came.
+
+        """
+        excused = []
+        for start in range(0, len(commands), BATCH):
+            for number, answer in enumerate(self._send(commands[start : start + BATCH]), start):
+                error = answer.get("error")
+                if error in but:
+                    excused.append(number)
+                elif error:
+                    raise BrokerAwayError(f"the broker refuses `{answer.get('command')}`: {error}")
+        return excused
+
+    def _send(self, commands: Sequence[Json]) -> list[Json]:
+        """Return the answers in the order of the commands."""
+        tag = secrets.token_hex(8)
+        marked = [{**command, "correlationData": f"{tag}.{number}"} for number, command in enumerate(commands)]
+        self._client.publish(CONTROL, json.dumps({"commands": marked}), 1)
+        answers: dict[str, Json] = {}
+        wanted = {command["correlationData"] for command in marked}
+        while len(answers) < len(wanted):
+            try:
+                answer = self._answers.get(timeout=PATIENCE)
+            except queue.Empty:
+                raise BrokerAwayError(
+                    "the broker does not answer: is its plugin for dynamic security loaded?"
+                ) from None
+            if answer.get("correlationData") in wanted:
+                answers[answer["correlationData"]] = answer
+        return [answers[command["correlationData"]] for command in marked]
+
+    def _expect(self, what: str) -> None:
+        try:
+            refusal = self._steps.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise BrokerAwayError("the broker does not answer") from None
+        if refusal:
+            raise RefusedError(f"the broker does not {what}: {refusal}")
+
+    def _take(self, payload: bytes | bytearray) -> None:
+        try:
+            responses = json.loads(payload)["responses"]
+        except (ValueError, KeyError, TypeError):
+            return
+        for answer in responses:
+            self._answers.put(answer)
+
+
+def _tell_servers(console: Console, everyone: Everyone, before: Sequence[BrokerUser]) -> None:
+    """See to the roles that several have, and to the server's own users: those of before end."""
+    roles = list(base_roles(everyone.prefixes).items())
+    defaults = [{"acltype": kind, "allow": allow} for kind, allow in DEFAULTS.items()]
+    console.run([{"command": "setDefaultACLAccess", "acls": defaults}])
+    told = [{"rolename": name, "acls": rules} for name, rules in roles]
+    there = console.run([{"command": "createRole", **role} for role in told], but=_EXISTS)
+    console.run([{"command": "modifyRole", **told[number]} for number in there])
+    wanted = {user.name: user for user in everyone.servers}
+    ended = [name for name in SERVERS if name not in wanted]
+    # One of this name that is not in use may be left from a change that was broken off, with a password of its own.
+    stale = [] if not before else [name for name in wanted if name not in {user.name for user in before}]
+    console.run([{"command": "deleteClient", "username": name} for name in [*ended, *stale]], but=_GONE)
+    made = [
+        {"command": "createClient", "username": user.name, "password": user.password, "roles": _SERVER_ROLES}
+        for user in everyone.servers
+    ]
+    console.run(made, but=_EXISTS)
+
+
+def _create(account: Account) -> list[Json]:
+    return [
+        {"command": "createRole", "rolename": f"{OWN_ROLE}{account.serial}", "acls": own_rules(account)},
+        {
+            "command": "createClient",
+            "username": account.serial,
+            "password": account.password,
+            "clientid": account.serial,
+            "roles": own_roles(account),
+        },
+    ]
+
+
+def _change(account: Account) -> list[Json]:
+    """Return what brings a user that is there to what it has to be."""
+    return [
+        _allow(account),
+        {
+            "command": "modifyClient",
+            "username": account.serial,
+            "password": account.password,
+            "clientid": account.serial,
+            "roles": own_roles(account),
+        },
+    ]
+
+
+def _allow(account: Account) -> Json:
+    """Return what changes the rights of a device, who stays connected."""
+    return {"command": "modifyRole", "rolename": f"{OWN_ROLE}{account.serial}", "acls": own_rules(account)}
+
+
+def _remove(serial: str) -> list[Json]:
+    return [
+        {"command": "deleteClient", "username": serial},
+        {"command": "deleteRole", "rolename": f"{OWN_ROLE}{serial}"},
+    ]

@@ -1,0 +1,185 @@
+"""The mechanism `files`: a password file, and an ACL file with one pattern rule for all devices, read again on SIGHUP.
+
+Mosquitto disconnects on SIGHUP who is connected with a password that is no longer in the file. With dynamic security
+the same two files hold what is said of those who have no user of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from actors.topics import SERIAL
+from supervisor.server.access.accounts import (
+    RESERVED,
+    Account,
+    BrokerAwayError,
+    Everyone,
+    shared_topics,
+    site_topics,
+    told_topics,
+)
+from supervisor.server.mosquitto import DEVICES, BrokerUser, password_file
+
+PASSWORDS, RIGHTS = "passwords", "acl"
+PATIENCE: Final = 3.0
+"""Seconds for the broker to read its files again."""
+_AGAIN: Final = 0.05
+_MODE = 0o640
+"""The group is the directory's: that of the broker where it is not our child."""
+
+Check = Callable[[BrokerUser], bool | None]
+"""Returns whether the broker lets a user in; None while it does not answer."""
+
+
+class Written(NamedTuple):
+    """What the two files say."""
+
+    passwords: str
+    rights: str
+
+
+class Files:
+    """Keeps both files of one broker; used by one thread at a time.
+
+    Args:
+        directory: where they lie.
+        reload: has the broker read them again; returns at once.
+        check: tells whether a user is let in: the one sign that the broker has read them.
+        with_devices: whether devices are in them; else dynamic security knows those.
+
+    """
+
+    def __init__(self, directory: Path, *, reload: Callable[[], None], check: Check, with_devices: bool = True) -> None:
+        self._directory = directory
+        self._reload, self._check = reload, check
+        self._with_devices = with_devices
+
+    def known(self) -> set[str]:
+        """Return the devices that the password file names."""
+        return set(password_names(self._read(PASSWORDS)))
+
+    def apply(
+        self,
+        everyone: Everyone,
+        put: Sequence[Account],
+        remove: Iterable[str],  # noqa: ARG002 - the files are written whole
+        rights: Sequence[Account] = (),  # noqa: ARG002
+    ) -> None:
+        """Write both files, have them read, and wait until what has changed is so."""
+        before = Written(self._read(PASSWORDS), self._read(RIGHTS))
+        now = Written(
+            passwords(everyone, before.passwords, with_devices=self._with_devices),
+            access_list(everyone, with_devices=self._with_devices),
+        )
+        if now == before:
+            return
+        try:
+            self._write(RIGHTS, now.rights)
+            self._write(PASSWORDS, now.passwords)
+        except OSError as error:
+            raise BrokerAwayError(f"{self._directory} cannot be written: {error.strerror}") from None
+        self._reload()
+        if self._with_devices and put:
+            self._wait_for(BrokerUser(put[-1].serial, put[-1].password))
+
+    def _wait_for(self, user: BrokerUser) -> None:
+        until = time.monotonic() + PATIENCE
+        while not (let_in := self._check(user)):
+            if let_in is None:
+                return  # it is away, and reads them when it comes back
+            if time.monotonic() > until:
+                raise BrokerAwayError(f"the broker has not read {self._directory} again: it needs a SIGHUP")
+            time.sleep(_AGAIN)
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self._directory / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def _write(self, name: str, text: str) -> None:
+        write_files(self._directory, {name: text})
+
+
+def password_names(text: str) -> dict[str, str]:
+    """Return the devices that a password file names, with their hashes."""
+    lines = (line.partition(":") for line in text.splitlines())
+    return {name: hashed for name, _, hashed in lines if SERIAL.fullmatch(name) and name not in RESERVED}
+
+
+def write_files(directory: Path, texts: dict[str, str]) -> None:
+    """Replace files at once, readable for us and for the directory's group.
+
+    Raises:
+        OSError: the disk is full, or the directory is not ours.
+
+    """
+    for name, text in texts.items():
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), _MODE)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(directory / name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def passwords(everyone: Everyone, existing: str, *, with_devices: bool) -> str:
+    """Return the password file; lines that are right stay as they are."""
+    users = [*everyone.servers, *([everyone.shared] if everyone.shared is not None else [])]
+    if with_devices:
+        users += [BrokerUser(account.serial, account.password) for account in everyone.devices]
+    return password_file(users, existing)
+
+
+def access_list(everyone: Everyone, *, with_devices: bool) -> str:
+    """Return the ACL file: who has no user of its own never speaks for a device that has one, nor hears it."""
+    prefixes, told = everyone.prefixes, told_topics(everyone.prefixes)
+    # The names of those who have a user, denied to all who have none: Mosquitto looks for denials first.
+    taken = [f"topic deny devices/{account.serial}/#" for account in everyone.devices]
+    unnamed = [f"topic write {topic}" for topic in shared_topics(prefixes)]
+    # Receipts bear the ids of a sender's items and nothing else; a program that sends for several stations reads
+    # those of each.
+    unnamed += [f"topic read {topic}" for topic in (*told, "devices/+/receipts")]
+    lines = ["# Written by Muster; changes are lost."]
+    if everyone.anonymous:
+        lines += [*unnamed, "topic readwrite devices/#", *taken, ""]
+    # With the plugin, too: it loses its file when the power goes while it writes, and is told of everybody anew then.
+    control = [] if with_devices else ["topic readwrite $CONTROL/#"]
+    for user in everyone.servers:
+        lines += [f"user {user.name}", "topic readwrite #", "topic read $SYS/#", *control, ""]
+    if everyone.shared is not None:
+        names = [] if not with_devices else ["topic readwrite devices/#"]
+        lines += [f"user {DEVICES}", *unnamed, *names, *taken, ""]
+    lines += _of_devices(everyone.devices, prefixes) if with_devices else []
+    # Where no client id is pinned, `%c` would let a device speak under the name of another. With a certificate both are
+    # the same.
+    name = "%u" if with_devices else "%c"
+    lines += [f"pattern readwrite devices/{name}/#", *(f"pattern read {topic}" for topic in told)]
+    return "\n".join(lines) + "\n"
+
+
+def _of_devices(devices: Sequence[Account], prefixes: Sequence[str]) -> list[str]:
+    """Return the lines of devices that may do more than the patterns say."""
+    lines = []
+    for account in devices:
+        more = [f"topic write {topic}" for topic in site_topics(prefixes)] if account.publishes else []
+        more += [f"topic read {topic}" for topic in account.topics if _is_plain(topic)]
+        if more:
+            lines += [f"user {account.serial}", *more, ""]
+    return lines
+
+
+def _is_plain(topic: str) -> bool:
+    """Return whether a topic can stand in a line."""
+    return re.search(r"[\x00-\x1f\x7f]", topic) is None and topic == topic.strip()

@@ -1,0 +1,1 @@
+"""The broker's users: both mechanisms, with real clients against a real Mosquitto."""
