@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import grp
 import gzip
 import hashlib
 import io
 import os
+import pwd
 import tarfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self, TypeVar, cast
+from typing import IO, Any, Final, NamedTuple, Self, TypeVar, cast
 
 import msgspec
 
@@ -27,6 +29,16 @@ COMPRESSION: Final = 3
 _BLOCK: Final = 1 << 20
 _LARGEST_TEXT: Final = 256 << 20
 """Bytes of the manifest at most: some hundred for each file."""
+
+
+class Entry(NamedTuple):
+    """A file in a backup, before it is unpacked."""
+
+    name: str
+    mode: int
+    user: str
+    group: str
+    """Names, as on the machine where the backup was made."""
 
 
 class FileChangedError(Exception):
@@ -69,6 +81,7 @@ class ArchiveWriter:
             status = os.fstat(source.fileno())
             info = tarfile.TarInfo(name)
             info.size, info.mode, info.mtime = status.st_size, status.st_mode & 0o777, int(status.st_mtime)
+            info.uname, info.gname = _name_of(pwd.getpwuid, status.st_uid), _name_of(grp.getgrgid, status.st_gid)
             hashed = _Hashing(source, info.size)
             self._tar.addfile(info, cast("Any", hashed))
         self._members.append(Member(name, info.size, hashed.hexdigest))
@@ -138,11 +151,11 @@ class ArchiveReader:
     ) -> None:
         self._file.close()
 
-    def read_all(self, open_member: Callable[[str, int], IO[bytes] | None]) -> Manifest:
+    def read_all(self, open_member: Callable[[Entry], IO[bytes] | None]) -> Manifest:
         """Read to the end and check everything.
 
         Args:
-            open_member: gets name and mode of each file, returns where it is written to, None for nowhere.
+            open_member: gets each file, returns where it is written to, None for nowhere.
 
         Returns:
             The manifest, which every file was compared with.
@@ -155,7 +168,7 @@ class ArchiveReader:
             if info.name == MANIFEST:
                 manifest = _decode(self._content(info), Manifest)
             else:
-                found.append(self._copy(info, open_member(info.name, info.mode)))
+                found.append(self._copy(info, open_member(Entry(info.name, info.mode, info.uname, info.gname))))
         if manifest is None or tuple(found) != manifest.files:
             raise BackupError("tampered", "the files in the backup are not those that its manifest names")
         # What follows the archive is padding; the stream's own end has to be there, too.
@@ -196,6 +209,13 @@ class ArchiveReader:
         source = self._tar.extractfile(info)
         assert source is not None
         return _guarded(source.read)
+
+
+def _name_of(look_up: Callable[[int], Sequence[Any]], number: int) -> str:
+    try:
+        return str(look_up(number)[0])
+    except KeyError:  # a number without a name, as in containers
+        return ""
 
 
 def _decode(raw: bytes, form: type[T]) -> T:

@@ -22,6 +22,7 @@ from .configuration import configuration_files
 from .contents import CONFIGURATION, DATA, DUMP, FORMAT, STAGING, About, Manifest, find_files, is_sqlite
 from .databases import DatabaseCopier
 from .errors import BackupError, refusal
+from .ownership import give_to_owner
 from .sqlite import SqliteCopier, copy_sqlite
 from .stream import Secret
 
@@ -96,7 +97,7 @@ def verify_backup(path: Path, secret: Secret) -> Made:
 
     """
     with ArchiveReader(path, secret) as archive:
-        manifest = archive.read_all(lambda _name, _mode: None)
+        manifest = archive.read_all(lambda _entry: None)
         return Made(archive.about, manifest, path.stat().st_size)
 
 
@@ -177,6 +178,7 @@ def _staging(data_dir: Path) -> Iterator[Path]:
     """Give a private directory for copies; one backup at a time."""
     try:
         with FileLock(data_dir / "backup.lock"):
+            give_to_owner(data_dir, data_dir / "backup.lock")
             staging = data_dir / STAGING
             shutil.rmtree(staging, ignore_errors=True)  # of one that was killed
             staging.mkdir(mode=0o700)
@@ -191,6 +193,7 @@ def _staging(data_dir: Path) -> Iterator[Path]:
 def _remember(data_dir: Path, target: Path) -> None:
     last = LastBackup(datetime.now(UTC).timestamp(), str(target.absolute()))
     write_private(data_dir / LAST, msgspec.json.encode(last))
+    give_to_owner(data_dir, data_dir / LAST)
 
 
 def _sync(directory: Path) -> None:

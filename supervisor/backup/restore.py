@@ -19,10 +19,11 @@ from supervisor.process.lock import FileLock, LockHeldError
 from supervisor.process.private_file import write_private
 from supervisor.server.instance import RESTORING
 
-from .archive import ArchiveReader
+from .archive import ArchiveReader, Entry
 from .contents import BEFORE, CONFIGURATION, DATA, DUMP, About, Manifest, is_staying
 from .databases import DatabaseCopier, known_migrations
 from .errors import BackupError, refusal
+from .ownership import give_to, give_to_owner
 from .sqlite import SqliteCopier
 from .stream import Secret
 
@@ -63,7 +64,7 @@ def restore_backup(path: Path, target: Target, secret: Secret, *, force: bool = 
             _refuse_full(target, force=force)
             about, manifest = _unpack(path, secret, staging, target)
             target.copier.check(staging / DUMP, manifest.rows)
-            _take_ownership(staging, target.data_dir)
+            give_to_owner(target.data_dir, staging)
             aside = _replace(staging, target, stamp)
     except OSError as error:
         raise refusal(error, target.data_dir) from None
@@ -86,13 +87,15 @@ def restore_configuration(path: Path, secret: Secret, *, root: Path = Path("/"),
     wanted: dict[Path, Path] = {}
     prefix = f"{CONFIGURATION}/"
 
-    def open_member(name: str, mode: int) -> IO[bytes] | None:
-        if not name.startswith(prefix):
+    def open_member(entry: Entry) -> IO[bytes] | None:
+        if not entry.name.startswith(prefix):
             return None
-        place = root / name.removeprefix(prefix)
+        place = root / entry.name.removeprefix(prefix)
         place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         wanted[place] = place.with_name(f".{place.name}.restored")
-        return _create(wanted[place], mode)
+        file = _create(wanted[place], entry.mode)
+        give_to(wanted[place], entry.user, entry.group)
+        return file
 
     try:
         with ArchiveReader(path, secret) as archive:
@@ -119,12 +122,12 @@ def restore_configuration(path: Path, secret: Secret, *, root: Path = Path("/"),
 def _unpack(path: Path, secret: Secret, staging: Path, target: Target) -> tuple[About, Manifest]:
     """Write database and data directory below `staging`, every file compared with the manifest."""
 
-    def open_member(name: str, mode: int) -> IO[bytes] | None:
-        if name != DUMP and not name.startswith(f"{DATA}/"):
+    def open_member(entry: Entry) -> IO[bytes] | None:
+        if entry.name != DUMP and not entry.name.startswith(f"{DATA}/"):
             return None
-        place = staging / name
+        place = staging / entry.name
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _create(place, mode)
+        return _create(place, entry.mode)
 
     with ArchiveReader(path, secret) as archive:
         _refuse_other(archive.about, target)
@@ -176,6 +179,7 @@ def _replace(staging: Path, target: Target, stamp: str) -> tuple[str, ...]:
         old = [path for path in old if path not in skipped]
         if old:
             aside.mkdir(mode=0o700)
+            give_to_owner(data_dir, aside)
         moves = [(path, aside / path.name) for path in old]
         moves += [(path, data_dir / path.name) for path in (staging / DATA).iterdir()]
         for source, place in moves:
@@ -199,6 +203,7 @@ def _held(data_dir: Path) -> Iterator[None]:
     """Keep servers off the data directory."""
     try:
         with FileLock(data_dir / "instance.lock"):
+            give_to_owner(data_dir, data_dir / "instance.lock")
             yield
     except LockHeldError as held:
         raise BackupError(
@@ -217,15 +222,6 @@ def _staging(data_dir: Path, stamp: str) -> Iterator[Path]:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _take_ownership(staging: Path, data_dir: Path) -> None:
-    """As root, give everything to the user whose data directory it is: the server is not root."""
-    if os.geteuid() != 0:
-        return
-    owner = data_dir.stat()
-    for path in staging.rglob("*"):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _stamp() -> str:

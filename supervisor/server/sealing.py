@@ -83,8 +83,10 @@ class KeyFile:
             SealingError: as `prepare`.
 
         """
-        keys = [secrets.token_bytes(32), self._read()[0]]
+        keys, owner = [secrets.token_bytes(32), self._read()[0]], self.path.stat()
         self._write(keys)
+        if os.geteuid() == 0:  # the server is not root
+            os.chown(self.path, owner.st_uid, owner.st_gid)
         return _id_of(keys[0])
 
     def changed_at(self) -> int:

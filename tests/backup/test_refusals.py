@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 
 import pytest
@@ -149,13 +150,30 @@ def test_the_configuration_comes_back_alone_and_old_files_are_set_aside(home, tm
     place.parent.mkdir()
     place.write_text("# as it was\n")
     place.chmod(0o640)
+    if os.geteuid() == 0:
+        shutil.chown(place, "daemon", "games")
     make_backup(home.source._replace(configuration=(place,)), tmp_path / "b", KEY)
     root = tmp_path / "root"
     (written,) = restore_configuration(tmp_path / "b", KEY, root=root)
     assert (written.read_text(), written.stat().st_mode & 0o777) == ("# as it was\n", 0o640)
+    if os.geteuid() == 0:
+        assert (written.owner(), written.group()) == ("daemon", "games")
     assert restore_configuration(tmp_path / "b", KEY, root=root) == []
     written.write_text("# another\n")
     assert code_of(restore_configuration, tmp_path / "b", KEY, root=root) == "not_empty"
     assert written.read_text() == "# another\n"
     restore_configuration(tmp_path / "b", KEY, root=root, force=True)
     assert sorted(path.read_text() for path in written.parent.iterdir()) == ["# another\n", "# as it was\n"]
+
+
+def test_what_root_makes_belongs_to_the_user_of_the_data_directory(home, tmp_path):
+    """The server runs as that user, and has to read and lock all of it."""
+    if os.geteuid() != 0:
+        return
+    nobody = 65534
+    for path in (home.data, *home.data.rglob("*")):
+        os.chown(path, nobody, nobody)
+    (home.data / "instance.lock").unlink()
+    make_backup(home.source, tmp_path / "b", KEY)
+    restore_backup(tmp_path / "b", home.target, KEY, force=True)
+    assert [path for path in home.data.rglob("*") if path.stat().st_uid != nobody] == []

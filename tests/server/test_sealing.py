@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 
 import pytest
@@ -62,6 +63,15 @@ def test_a_rotation_keeps_the_key_before_and_drops_older_ones(keys):
     keys.rotate()
     with pytest.raises(Exception, match="which is not in"):
         keys.load().unseal(first, "t.c")
+
+
+def test_a_rotation_by_root_leaves_the_file_to_the_user_of_the_server(keys):
+    keys.prepare()
+    if os.geteuid() == 0:
+        os.chown(keys.path, 65534, 65534)
+    before = keys.path.stat()
+    keys.rotate()
+    assert (keys.path.stat().st_uid, keys.path.stat().st_mode) == (before.st_uid, before.st_mode)
 
 
 def test_a_running_server_seals_old_rows_and_notices_a_new_key(mosquitto, monkeypatch):
