@@ -64,6 +64,7 @@ class BrokerPlace(msgspec.Struct, frozen=True):
 class _Proofs(msgspec.Struct, frozen=True):
     enrolment_key: Text = ""
     device: Text = ""
+    enrolment_key_new: Text = ""
 
 
 class _Inspection(msgspec.Struct, frozen=True):
@@ -173,7 +174,7 @@ def inspect(url: str, device_id: str, own: Secrets, *, ca_file: str, seconds: fl
         said = msgspec.json.decode(answer.body, type=_Inspection)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise StrangerError("what answers is not Muster") from None
-    proofs = Proofs(said.proofs.enrolment_key, said.proofs.device)
+    proofs = Proofs(said.proofs.enrolment_key, said.proofs.device, said.proofs.enrolment_key_new)
     verdict = judge(proofs, own, server_id=said.server_id, device_id=device_id, nonce=nonce, address=authority(url))
     if not verdict:
         why = _readable(said.detail)

@@ -21,7 +21,7 @@ from edge.bearings import Bearings
 from edge.certificate.files import CertificateFiles
 from edge.enrol import Introduction
 from edge.finding.agenda import Agenda
-from edge.finding.entry import Entry
+from edge.finding.entry import Entry, Renewal
 from edge.finding.search import SECONDS, Found, Search, Vain
 from edge.finding.trouble import Contact, Trouble
 from edge.network import Address, NetworkChanged
@@ -39,6 +39,13 @@ HANG_AFTER = 120.0
 
 class Look(msgspec.Struct, frozen=True):
     """Search now, everywhere; from `muster-edge`, or from whoever knows that something has changed."""
+
+
+class Renew(msgspec.Struct, frozen=True):
+    """Enrol anew with the server, which has asked for it: the password of the broker changes."""
+
+    after: float = 0.0
+    """Seconds to wait before: others have been asked, too."""
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -92,6 +99,7 @@ class Locator(ThreadedActor):
         self._agenda = Agenda(rng)
         self._interruption = Interruption(self._is_wanted)
         self._ticks_out = 0
+        self._renewal_asked = False
         self._neighbour = ""
         self._judged_posts = -1
         self._addresses: tuple[Address, ...] | None = None
@@ -106,6 +114,12 @@ class Locator(ThreadedActor):
         """Search, if it is time to."""
         match message:
             case Look():
+                self._agenda.hurry()
+            case Renew(after=after) if after > 0:
+                self._runtime.timers.after(after, self.actor_ref, Renew())
+                return
+            case Renew():
+                self._renewal_asked = True
                 self._agenda.hurry()
             case NetworkChanged() if _real(message) == self._addresses:
                 return
@@ -178,8 +192,9 @@ class Locator(ThreadedActor):
 
     def _enter(self, found: Found) -> None:
         trouble = self._trouble()
-        renew = trouble.is_refused and not self._bearings.is_broker_configured
-        outcome = self._entry.enter(found, renew=renew)
+        reason: Renewal = "asked" if self._renewal_asked else "refused" if trouble.is_refused else ""
+        self._renewal_asked = False
+        outcome = self._entry.enter(found, renew="" if self._bearings.is_broker_configured else reason)
         self._judged_posts = self._contact.posts
         now = self._now()
         if outcome == "waiting":

@@ -17,6 +17,7 @@ from actors.link.messages import Announcement, Publish, Reconnect
 from actors.messages import Deliveries
 from actors.runtime import Directory, PooledActor, Runtime
 from edge.facts import Boards, Facts
+from edge.locator import Renew
 from edge.network import NetworkChanged
 
 logger = logging.getLogger(__name__)
@@ -183,6 +184,9 @@ class PresenceActor(PooledActor):
             if request.request == "announce" and request.device_id in ("", self._facts.device_id):
                 spread = min(max(request.spread, 0.0), LONGEST_SPREAD)
                 self._runtime.timers.after(spread * self._rng(), self.actor_ref, Announce())
+            elif request.request == "renew" and request.device_id == self._facts.device_id:
+                spread = min(max(request.spread, 0.0), LONGEST_SPREAD)
+                self._directory.tell("locator", Renew(spread * self._rng()))
         self._boards.sight.done("presence", deliveries.number)
 
     def _look_at_network(self, change: NetworkChanged) -> None:

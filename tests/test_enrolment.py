@@ -170,7 +170,7 @@ def test_wrong_keys_fill_no_table(server):
     ("request_body", "field"),
     [
         ({"enrolment_key": KEY}, "device_id"),
-        ({"device_id": "pi-1"}, "enrolment_key"),
+        ({"device_id": "pi-1", "enrolment_key": "k" * 257}, "enrolment_key"),
         ({"device_id": "../etc", "enrolment_key": KEY}, "device_id"),
         ({"device_id": "pi-1\n", "enrolment_key": KEY}, "device_id"),
         ({"device_id": "p" * 65, "enrolment_key": KEY}, "device_id"),
@@ -418,7 +418,10 @@ def test_the_server_proves_that_it_knows_the_key_and_the_token(anywhere):
     told = inspect(anywhere)
     message = f"muster-server\n{anywhere.parts.server_id}\npi-1\n{NONCE}\n{HOST}".encode()
     expected = hmac.new(KEY.encode(), message, hashlib.sha256).hexdigest()
-    assert (told["state"], told["proofs"]) == ("unknown", {"enrolment_key": expected, "device": ""})
+    assert (told["state"], told["proofs"]) == (
+        "unknown",
+        {"enrolment_key": expected, "device": "", "enrolment_key_new": ""},
+    )
     token = token_of(register(anywhere))
     stored = hashlib.sha256(token.encode()).hexdigest().encode()
     told = inspect(anywhere)
@@ -433,7 +436,7 @@ def test_a_proof_is_for_one_server_one_device_and_one_nonce():
 
 def test_a_server_proves_itself_only_to_who_has_dialled_it(server):
     told = inspect(server, host="10.9.8.7:5000")
-    assert told["proofs"] == {"enrolment_key": "", "device": ""}
+    assert told["proofs"] == {"enrolment_key": "", "device": "", "enrolment_key_new": ""}
     assert "`10.9.8.7:5000` is none of its own" in told["detail"]
     assert "enrolment.hosts" in told["detail"]
     assert inspect(server)["detail"] == ""

@@ -26,8 +26,8 @@ class Proofs(msgspec.Struct):
     """With the fleet's key; while that changes with the one of before."""
     device: str
     """With what the server keeps of the device's token; empty for a device that has none."""
-    enrolment_key_new: str = ""
-    """While the fleet's key changes: with the new one."""
+    enrolment_key_new: str
+    """While the fleet's key changes: with the new one; else empty."""
 
 
 class Introduction(msgspec.Struct):

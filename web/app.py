@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from actors.alarms.rules import Rule
 from actors.enrolment.messages import Application
 from web import (
+    routes_access,
     routes_alarms,
     routes_audit,
     routes_commands,
@@ -228,6 +229,7 @@ ROUTES = (
     *routes_releases.ROUTES,
     *routes_ota.ROUTES,
     *routes_rollouts.ROUTES,
+    *routes_access.ROUTES,
     Route("GET", "/api/alarms", "read", routes_alarms.index, Alarms, query=routes_alarms.FILTERS),
     Route("GET", "/api/alarms/<alarm>", "read", routes_alarms.show, AlarmWithNotices),
     Route("POST", "/api/alarms/<alarm>/acknowledge", "operate", routes_alarms.acknowledge, Alarm),

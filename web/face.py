@@ -18,6 +18,7 @@ from actors.groups.labels import has_label
 from actors.messages import DeviceSnapshot
 from actors.presence import DerivedPresence
 from actors.runtime import Clock
+from web.access import Access
 from web.alarms import Alarms
 from web.audit import Audit
 from web.board import HttpBoard
@@ -351,6 +352,7 @@ class Face:
     releases: Releases
     ota: Ota
     rollouts: Rollouts
+    access: Access
     followers: Followers
     links: Links
     supervision: Supervision

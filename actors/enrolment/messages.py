@@ -23,8 +23,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     device_id: Serial
     """Its serial number, the id in its topics."""
-    enrolment_key: Annotated[str, Meta(min_length=1, max_length=256)]
-    """The fleet's key."""
+    enrolment_key: Annotated[str, Meta(max_length=256)] = ""
+    """The fleet's key; who shows a valid token of this device may do without."""
     hostname: Annotated[str, Meta(max_length=253, pattern=_PLAIN)] = ""
     mac_address: Annotated[str, Meta(max_length=64, pattern=_PLAIN)] = ""
     device_type: Annotated[str, Meta(max_length=64, pattern=_PLAIN)] = "raspberry_pi"

@@ -30,6 +30,8 @@ RENEW_EVERY = 3_600.0
 
 DENIED = "an operator has denied it"
 
+Renewal = Literal["", "refused", "asked"]
+"""The broker refuses what the last enrolment gave; or the server has asked us to enrol anew."""
 Outcome = Literal["found", "waiting", "refused", "failed"]
 
 
@@ -63,18 +65,18 @@ class Entry:
         self._applied_at = ""
         self._renewed_at = float("-inf")
 
-    def enter(self, found: Found, *, renew: bool) -> Outcome:
+    def enter(self, found: Found, *, renew: Renewal) -> Outcome:
         """Use a server.
 
         Args:
             found: the server, proved as far as we could check it.
-            renew: whether the broker refuses our user name and password, so that we should ask for others.
+            renew: why we should ask for another password of the broker; empty: there is no need to.
 
         """
         place, server = found.place, found.server
         if server is None:
             return self._use(place)
-        if server.verdict.by_token and not (renew and server.verdict.by_key and self._may_renew()):
+        if server.verdict.by_token and not (renew == "asked" or (renew and self._may_renew())):
             self._move(place, server)
             return self._use(place)
         if not server.verdict.by_token and self._applied_at == server.server_id:
@@ -105,6 +107,8 @@ class Entry:
     def _register(self, found: Found, server: Server) -> Credentials:
         # A token that does not open this server proves nothing there.
         own = found.own if server.verdict.by_token else found.own._replace(token="")
+        if not server.verdict.by_key:
+            own = own._replace(enrolment_key="")  # the server has another one by now, and knows our token
         url, claim = found.place.url, self._bearings.claim()
         request = self._certificate.request() if self._certificate is not None else None
         granted = register(

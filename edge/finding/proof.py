@@ -38,6 +38,8 @@ class Proofs(NamedTuple):
 
     enrolment_key: str = ""
     device: str = ""
+    enrolment_key_new: str = ""
+    """While the fleet's key changes: that with the new one."""
 
 
 class Verdict(NamedTuple):
@@ -86,6 +88,7 @@ def judge(proofs: Proofs, own: Secrets, *, server_id: str, device_id: str, nonce
         return bool(given) and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
     return Verdict(
-        by_key=bool(own.enrolment_key) and holds(proofs.enrolment_key, own.enrolment_key),
+        by_key=bool(own.enrolment_key)
+        and any(holds(given, own.enrolment_key) for given in (proofs.enrolment_key, proofs.enrolment_key_new)),
         by_token=bool(own.token) and holds(proofs.device, token_key(own.token)),
     )

@@ -34,6 +34,7 @@ _COMMANDS = {
     "token": ("token", "token"),
     "audit": ("audit", "audit"),
     "enrolment": ("enrolment", "enrolment"),
+    "rotate": ("rotate", "rotate"),
     "twin": ("twin", "twin"),
     "notify": ("notify", "notify"),
     "alarms": ("alarms", "alarms"),

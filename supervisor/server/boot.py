@@ -23,6 +23,7 @@ from supervisor.process.logs import configure_logging
 from supervisor.process.redaction import hide_secrets, secrets_in
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles, runtime_directory
 from supervisor.process.sdnotify import Notifier
+from supervisor.server.access.face import AccessFace
 from supervisor.server.access.users import Users, keep_users
 from supervisor.server.alarms import AlarmsFace
 from supervisor.server.audit import AuditFace
@@ -44,6 +45,7 @@ from supervisor.server.groups import GroupsFace
 from supervisor.server.health import Health
 from supervisor.server.instance import Instance
 from supervisor.server.metrics import make_metrics
+from supervisor.server.mosquitto import BrokerUser
 from supervisor.server.notifications import NotificationsFace
 from supervisor.server.ota import OtaFace, ReleasesFace
 from supervisor.server.parts import Parts
@@ -89,7 +91,7 @@ class Server(TreeProcess):
         self._rundir = RuntimeDirectory(runtime_directory(os.environ))
         self._face = self._make_face()
         self.parts.access.restart_links = self._restart_links
-        self.parts.fleet_keys.on_change = self._publish
+        self.parts.fleet_keys.on_change = self.parts.access.on_retired = self._publish
         if broker is not None:
             self.parts.access.use_embedded(broker.reload, anonymous=broker.lets_anybody_in)
         self.url = ""
@@ -249,6 +251,7 @@ class Server(TreeProcess):
             version=__version__,
             http=parts.http_board,
             audit=AuditFace(parts),
+            access=AccessFace(parts),
         )
 
     def _root_ref(self) -> ActorRef[Any]:
@@ -327,10 +330,12 @@ def _with_users(config: Config, broker: BrokerProcess, shared: Users | None) -> 
 def _broker_for_devices(config: Config, parts: Parts) -> str:
     """Return what programs on this machine connect to: with the user that devices share, never the server's."""
     first, devices = config.brokers[0], config.enrolment
-    if not devices.username and not parts.access.manages:
+    shared = BrokerUser(devices.username, devices.password)
+    if parts.access.users is not None:
+        shared = parts.access.users.now.devices or BrokerUser("", "")
+    elif not devices.username:
         return first.url
-    user = {"username": devices.username, "password": devices.password} if devices.username else {}
-    return broker_url(first.host, first.port, tls=first.uses_tls, **user)
+    return broker_url(first.host, first.port, tls=first.uses_tls, username=shared.name, password=shared.password)
 
 
 def _run(server: Server, *, with_key: bool = True) -> int:

@@ -105,7 +105,7 @@ class EnrolmentFace:
         # Devices of releases before look at the first alone: most of them have the key of before, while that is good.
         before = parts.fleet_keys.before(now_us)
         keys = {"enrolment_key": before or parts.fleet_keys.now, "device": digest}
-        keys |= {"enrolment_key_new": parts.fleet_keys.now} if before else {}
+        keys["enrolment_key_new"] = parts.fleet_keys.now if before else ""
         return {
             "server_id": parts.server_id,
             "version": __version__,

@@ -62,6 +62,7 @@ class FleetFace:
             raise ConflictError(f"the serial {device.serial} exists already")
         view = self._parts.fleet.get(device.serial)
         assert view is not None
+        self._parts.access.look(device.serial)
         return view
 
     def patch(self, serial: str, changes: Mapping[str, Any]) -> DeviceView | None:
@@ -78,6 +79,7 @@ class FleetFace:
             raise ConflictError(str(error)) from error
         except LookupError as error:
             raise ConflictError(f"{serial} is quarantined or stopped; resume it first") from error
+        self._parts.access.look(serial)
         return self._parts.fleet.get(serial)
 
     def delete(self, serial: str) -> bool:

@@ -19,6 +19,7 @@ from actors.groups.roster import count_rolls
 from actors.home_assistant.tap import EVENTS as HOME_EVENTS
 from actors.notifications.board import COUNTED
 from actors.twins.actor import EVENTS as TWIN_EVENTS
+from supervisor.server.access.face import access_metrics
 from supervisor.server.audit import audit_metrics
 from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
@@ -57,6 +58,7 @@ class MusterCollector(Collector):
         yield from pki_metrics(self._parts.pki, self._parts.tls_board)
         yield from audit_metrics(self._parts)
         yield from rollout_metrics(self._parts)
+        yield from access_metrics(self._parts)
         yield from self._followers()
         yield from self._actors(health)
 

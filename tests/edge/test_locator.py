@@ -18,7 +18,7 @@ from edge.finding.mdns import Announced
 from edge.finding.search import Search
 from edge.finding.trouble import Contact
 from edge.home import Places
-from edge.locator import Locator, Look, make_locator
+from edge.locator import Locator, Look, Renew, make_locator
 from edge.network import Address, NetworkChanged
 from edge.settings import BrokerSettings, EdgeSettings, FindSettings
 from supervisor.process.rundir import RuntimeDirectory, ServerFiles
@@ -274,9 +274,20 @@ def test_a_key_that_has_been_changed_at_the_server_is_not_sent_for_another_passw
     world.wait("found")
     server.key = "the-next-key-of-the-fleet"
     world.fail("the broker refused the connection: Not authorized")
-    eventually(lambda: len(server.asked) > 3, what="questions")
-    assert world.bearings.state == "found"
-    assert len(server.posted) == 1
+    eventually(lambda: len(server.posted) == 2, what="another enrolment")
+    world.wait("found")
+    assert "enrolment_key" not in server.posted[1]
+    assert len(server.bearers) == 1
+
+
+def test_a_server_that_asks_for_it_gives_another_password(world, server):
+    world.start(server_url=server.url)
+    world.wait("found")
+    for number in (2, 3):  # at once, however short ago the last one was
+        server.account["password"] = f"password {number}"
+        world.ref.tell(Renew())
+        eventually(lambda number=number: len(server.posted) == number, what="another enrolment")
+        eventually(lambda: world.bearings.credentials.mqtt.password == server.account["password"], what="it is used")
 
 
 def test_a_broker_that_was_configured_is_nothing_to_enrol_for(world, server):

@@ -41,7 +41,7 @@ class FakeEnrolments:
             "device_id": device_id,
             "state": self.rows.get(device_id, {"state": "unknown"})["state"],
             "mqtt": {"host": "192.168.1.2", "port": 1883, "tls": False},
-            "proofs": {"enrolment_key": "ab" * 32, "device": ""},
+            "proofs": {"enrolment_key": "ab" * 32, "device": "", "enrolment_key_new": ""},
             "detail": "",
             "timestamp": "2025-10-09T08:53:20.000Z",
         }

@@ -15,6 +15,7 @@ from actors.fleet import DeviceView
 from actors.groups.labels import merge_labels
 from actors.messages import DeviceSnapshot
 from actors.runtime import ManualClock
+from tests.web.fake_access import FakeAccess
 from tests.web.fake_alarms import FakeAlarms
 from tests.web.fake_audit import FakeAudit
 from tests.web.fake_commands import FakeCommands
@@ -274,6 +275,7 @@ def make_face(*devices, clock=None, ring=None):
         releases=FakeReleases(),
         ota=FakeOta(),
         rollouts=FakeRollouts(),
+        access=FakeAccess(),
         followers=FakeFollowers(),
         links=FakeLinks(),
         supervision=FakeSupervision(),

@@ -64,6 +64,7 @@ READ = {
     "/api/releases": "/api/releases",
     "/api/releases/<version>": "/api/releases/1.0",
     "/api/ota/check_update": "/api/ota/check_update",
+    "/api/access": "/api/access",
     "/api/rollouts": "/api/rollouts",
     "/api/rollouts/<rollout>": "/api/rollouts",
     "/api/rollouts/<rollout>/devices": "/api/rollouts",

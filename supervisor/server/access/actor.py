@@ -30,6 +30,7 @@ from supervisor.server.access.messages import (
     Revoke,
     RotateServer,
     Tick,
+    UnknownDeviceError,
 )
 from supervisor.server.access.roster import ServerUsers
 
@@ -192,11 +193,12 @@ class AccessActor(ThreadedActor):
 
     def _renew(self, order: RenewDevices) -> list[str]:
         rows = self._load()
+        missing = next((serial for serial in order.serials if serial not in rows), None)
+        if missing is not None:
+            raise UnknownDeviceError(missing)
         until_us = self._now_us() + int(order.grace * 1_000_000)
         due = [
-            msgspec.structs.replace(rows[serial], renew_by_us=until_us)
-            for serial in (order.serials or sorted(rows))
-            if serial in rows
+            msgspec.structs.replace(rows[serial], renew_by_us=until_us) for serial in (order.serials or sorted(rows))
         ]
         self._write(lambda database: put_accounts(database, due))
         rows.update({row.serial: row for row in due})

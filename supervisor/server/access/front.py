@@ -79,6 +79,8 @@ class Access:
         self.reload: Callable[[], None] = lambda: None
         """Has the broker read its files again; where it is not our child, the service manager sees to that."""
         self.restart_links: Callable[[], None] = lambda: None
+        self.on_retired: Callable[[], None] = lambda: None
+        """Called when the shared user has ended."""
         self.users: ServerUsers | None = self._find_users() if self.manages else None
 
     @property
@@ -147,7 +149,10 @@ class Access:
 
     def retire_shared(self) -> bool:
         """End the user that all devices of releases before share; return whether there was one. Raises as `grant`."""
-        return bool(self._ask(RetireShared()))
+        was_there = bool(self._ask(RetireShared()))
+        if was_there:
+            self.on_retired()
+        return was_there
 
     def _ask(self, message: Any) -> Any:
         ref = self._parts.services.get(NAME)

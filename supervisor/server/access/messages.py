@@ -41,6 +41,10 @@ class RenewDevices(msgspec.Struct, frozen=True):
     """Seconds after which the old password ends, whether the device has a new one or not."""
 
 
+class UnknownDeviceError(Exception):
+    """A device has no user of its own at the broker; the message is its serial."""
+
+
 class RotateServer(msgspec.Struct, frozen=True):
     """Asks for another user for the server itself; the answer is its name."""
 
