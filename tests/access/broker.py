@@ -30,8 +30,13 @@ class Guarded(Mosquitto):
         self.how, self.anonymous = how, anonymous
         self.users = Users(SERVER_USER, SHARED_USER if shared else None, PREFIXES)
         self.files = Files(self.directory, reload=self.reload, check=self.lets_in, with_devices=how == "files")
-        self.mechanism = self.files if how == "files" else Dynsec(self.each_options, "muster-test-access", self.files)
+        self.mechanism = self.make_mechanism("muster-test-access")
         self.devices: dict[str, Account] = {}
+        self.each_user = lambda: self.users.servers
+        """With whom the server may connect."""
+
+    def make_mechanism(self, client_id: str) -> Files | Dynsec:
+        return self.files if self.how == "files" else Dynsec(self.each_options, client_id, self.files)
 
     def prepare(self) -> None:
         super().prepare()
@@ -59,8 +64,8 @@ class Guarded(Mosquitto):
         )
 
     def each_options(self) -> list[BrokerOptions]:
-        known = self.users.servers
-        return [replace(self.options(), username=user.name, password=user.password) for user in known]
+        users = self.each_user()
+        return [replace(self.options(), username=user.name, password=user.password) for user in users]
 
     def lets_in(self, user: BrokerUser | None) -> bool | None:
         pinned = user.name if user is not None and self.how == "dynsec" else ""

@@ -114,6 +114,11 @@ def derive_password(key: bytes, serial: str, nonce: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
+def own_topics(name: str) -> list[str]:
+    """Return the filters of what bears a device's name: its own topics, and where its link finds its place in them."""
+    return [f"devices/{name}/#", f"server/markers/{name}"]
+
+
 def site_topics(prefixes: Sequence[str]) -> list[str]:
     """Return the filters of what sites and sensors publish."""
     return [*site_control(None), *site_data(None), *sensor_data(prefixes)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.topics import SERIAL
-from supervisor.server.access.accounts import RESERVED, Account, site_topics, told_topics
+from supervisor.server.access.accounts import RESERVED, Account, own_topics, site_topics, told_topics
 from supervisor.server.mosquitto import BrokerUser
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ _RECEIVE = "publishClientReceive"
 
 def own_rules(account: Account) -> list[Json]:
     """Return the rules of the role that one device has for itself."""
-    own = f"devices/{account.serial}/#"
-    return acls([own], [own, *account.topics])
+    own = own_topics(account.serial)
+    return acls(own, [*own, *account.topics])
 
 
 def own_roles(account: Account) -> list[Json]:

@@ -20,6 +20,7 @@ from supervisor.server.access.accounts import (
     Account,
     BrokerAwayError,
     Everyone,
+    own_topics,
     shared_topics,
     site_topics,
     told_topics,
@@ -165,7 +166,8 @@ def access_list(everyone: Everyone, *, with_devices: bool) -> str:
     # Where no client id is pinned, `%c` would let a device speak under the name of another. With a certificate both are
     # the same.
     name = "%u" if with_devices else "%c"
-    lines += [f"pattern readwrite devices/{name}/#", *(f"pattern read {topic}" for topic in told)]
+    lines += [f"pattern readwrite {topic}" for topic in own_topics(name)]
+    lines += [f"pattern read {topic}" for topic in told]
     return "\n".join(lines) + "\n"
 
 
