@@ -116,7 +116,7 @@ class Enrolments(Protocol):
         ...
 
     def deny(self, serial: str, by: str, address: str) -> Item:
-        """Refuse the device until somebody approves it; credentials that it has stay valid. Raises as `approve`."""
+        """Refuse the device until somebody approves it; its tokens stay valid. Raises as `approve`."""
         ...
 
     def revoke(self, serial: str, by: str, address: str) -> Item:

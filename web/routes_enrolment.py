@@ -71,7 +71,7 @@ def approve(call: Call, serial: str) -> Item:
 
 
 def deny(call: Call, serial: str) -> Item:
-    """Refuse a device until it is approved; credentials that it has stay valid."""
+    """Refuse a device until it is approved, and let it off the broker; its tokens stay valid."""
     return _decide(call, call.face.enrolments.deny, serial)
 
 

@@ -70,7 +70,7 @@ def decide(database: Any, order: Decide, now_us: int) -> Enrolment | None:
         message = f"the request for {order.serial} that was looked at does not wait any more; look again who does"
         raise EnrolmentError("changed", message, serial=order.serial)
     changes: dict[str, Any] = {"state": "denied", "approved_until_us": None, "changed_by": order.by[:255]}
-    detail = "its credentials stay valid"
+    detail = "its tokens stay valid"
     if order.decision == "approve":
         changes |= {"state": "approved", "approved_until_us": now_us + APPROVED_FOR_US}
         detail = f"{known.hostname or 'a host without a name'} at {known.address} may enrol within 24 hours"

@@ -23,6 +23,7 @@ from supervisor.server.config import Broker, Config, Tls, redact_url
 from supervisor.server.embedded import find_mosquitto, has_amqtt
 from supervisor.server.values import broker_url
 
+from .access import check_access
 from .running import Check, check_running, find_running
 from .safety import check_anonymous, check_safety
 
@@ -43,6 +44,7 @@ def run_checks(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     yield found
     if running is not None:
         yield from check_running(running)
+        yield from check_access(running)
     yield check_data_directory(config.data_path)
     yield check_database(config.database.url)
     yield from check_certificates(config)

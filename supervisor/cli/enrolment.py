@@ -61,7 +61,7 @@ def approve(client: ApiClient, *, serial: str, request: str, as_json: bool) -> N
 @click.argument("serial")
 @api_command
 def deny(client: ApiClient, *, serial: str, as_json: bool) -> None:
-    """Refuse the device with this SERIAL; credentials that it has stay valid."""
+    """Refuse the device with this SERIAL and let it off the broker; its tokens stay valid."""
     row = client.post(f"/api/enrolments/{serial}/deny", {})
     _tell(row, f"{serial} is denied.", as_json=as_json)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +13,15 @@ import click
 import msgspec
 
 from supervisor.server.config import Config, ConfigError, load_config
+from supervisor.server.settings import LOOPBACK
 
 R = TypeVar("R")
 
 #: All addresses of this machine: what `--lan` opens.
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - on request only, and only with credentials
+_OUTSIDE = re.compile(r"[0-9.]+")
+#: Seconds for a broker to say whether it lets strangers in.
+_PROBE_TIMEOUT = 1.0
 
 
 def server_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -55,6 +60,7 @@ def up(config: Config, *, demo: bool, lan: bool, tls: bool) -> int:
     config = open_to_lan(config) if lan else config
     if config.broker_given or not lan:
         check_exposure(config, remedy="or start it with `--lan`, which makes some" if not config.broker_given else "")
+        refuse_open_brokers(config)
     from supervisor.server.boot import run_up
 
     return run_up(config, demo=demo, lan=lan, tls=tls)
@@ -65,6 +71,7 @@ def up(config: Config, *, demo: bool, lan: bool, tls: bool) -> int:
 def server(config: Config) -> int:
     """Run the server with the brokers that are configured."""
     check_exposure(config)
+    refuse_open_brokers(config)
     from supervisor.server.boot import run_server
 
     return run_server(config)
@@ -97,3 +104,38 @@ def check_exposure(config: Config, *, remedy: str = "") -> None:
                 " credentials: make some with `mosquitto_passwd -c /etc/mosquitto/passwd muster` and set"
                 " MUSTER_BROKER_URL=mqtt://muster:PASSWORD@HOST:1883" + (f", {remedy}." if remedy else ".")
             )
+
+
+def refuse_open_brokers(config: Config) -> None:
+    """Refuse to serve other machines beside a broker that lets in whoever comes from one; one that is away may be so.
+
+    Raises:
+        ConfigError: with what mends it.
+
+    """
+    if config.http.is_loopback:
+        return
+    from actors.link.options import BrokerOptions
+    from supervisor.server.probe import is_let_in
+
+    for broker in config.brokers:
+        # A broker that we reach on loopback may listen there alone, or everywhere.
+        hosts = _own_addresses() if broker.host in LOOPBACK else [broker.host]
+        for host in hosts:
+            options = BrokerOptions(
+                host=host, port=broker.port, tls=broker.uses_tls, ca_file=broker.tls.ca if broker.uses_tls else ""
+            )
+            if is_let_in(options, None, timeout=_PROBE_TIMEOUT):
+                raise ConfigError(
+                    f"Listening on {config.http.host} opens Muster to other machines, but the broker `{broker.name}`"
+                    f" lets in whoever comes to {host}:{broker.port}: run `sudo muster install server`, or set"
+                    " `allow_anonymous false` in mosquitto.conf and restart it."
+                )
+
+
+def _own_addresses() -> list[str]:
+    """Return the addresses by which other machines may reach this one."""
+    import psutil
+
+    found = (address.address for interface in psutil.net_if_addrs().values() for address in interface)
+    return [address for address in found if _OUTSIDE.fullmatch(address) and not address.startswith("127.")]

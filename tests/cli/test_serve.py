@@ -7,8 +7,10 @@ import types
 
 import pytest
 
-from supervisor.cli.serve import check_exposure, open_to_lan
+from supervisor.cli import serve
+from supervisor.cli.serve import check_exposure, open_to_lan, refuse_open_brokers
 from supervisor.server.config import Broker, Config, ConfigError, Http, Tls
+from tests.support.mosquitto import Mosquitto
 
 OPEN = Http(host="0.0.0.0", port=5000)
 
@@ -116,3 +118,23 @@ def test_tls_is_for_other_machines(muster, boot):
     assert (result.code, "--tls belongs to --lan" in result.err) == (2, True)
     assert muster("up", "--lan", "--tls").code == 0
     assert boot.started[0][3] == "tls"
+
+
+def test_a_broker_that_lets_in_whoever_comes_from_outside_is_refused_with_what_mends_it(needs, monkeypatch):
+    needs("mosquitto")
+    with Mosquitto() as broker:
+        config = Config(brokers=(Broker(configured_url=f"mqtt://muster:pw@127.0.0.1:{broker.port}"),), http=OPEN)
+        refuse_open_brokers(config)  # it listens on loopback alone, as far as anybody else can tell
+        monkeypatch.setattr(serve, "_own_addresses", lambda: ["127.0.0.1"])
+        with pytest.raises(ConfigError, match=r"lets in whoever comes to 127\.0\.0\.1.*muster install server"):
+            refuse_open_brokers(config)
+        refuse_open_brokers(config.with_http(Http()))
+
+
+def test_a_broker_that_wants_a_password_or_is_away_is_no_reason_to_refuse(needs, monkeypatch):
+    needs("mosquitto")
+    monkeypatch.setattr(serve, "_own_addresses", lambda: ["127.0.0.1"])
+    with Mosquitto(users={"muster": "pw"}) as broker:
+        config = Config(brokers=(Broker(configured_url=f"mqtt://muster:pw@127.0.0.1:{broker.port}"),), http=OPEN)
+        refuse_open_brokers(config)
+    refuse_open_brokers(config)

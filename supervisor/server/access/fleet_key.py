@@ -11,6 +11,7 @@ import msgspec
 
 from actors.enrolment.proofs import is_fleet_key
 from supervisor.process.private_file import write_private
+from supervisor.process.redaction import hide_secrets
 from supervisor.server.access.users import digest
 from supervisor.server.child import ChildError
 
@@ -46,6 +47,7 @@ class FleetKeys:
             if counts and kept is not None
             else _Kept(configured or secrets.token_urlsafe(24), "", 0, self._instead_of)
         )
+        hide_secrets(*filter(None, (self._kept.key, self._kept.before)))
         self.on_change: Callable[[], None] = lambda: None
         """Called after a rotation."""
 
@@ -81,6 +83,7 @@ class FleetKeys:
         except OSError as error:
             raise ChildError(f"The fleet's key cannot be kept in {self._path}: {error.strerror}.") from None
         self._kept = kept
+        hide_secrets(kept.key)
         self.on_change()
         return kept.key
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from supervisor.process.redaction import hide_secrets
 from supervisor.server.access.users import Kept, Users, digest, load_kept, save_kept
 from supervisor.server.mosquitto import SERVER
 
@@ -34,6 +37,9 @@ class ServerUsers:
         # A file without that mark is the only source: what is configured was taken from it.
         counts = kept is not None and kept.instead_of in ("", configured.instead_of)
         self._kept = kept if counts and kept is not None else configured
+        if self._kept.instead_of and self._kept.devices:
+            self._kept = msgspec.structs.replace(self._kept, devices=devices)
+        self._hide()
 
     @property
     def now(self) -> Users:
@@ -67,3 +73,7 @@ class ServerUsers:
     def _keep(self, kept: Kept) -> None:
         save_kept(self._path, kept)
         self._kept = kept
+        self._hide()
+
+    def _hide(self) -> None:
+        hide_secrets(*filter(None, (self._kept.server, self._kept.devices, self._kept.ending)))
