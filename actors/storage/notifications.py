@@ -26,9 +26,9 @@ _DELIVERY: Final = get_columns(Delivery, "id")
 
 def enter(database: Any, order: Enter, now_us: int) -> Entered:
     """Keep notifications with all their deliveries and a record of who wanted them; runs in the writer."""
-    known = _ids_of(database, order.batch)
+    known = _kept(database, order.batch)
     if known:
-        return Entered(known, is_new=False)
+        return Entered(tuple(known), is_new=False, is_same=_is_same(database, known, order.entries))
     dialect = Dialect(database)
     rows = [_notification_row(entry, order) for entry in order.entries]
     deliveries = [row for entry in order.entries for row in _delivery_rows(entry, now_us)]
@@ -42,9 +42,31 @@ def enter(database: Any, order: Enter, now_us: int) -> Entered:
     return Entered(tuple(entry.id for entry in order.entries), is_new=True, after=after)
 
 
-def _ids_of(database: Any, batch: str) -> tuple[str, ...]:
-    query = Notification.select(Notification.id).where(Notification.batch == batch).order_by(Notification.seq)
-    return tuple(row[0] for row in query.tuples().execute(database))
+def _kept(database: Any, batch: str) -> dict[str, str]:
+    """Return what was sent with a batch, by the ids of its notifications and in their order."""
+    columns = (Notification.id, Notification.payload)
+    query = Notification.select(*columns).where(Notification.batch == batch).order_by(Notification.seq)
+    return dict(query.tuples().execute(database))
+
+
+def _is_same(database: Any, known: Mapping[str, str], entries: Sequence[Entry]) -> bool:
+    """Tell whether a request that has come again says the same to the same; devices may have come or gone meanwhile."""
+    if [entry.id for entry in entries] != list(known):
+        return False
+    if any(_said(entry.payload) != _said(known[entry.id]) for entry in entries):
+        return False
+    topics: dict[str, set[str]] = {}
+    for part in slices(list(known)):
+        query = Delivery.select(Delivery.notification_id, Delivery.topic).where(Delivery.notification_id.in_(part))
+        for key, topic in query.tuples().execute(database):
+            topics.setdefault(key, set()).add(topic)
+    return all(topics[entry.id] & {to.topic for to in entry.recipients} for entry in entries if entry.id in topics)
+
+
+def _said(payload: str) -> dict[str, Any]:
+    """Return what a payload says, whenever it was made."""
+    said: dict[str, Any] = msgspec.json.decode(payload)
+    return said | {"timestamp": None}
 
 
 def _notification_row(entry: Entry, order: Enter) -> tuple[Any, ...]:

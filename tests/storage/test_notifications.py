@@ -95,6 +95,24 @@ def test_the_same_batch_is_kept_once(put, look):
     assert look.run("SELECT COUNT(*) FROM event") == [(1,)]
 
 
+def test_a_batch_of_the_same_name_is_the_same_only_with_the_same_contents(put, look):
+    said = '{"title": "Hot", "timestamp": "%s"}'
+    put(entry(payload=said % "noon"))
+    assert put(entry(payload=said % "later")).is_same
+    assert not put(entry(payload='{"title": "Cold"}')).is_same
+    assert not put(entry(payload=said % "noon", to=(("", "elsewhere"),))).is_same
+    assert not put(entry("b1-0", payload=said % "noon")).is_same
+    assert not put(entry(payload=said % "noon"), entry("n2", seq=1)).is_same
+    assert look.run("SELECT COUNT(*) FROM delivery") == [(1,)]
+
+
+def test_a_batch_is_the_same_when_its_recipients_have_changed_a_little(put, look):
+    put(entry(to=PAIR))
+    assert put(entry(to=PAIR[1:])).is_same
+    look.run("DELETE FROM delivery")
+    assert put(entry(to=PAIR)).is_same
+
+
 def test_what_waits_comes_by_priority_and_in_order(put, ask):
     put(*[entry(f"n{number}", seq=number) for number in range(5)], batch="b1")
     put(entry("urgent", priority="urgent"), batch="b2")
