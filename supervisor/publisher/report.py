@@ -136,16 +136,7 @@ class Reporter(ThreadedActor):
 
 
 def _station(name: str, board: StationBoard) -> dict[str, Any]:
-    return {
-        "id": name,
-        "readings": board.readings,
-        "failures": board.failures,
-        "left_out": board.left_out,
-        "not_kept": board.not_kept,
-        "last_reading": _time(board.last_reading_us),
-        "last_error": board.last_error,
-        "finished": board.finished,
-    }
+    return board.describe(name) | {"last_error": board.last_error, "finished": board.finished}
 
 
 def _time(us: int) -> str | None:
