@@ -27,7 +27,6 @@ from actors.runtime import Directory, Undelivered
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
 from supervisor.child import State
 
-
 SLICE = 60
 """Devices started by one message, so that others have their turn in between: a turn is up to 32 messages."""
 QUARANTINE = Intensity(restarts=5, within=60.0)
