@@ -13,7 +13,8 @@ T = TypeVar("T")
 LONGEST_ID = 100
 LARGEST_NOTIFICATION = 262_144
 """Bytes; what the server lets through."""
-LARGEST_COMMAND = 65_536
+LARGEST_COMMAND = 65_536 + 4_096
+"""Bytes: the arguments that the server lets through, and what stands around them."""
 LARGEST_TWIN = 65_536
 
 CommandState = Literal["running", "succeeded", "failed"]
@@ -160,7 +161,7 @@ class _Named(msgspec.Struct, frozen=True):
 
 def _check_size(payload: bytes, largest: int) -> None:
     if len(payload) > largest:
-        raise UnreadableError(f"the payload has {len(payload)} bytes, more than {largest}")
+        raise UnreadableError(f"the payload has {len(payload)} bytes, more than {largest}", _id_of(payload))
 
 
 def _decode(payload: bytes, kind: type[T]) -> T:

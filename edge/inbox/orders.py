@@ -19,7 +19,7 @@ from actors.timestamps import rfc3339
 from edge.inbox.board import InboxBoard
 from edge.inbox.commands import Commands, Job
 from edge.inbox.file import CommandRow, InboxFile
-from edge.inbox.items import response_item
+from edge.inbox.items import LONGEST_REASON, response_item
 from edge.inbox.messages import Answer, Command, Lane, UnreadableError, read_command
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class CommandDesk:
         if answer.result is not None:
             body["result"] = answer.result
         if answer.reason:
-            body["reason"] = answer.reason
+            body["reason"] = answer.reason[:LONGEST_REASON]
         self._file.end_command(seq, msgspec.json.encode(body))
 
     def interrupted(self, lane: Lane) -> None:

@@ -78,6 +78,7 @@ def test_a_restart_is_done_and_answered_by_the_next_run(muster_up, edge):
     wait_command(up, asked["id"], "succeeded", 60)
     assert pi.process.running
     assert pi.status["started"] > before
+    assert "message dropped" not in pi.log
     up.wait_presence("pi-7", "online")
 
 
