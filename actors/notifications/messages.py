@@ -86,3 +86,5 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     topic: str
     state: State
     reason: str = ""
+    is_news: bool = True
+    """False for what was known already, or comes too late."""

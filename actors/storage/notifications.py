@@ -20,6 +20,9 @@ EVENT: Final = "notification"
 LONGEST_TITLE: Final = 255
 """Characters of a title in lists."""
 
+EXPIRED_AT_ONCE = 5_000
+"""Deliveries that are ended in one transaction: readings wait behind it."""
+
 _NOTIFICATION: Final = get_columns(Notification)
 _DELIVERY: Final = get_columns(Delivery, "id")
 
@@ -109,12 +112,15 @@ def mark(database: Any, changes: Iterable[Change], now_us: int) -> None:
             Delivery.update(state=state, reason=reason, updated_us=now_us).where(where).execute(database)
 
 
-def expire(database: Any, now_us: int) -> int:
-    """End the deliveries that nobody wants any more and return how many; runs in the writer."""
+def expire(database: Any, now_us: int) -> list[Change]:
+    """End deliveries that nobody wants any more, `EXPIRED_AT_ONCE` at most, and return them; runs in the writer."""
+    columns = (Delivery.id, Delivery.notification_id, Delivery.device, Delivery.topic)
     where = (Delivery.state == "queued") & (Delivery.expires_us < now_us)
+    query = Delivery.select(*columns).where(where).limit(EXPIRED_AT_ONCE)
     reason = "its time was over before it could be sent"
-    changed: int = Delivery.update(state="expired", reason=reason, updated_us=now_us).where(where).execute(database)
-    return changed
+    changes = [Change(*row, "expired", reason) for row in query.tuples().execute(database)]
+    mark(database, changes, now_us)
+    return changes
 
 
 def adopt(database: Any, links: Sequence[str], default: str) -> int:
@@ -138,10 +144,11 @@ def note_receipt(
         if row is None:
             return None
     delivery, topic, before = row
-    if before in SOURCES[state]:
+    is_news = before in SOURCES[state]
+    if is_news:
         where = Delivery.id == delivery
         Delivery.update(state=state, reason=reason, updated_us=now_us).where(where).execute(database)
-    return Change(delivery, notification_id, serial, topic, state if before in SOURCES[state] else before, reason)
+    return Change(delivery, notification_id, serial, topic, state if is_news else before, reason, is_news)
 
 
 def _join_topic(database: Any, serial: str, notification_id: str, now_us: int) -> tuple[int, str, State] | None:
