@@ -17,6 +17,7 @@ from actors.storage.models.fleet import Device, Enrolment, FleetGroup, FleetGrou
 from actors.storage.models.house import ApiToken, DeadLetter, Event, Setting
 from actors.storage.models.reach import (
     Alarm,
+    AlarmDevice,
     AlarmNotice,
     AlarmRule,
     Command,
@@ -28,6 +29,7 @@ from actors.storage.models.reach import (
 __all__ = [
     "MODELS",
     "Alarm",
+    "AlarmDevice",
     "AlarmNotice",
     "AlarmRule",
     "Analysed",
@@ -81,6 +83,7 @@ MODELS: Final = (
     Roster,
     AlarmRule,
     Alarm,
+    AlarmDevice,
     AlarmNotice,
     HomeAssistantDevice,
 )
