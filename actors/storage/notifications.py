@@ -118,7 +118,8 @@ def expire(database: Any, now_us: int) -> list[Change]:
     where = (Delivery.state == "queued") & (Delivery.expires_us < now_us)
     query = Delivery.select(*columns).where(where).limit(EXPIRED_AT_ONCE)
     reason = "its time was over before it could be sent"
-    changes = [Change(*row, "expired", reason) for row in query.tuples().execute(database)]
+    rows = query.tuples().execute(database)
+    changes = [Change(number, key, device, topic, "expired", reason) for number, key, device, topic in rows]
     mark(database, changes, now_us)
     return changes
 

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from tests.support.muster import query
+from supervisor.cli.client import ApiClient, ApiError
+from tests.support.muster import Api, query
 from tests.support.wait import eventually
 
 BULK = 5_000
@@ -150,6 +151,17 @@ def test_a_bulk_of_pairs_tells_of_each_what_becomes_of_it(site, wire):
     assert wait_status(site, told["id"], "accepted")["counts"] == {"accepted": 2}
 
 
+def test_a_key_names_one_request_and_another_with_it_is_refused(site):
+    first = {"topic": "keyed/1", "title": "One"}
+    with ApiClient(f"http://{site.address}", site.token) as client:
+        sent, again = (client.post("/api/notifications", first, "noon-31") for _ in range(2))
+        assert (again["id"], again["duplicate"]) == (sent["id"], True)
+        for other in (first | {"title": "Two"}, first | {"topic": "keyed/2"}):
+            with pytest.raises(ApiError) as refused:
+                client.post("/api/notifications", other, "noon-31")
+            assert (refused.value.status, refused.value.body["error"]["code"]) == (422, "key_reused")
+
+
 def test_the_statistics_tell_of_all_that_was_sent(site):
     before = site.get("/api/notifications/stats")
     sent = site.post("/api/notifications/topic", {"topic": "counted", "title": "One", "priority": "high"})
@@ -164,7 +176,7 @@ def test_the_statistics_tell_of_all_that_was_sent(site):
 
 def test_whoever_may_only_read_may_not_send(site):
     made = site.post("/api/tokens", {"name": "reader", "role": "read"}, expect=201)
-    reader = type(site).__mro__[2](site.address, made["token"])
+    reader = Api(site.address, made["token"])
     assert reader.call("POST", "/api/notifications", {"topic": "a", "title": "x"}).status == 403
     assert reader.call("GET", "/api/notifications").status == 200
 
