@@ -13,7 +13,7 @@ import pykka
 from actors.link.status import LinkBoard
 from actors.outbox import GetStats, ListRefused, OutboxStats, OutboxUnavailableError, RefusedItem
 from actors.publisher import StationBoard
-from actors.runtime import Directory, Runtime, ThreadedActor
+from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf
 from actors.timestamps import rfc3339
 from actors.uplink.board import UplinkBoard
 from supervisor.process.state_file import StateFile
@@ -32,7 +32,7 @@ ASK_TIMEOUT = 2.0
 SHOWN_REFUSALS = 5
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(ToSelf, msgspec.Struct, frozen=True):
     """To itself: write."""
 
 
