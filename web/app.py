@@ -294,8 +294,11 @@ def _runner(site: Site, route: Route) -> Callable[..., Any]:
         try:
             return _respond(_admit_and_handle(site, route, environ, args))
         except ApiError as error:
-            return _respond(Reply(error.body(), error.status, error.headers))
+            body = error.body()
+            site.face.refused[f"{route.method} {route.path}", body.error.code] += 1
+            return _respond(Reply(body, error.status, error.headers))
         except ConflictError as error:
+            site.face.refused[f"{route.method} {route.path}", "conflict"] += 1
             return _respond(Reply(error_body(409, str(error)), 409))
         except UNAVAILABLE as error:
             logger.warning("%s %s: not answered in time: %r", route.method, route.path, error)

@@ -8,6 +8,7 @@ becomes 409, and `pykka.Timeout`, `TimeoutError`, `pykka.ActorDeadError` and `St
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -358,5 +359,7 @@ class Face:
     """Prometheus' text format, version 0.0.4."""
     clock: Clock
     version: str
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Requests that were refused, by route and the word for programs; what never reaches a route is not among them."""
     sessions: SessionStore = field(default_factory=SessionStore)
     """Outlives a restart of the HTTP actor, so that pages stay logged in."""

@@ -194,6 +194,7 @@ class Server(TreeProcess):
             metrics=make_metrics(parts, self.health),
             clock=parts.runtime.clock,
             version=__version__,
+            refused=parts.http_refused,
         )
 
     def _root_ref(self) -> ActorRef[Any]:

@@ -42,6 +42,7 @@ class MusterCollector(Collector):
         yield from self._pipeline()
         yield from self._enrolments()
         yield from self._groups()
+        yield self._refused()
         yield from self._notifications()
         yield from self._commands()
         yield self._twins()
@@ -146,6 +147,12 @@ class MusterCollector(Collector):
             total.add_metric([event], board.counts[event])
         yield total
         yield GaugeMetricFamily("muster_commands_open", "Commands that are not over.", value=board.open)
+
+    def _refused(self) -> Metric:
+        refused = CounterMetricFamily("muster_http_refused", "Requests refused.", labels=["route", "reason"])
+        for (route, reason), count in list(self._parts.http_refused.items()):
+            refused.add_metric([route, reason], count)
+        return refused
 
     def _notifications(self) -> Iterator[Metric]:
         board = self._parts.ledger_board

@@ -133,6 +133,8 @@ class Parts:
         self.enrolment_key = config.enrolment_key or secrets.token_urlsafe(24)
         self.enrolment_board = EnrolmentBoard()
         self._make_reach(config)
+        self.http_refused: Counter[tuple[str, str]] = Counter()
+        """Requests that the page's routes have refused, by route and reason."""
         self.http_port = 0
         """Where the page listens; 0 until it does."""
         for sight in self._each_sight():

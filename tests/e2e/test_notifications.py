@@ -130,6 +130,7 @@ def test_what_cannot_be_sent_is_refused_with_the_reason(site, body, status, code
     assert (answer.status, answer.body["error"]["code"]) == (status, code)
     if code != "bad_request":
         assert site.metric("muster_notifications_refused_total", reason=code) >= 1
+    assert site.metric("muster_http_refused_total", reason=code, route="POST /api/notifications") >= 1
 
 
 def test_a_bulk_of_pairs_tells_of_each_what_becomes_of_it(site, wire):
@@ -178,6 +179,7 @@ def test_whoever_may_only_read_may_not_send(site):
     made = site.post("/api/tokens", {"name": "reader", "role": "read"}, expect=201)
     reader = Api(site.address, made["token"])
     assert reader.call("POST", "/api/notifications", {"topic": "a", "title": "x"}).status == 403
+    assert site.metric("muster_http_refused_total", reason="forbidden", route="POST /api/notifications") == 1
     assert reader.call("GET", "/api/notifications").status == 200
 
 
