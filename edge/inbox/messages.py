@@ -46,13 +46,15 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A command as it is published; unknown fields pass."""
+    """A command as it is published, or that it is cancelled; unknown fields pass."""
 
     id: str
-    name: str
+    name: str = ""
     args: dict[str, Any] = {}
     deadline: str = ""
     timestamp: str = ""
+    cancel: bool = False
+    """Nobody wants the command of this id any more."""
 
 
 class DesiredTwin(msgspec.Struct, frozen=True):
@@ -141,6 +143,8 @@ def read_command(payload: bytes) -> Command:
     found = _decode(payload, Command)
     if not 0 < len(found.id) <= LONGEST_ID or not found.id.isprintable():
         raise UnreadableError(f"`id` has to have 1 to {LONGEST_ID} characters, all of them printable")
+    if not found.name and not found.cancel:
+        raise UnreadableError("`name` is missing", found.id)
     return found
 
 

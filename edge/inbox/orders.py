@@ -28,6 +28,7 @@ MOST_WAITING = 100
 """Commands that wait in one lane; further ones are refused."""
 NO_DEADLINE = 3_600.0
 """Seconds that a command may take which names no deadline."""
+CANCELLED = "it was cancelled before it began"
 INTERRUPTED = "it was interrupted: the edge was started anew while it ran"
 
 
@@ -74,6 +75,9 @@ class CommandDesk:
             logger.warning("command %s was retained by somebody, and is refused", command.id)
             return
         known = self._file.find_command(command.id)
+        if command.cancel:
+            self._cancel(command.id, known, now_us)
+            return
         if known is not None:
             self._board.counters["duplicates"] += 1
             if known.state == "done":
@@ -145,6 +149,17 @@ class CommandDesk:
         if name in ("restart", "reboot"):
             return None
         return Answer("failed", reason=INTERRUPTED)
+
+    def _cancel(self, command_id: str, known: CommandRow | None, now_us: int) -> None:
+        """End a command that nobody wants any more, as far as it can be ended; one that comes later finds it here."""
+        self._board.counters["cancelled"] += 1
+        logger.warning("command %s is cancelled", command_id)
+        if known is None:
+            self._refuse(command_id, CANCELLED, now_us)
+        elif known.state == "waiting":
+            self.end(known.seq, Answer("failed", reason=CANCELLED))
+        elif known.state == "running" and self._commands.break_off(msgspec.json.decode(known.payload, type=Command)):
+            self.end(known.seq, Answer("failed", reason="it was cancelled while it ran"))
 
     def _refuse(self, command_id: str, reason: str, now_us: int) -> None:
         """Answer what is not executed; it is remembered like any other."""

@@ -187,6 +187,21 @@ def test_a_long_program_keeps_no_ping_waiting_and_is_ended_in_time(edge):
     assert answer(one)["reason"] == "it took too long and was killed"
 
 
+def test_a_program_that_is_cancelled_is_ended_and_the_next_begins(edge):
+    programs = {
+        "sleep": ProgramSettings(command=("/bin/sleep", "600"), timeout=900),
+        "echo": ProgramSettings(command=("/bin/echo", "next")),
+    }
+    one = edge(programs=programs).start()
+    command(one, "run", {"program": "sleep"}, seconds=600)
+    one.heard("responses", lambda body: body["state"] == "running")
+    command(one, "run", {"program": "echo"}, command_id="c-2")
+    one.server.publish(f"{OWN}/commands", {"id": "c-1", "cancel": True})
+    assert answer(one)["reason"] == "it was cancelled while it ran"
+    assert answer(one, "c-2")["result"]["output"] == "next\n"
+    eventually(lambda: one.parts.boards.inbox.counters["cancelled"] == 1, what="it is counted")
+
+
 def test_a_command_that_was_interrupted_is_not_executed_again(edge, tmp_path):
     counted = tmp_path / "counted"
     programs = {

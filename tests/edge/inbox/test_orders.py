@@ -232,6 +232,30 @@ def test_the_largest_command_that_a_server_gives_is_taken(desk):
     assert desk.begin()[1] == "0" * 32
 
 
+def test_a_command_that_is_cancelled_before_it_begins_does_not_begin(desk):
+    desk.take()
+    desk.deliver({"id": "c-1", "cancel": True})
+    assert desk.begin() is None
+    (answer,) = desk.answers()
+    assert (answer["state"], answer["reason"]) == ("failed", "it was cancelled before it began")
+
+
+def test_a_command_that_is_cancelled_before_it_comes_does_not_begin(desk):
+    desk.deliver({"id": "c-1", "cancel": True})
+    desk.take()
+    assert desk.begin() is None
+    assert [answer["state"] for answer in desk.answers()] == ["failed"]
+
+
+def test_what_has_ended_before_it_is_cancelled_is_answered_as_it_was(desk):
+    desk.take()
+    seq, _ = desk.begin()
+    with desk.file.transaction():
+        desk.desk.end(seq, Answer("succeeded"))
+    desk.deliver({"id": "c-1", "cancel": True})
+    assert [answer["state"] for answer in desk.answers()] == ["succeeded"]
+
+
 def test_a_reason_is_told_as_far_as_anybody_keeps_it(desk):
     desk.take()
     seq, _ = desk.begin()
