@@ -120,6 +120,8 @@ class AlarmDesk:
             if isinstance(known, str):
                 logger.warning("the alarm rule %s cannot be read and is not in force: %s", name, known)
         self._rules = RuleBook(self._settings, (known for _, known in made if isinstance(known, KnownRule)))
+        for sentence in self._rules.complaints():
+            logger.warning("the alarm rule %s", sentence)
         self._open = {alarm.key: alarm for alarm in found}
         self._begin()
         self._count()

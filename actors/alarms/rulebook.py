@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -40,6 +40,15 @@ class RuleBook:
         if fixed is not None and fixed.origin == "configuration":
             return fixed
         return self._made.get(name, fixed)
+
+    def complaints(self) -> Iterator[str]:
+        """Yield, of rules made by HTTP, what a change of the configuration has done to them."""
+        for name, known in self._made.items():
+            if self.get(name) is not known:
+                yield f"{name} made by HTTP is not in force: the configuration has one of its name"
+            for channel in known.rule.send or ():
+                if channel not in self._settings.channels:
+                    yield f"{name} sends to {channel}, which is not among the channels"
 
     def active(self, source: Source) -> list[Rule]:
         """Return the rules in force that judge by this source."""

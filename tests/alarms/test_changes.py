@@ -279,6 +279,22 @@ def test_who_was_not_told_that_it_began_is_not_told_that_it_is_over(make_rig):
     assert told(rig) == [("cleared", "ops")]
 
 
+def test_a_rule_of_the_configuration_comes_before_one_by_http_and_what_is_not_in_force_is_said(make_rig, caplog):
+    rig = make_rig(channels=TWO)
+    rig.desk.put_rule(PutRule(rule=HOT, **WHO))
+    rig.desk.put_rule(PutRule(rule=offline(send=("crew",)), **WHO))
+    rig.settings = msgspec.structs.replace(
+        rig.settings, rules=(msgspec.structs.replace(HOT, over=90.0),), channels={"ops": TWO["ops"]}
+    )
+    rig.start()
+    assert next((known.rule.over, known.origin) for known in rig.desk.rules()) == (90.0, "configuration")
+    assert "the alarm rule hot made by HTTP is not in force: the configuration has one of its name" in caplog.text
+    assert "the alarm rule offline sends to crew, which is not among the channels" in caplog.text
+    rig.settings = msgspec.structs.replace(rig.settings, rules=())
+    rig.start()
+    assert next((known.rule.over, known.origin) for known in rig.desk.rules()) == (80.0, "api")
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "field"),
     [
