@@ -285,4 +285,4 @@ def _anomalies(reading: StoreReading, metric: str) -> list[str]:
         found = [each.measure for each in _ANOMALIES.decode(reading.anomalies)]
     except msgspec.MsgspecError:
         found = [""]
-    return [name for name in found if not metric or name == metric]
+    return [name for name in dict.fromkeys(found) if not metric or name == metric]

@@ -190,6 +190,13 @@ def test_an_anomaly_is_told_with_its_measures(make_rig):
     assert rig.open() == []
 
 
+def test_a_measure_that_is_anomalous_in_two_ways_is_named_once(make_rig):
+    rig = make_rig(Rule(name="odd", kind="anomaly"))
+    rig.device("a")
+    rig.reads("a", anomalies='[{"measure": "pH"}, {"measure": "EC"}, {"measure": "pH"}]', pH=3.2)
+    assert [row["summary"] for row in rig.alarms()] == ["a: anomalous readings in pH, EC"]
+
+
 # -- figures of the server --------------------------------------------------------------------------------------------
 
 
