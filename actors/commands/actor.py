@@ -212,7 +212,9 @@ class CommanderActor(ThreadedActor):
             return
         self._catch_up()
         self._send()
-        self._flush()
+        while self._changes and self._loaded is None and not self._is_retrying:
+            self._flush()
+            self._send()  # what is gone has made room
 
     def _catch_up(self) -> None:
         """Learn what is open, where that is not known, and commit what waits."""

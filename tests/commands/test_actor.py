@@ -164,6 +164,22 @@ def test_no_more_are_on_their_way_than_the_window_takes(rig):
     rig.wait_publication(WINDOW + 5)
 
 
+def test_a_window_that_is_free_again_because_its_commands_are_gone_is_used_at_once(rig):
+    gone, kept = [f"a-{number}" for number in range(WINDOW)], [f"b-{number}" for number in range(5)]
+    rig.issue(*gone, *kept, batch=True)
+    rig.services.get("registry").ask(
+        Execute(lambda database: Command.delete().where(Command.serial.startswith("a-")).execute(database)), timeout=5
+    )
+    rig.away = True
+    for serial in (*gone, *kept):
+        rig.come(serial)
+    with pytest.raises(StoreUnavailable):
+        rig.one("a-0")  # behind all of these
+    rig.away = False
+    rig.commander.tell(RETRY)
+    rig.wait_publication(len(kept))
+
+
 # Answers
 
 
