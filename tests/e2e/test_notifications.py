@@ -164,7 +164,11 @@ def test_a_key_names_one_request_and_another_with_it_is_refused(site):
 
 
 def test_the_statistics_tell_of_all_that_was_sent(site):
-    before = site.get("/api/notifications/stats")
+    def quiet():
+        told = site.get("/api/notifications/stats")
+        return told if not told["waiting"] else None
+
+    before = eventually(quiet, 15, "what other tests have sent has ended")
     sent = site.post("/api/notifications/topic", {"topic": "counted", "title": "One", "priority": "high"})
     wait_status(site, sent["id"], "accepted")
     told = site.get("/api/notifications/stats")
