@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psutil
 
 from actors.resolver.addresses import InterfaceAddress, InterfaceState
-from actors.runtime import Runtime, ThreadedActor
+from actors.runtime import Runtime, ThreadedActor, ToSelf
 
 if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
@@ -45,7 +45,7 @@ class Card(NamedTuple):
         return f"{self.scheme}://{self.addresses[0]}:{self.port}"
 
 
-class Look:
+class Look(ToSelf):
     """To itself: see whether what was announced is still so."""
 
 

@@ -21,7 +21,7 @@ from actors.historian import WINDOW, Recall, Recalled
 from actors.link.messages import Publish
 from actors.messages import StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport
 from actors.payloads import LONGEST_SENDER_ID, answer_refused
-from actors.runtime import Directory, PooledActor, Runtime
+from actors.runtime import Directory, PooledActor, Runtime, ToSelf
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
 from actors.topics import RESPONSES_TAIL, SCANS_TAIL, SENSOR_CHANNEL, SENSOR_TAIL, SERIAL
@@ -70,7 +70,7 @@ class StoredScan(msgspec.Struct, frozen=True):
     is_new: bool
 
 
-class Tick:
+class Tick(ToSelf):
     """To itself: publish and send what has gathered."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from actors.link.messages import Announcement, Publish
-from actors.runtime import Clock, Directory, PooledActor, Runtime
+from actors.runtime import Clock, Directory, PooledActor, Runtime, ToSelf
 from actors.statistics import PipelineStatistics
 from actors.timestamps import rfc3339
 
@@ -50,7 +50,7 @@ class PipelineState:
         return [(topic, payload, 1, True) for topic in self._topics]
 
 
-class Look:
+class Look(ToSelf):
     """To itself: see how things are."""
 
 

@@ -88,6 +88,17 @@ class StationBoard:
     """When the next reading is due, monotonic seconds; 0 at once."""
     unsaved: deque[Item] = field(default_factory=lambda: deque(maxlen=MOST_UNSAVED))
 
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what became of its readings as JSON shows it."""
+        return {
+            "id": name,
+            "readings": self.readings,
+            "failures": self.failures,
+            "left_out": self.left_out,
+            "not_kept": self.not_kept,
+            "last_reading": rfc3339(self.last_reading_us) if self.last_reading_us else None,
+        }
+
 
 class PublisherActor(ThreadedActor):
     """Reads and puts; what becomes of the reading then is the business of outbox and uplink."""

@@ -20,7 +20,7 @@ from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
 from actors.messages import Settled, StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport, Write, WriteBatch
-from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
+from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf, compute_backoff
 from actors.storage import administration
 from actors.storage.database import open_database
 from actors.storage.errors import StoreUnavailable
@@ -72,17 +72,17 @@ class Execute(msgspec.Struct, frozen=True):
     work: Callable[[Database], Any]
 
 
-class _Flush(msgspec.Struct, frozen=True):
+class _Flush(ToSelf, msgspec.Struct, frozen=True):
     """To itself: more is pending than one transaction takes, or a deletion has a slice to go."""
 
 
-class _Retry(msgspec.Struct, frozen=True):
+class _Retry(ToSelf, msgspec.Struct, frozen=True):
     """To itself, from a timer: the back-off is over."""
 
     failures: int
 
 
-class _Expire(msgspec.Struct, frozen=True):
+class _Expire(ToSelf, msgspec.Struct, frozen=True):
     """To itself, from a timer: delete a slice of what is too old, or look whether there is any."""
 
 

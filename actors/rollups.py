@@ -18,7 +18,7 @@ import pykka
 
 from actors.reader import Readers
 from actors.registry import Execute
-from actors.runtime import Directory, Runtime, ThreadedActor
+from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf
 from actors.storage.errors import StoreUnavailable
 from actors.storage.following import Followed, FollowReadings, newest_reading_id
 from actors.storage.queries import FindReadings, Page, find_device
@@ -58,7 +58,7 @@ class Rebuild(msgspec.Struct, frozen=True):
     until_us: int
 
 
-class _Run(msgspec.Struct, frozen=True):
+class _Run(ToSelf, msgspec.Struct, frozen=True):
     """To itself: the interval is over, or there is more to do."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from actors.messages import StoreLastSeen, StoreReading, StoreScan, StoreTwinReport, Write, WriteBatch
-from actors.runtime import PooledActor, Timers
+from actors.runtime import PooledActor, Timers, ToSelf
 
 if TYPE_CHECKING:
     from actors.runtime import Directory
@@ -95,7 +95,7 @@ class Flush:
 FLUSH = Flush()
 
 
-class _Again:
+class _Again(ToSelf):
     """To itself, from a timer: the registry may be back."""
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from actors.link.messages import Announcement, Publish, Reconnect
 from actors.messages import Deliveries
-from actors.runtime import Directory, PooledActor, Runtime
+from actors.runtime import Directory, PooledActor, Runtime, ToSelf
 from edge.facts import Boards, Facts
 from edge.locator import Renew
 from edge.network import NetworkChanged
@@ -60,7 +60,7 @@ class Beat(msgspec.Struct, frozen=True):
     """Of the interval; an earlier one is no longer wanted."""
 
 
-class StatusDue(msgspec.Struct, frozen=True):
+class StatusDue(ToSelf, msgspec.Struct, frozen=True):
     """To itself: a status is due."""
 
 

@@ -13,7 +13,7 @@ import pykka
 
 from actors.clock_quality import clock_quality
 from actors.outbox import GetStats, OutboxStats, OutboxUnavailableError
-from actors.runtime import ThreadedActor
+from actors.runtime import ThreadedActor, ToSelf
 from edge.presence import TellStatus
 from edge.state import describe_edge
 from supervisor import SupervisionError, count_children
@@ -37,7 +37,7 @@ _NO_NEWS = ("updated", "system_info", "outbox", "inbox", "sensors", "updates")
 """What changes by itself."""
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(ToSelf, msgspec.Struct, frozen=True):
     """To itself: look."""
 
 

@@ -14,7 +14,6 @@ from actors.version import __version__
 from edge.nodes import nodes
 
 if TYPE_CHECKING:
-    from actors.publisher import StationBoard
     from edge.hub.board import HubBoard
     from edge.parts import EdgeParts
 
@@ -50,7 +49,9 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
         "inbox": boards.inbox.describe(),
         "scans": boards.scanners.describe_scans(),
         "scanners": [scanner.describe() for scanner in tuple(boards.scanners.scanners.values())],
-        "sensors": [_station(name, board) for name, board in tuple(boards.stations.items())],
+        "sensors": [
+            board.describe(name) | {"error": board.last_error} for name, board in tuple(boards.stations.items())
+        ],
         "updates": boards.updates.describe(),
         "undelivered": parts.directory.undelivered,
         "services": facts.services(),
@@ -70,18 +71,6 @@ def _troubled(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "restarts": node["restarts"],
                 "error": f"{error['type']}: {error['message']}" if error else "",
             }
-
-
-def _station(name: str, board: StationBoard) -> dict[str, Any]:
-    return {
-        "id": name,
-        "readings": board.readings,
-        "failures": board.failures,
-        "left_out": board.left_out,
-        "not_kept": board.not_kept,
-        "last_reading": rfc3339(board.last_reading_us) if board.last_reading_us else None,
-        "error": board.last_error,
-    }
 
 
 def _uplink(board: UplinkBoard) -> dict[str, Any]:

@@ -19,6 +19,17 @@ from tests.support.need import need
 hypothesis.settings.load_profile("ci")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_file_of_this_machine() -> Iterator[None]:
+    """Nothing in this process reads `/etc/muster`; what it starts does not either, see `Process`."""
+    nowhere = Path(__file__).with_name("no-such-file.toml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("supervisor.server.config.SYSTEM_FILE", nowhere)
+        patch.setattr("supervisor.publisher.settings.SYSTEM_FILE", nowhere)
+        patch.setattr("edge.config.FILES", (Path("muster.toml"),))
+        yield
+
+
 @pytest.fixture
 def needs() -> Callable[..., str]:
     """`needs("tc", ...)`: the path of a program, or the end of this test: skipped, and failed under CI."""

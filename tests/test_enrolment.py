@@ -526,7 +526,7 @@ def test_a_hub_that_fails_leaves_all_as_it_was(server):
 
     def identify(serial):
         if failing:
-            raise RegistryError("the hub h.example cannot be reached", temporary=True)
+            raise RegistryError("the hub h.example cannot be reached")
         return f"DeviceId={serial}"
 
     with_hub(server, identify)

@@ -23,7 +23,7 @@ from actors.outbox import (
     Refused,
     Take,
 )
-from actors.outbox_file import LARGEST_ITEM, MOST_REFUSED, OutboxFile
+from actors.outbox_file import LARGEST_ITEM, OutboxFile
 from actors.runtime import Directory, GuardedFuture, Runtime
 from tests.link.rig import Recorder
 from tests.support.processes import Process
@@ -251,16 +251,16 @@ def test_a_refused_item_moves_aside_with_its_reason_and_blocks_nobody(rig):
     assert rig.stats.dropped == {"refused": 1}
 
 
-def test_what_was_refused_is_bounded(tmp_path):
+def test_what_was_refused_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("actors.outbox_file.MOST_REFUSED", 10)
     file = OutboxFile(tmp_path / "o.db", ["server"], most_items=10**6, most_bytes=10**9)
     file.open()
-    file.put(item(number) for number in range(MOST_REFUSED + 2))
-    for number in range(MOST_REFUSED + 2):
+    file.put(item(number) for number in range(12))
+    for number in range(12):
         file.refuse("server", f"id-{number}", "no")
     kept = file.refused(10**6)
     file.close()
-    assert len(kept) == MOST_REFUSED
-    assert (kept[0].id, kept[-1].id) == (f"id-{MOST_REFUSED + 1}", "id-2")
+    assert [found.id for found in kept] == [f"id-{number}" for number in range(11, 1, -1)]
 
 
 def test_a_full_outbox_drops_its_oldest_items_and_counts_them(make):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from web.errors import CODES
+from web.errors import usual_code
 
 
 class HttpBoard:
@@ -13,14 +13,14 @@ class HttpBoard:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.refused: Counter[str] = Counter()
-        """Requests that were refused, by the code of their status, whoever refused them."""
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """Requests that were refused, by route ("" for what reaches none) and the word for programs."""
         self.cut = 0
         """Connections ended because their client was too slow."""
         self.pushed_out = 0
         """Silent connections ended to make room."""
 
-    def refuse(self, status: int) -> None:
-        """Count an answer of 400 or more."""
+    def refuse(self, status: int, route: str = "", code: str = "") -> None:
+        """Count an answer of 400 or more; without a `code` by the usual word for its status."""
         with self._lock:
-            self.refused[CODES.get(status, "bad_request" if status < 500 else "internal")] += 1
+            self.refused[route, code or usual_code(status)] += 1

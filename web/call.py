@@ -29,7 +29,8 @@ MAX_LIMIT = 1000
 MAX_TEXT = 200
 """Characters of a query parameter."""
 
-_FIELD = re.compile(r"(?:field `(?P<named>[^`]+)`)|(?: - at `(?:key` in `)?\$\.?(?P<path>[^`]*)`)")
+_FIELD = re.compile(r"(?:(?:field |\A)`(?P<named>[^`]+)`)|(?: - at `(?:key` in `)?\$\.?(?P<path>[^`]*)`)")
+"""Where msgspec names a field; a reason of ours begins with its name."""
 _PATTERN = re.compile(r"Expected `str` matching regex '.*'(?= - at `|$)")
 _DIGITS = re.compile(r"[0-9]{1,9}\Z")
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)\Z")

@@ -27,6 +27,11 @@ CODES = {
 }
 
 
+def usual_code(status: int) -> str:
+    """Return the word for programs of an answer of 400 or more that says nothing closer."""
+    return CODES.get(status, "bad_request" if status < 500 else "internal")
+
+
 class Problem(msgspec.Struct):
     """What was wrong."""
 
@@ -70,8 +75,7 @@ class ApiError(Exception):
 
 def error_body(status: int, message: str, details: Mapping[str, Any] | None = None, code: str = "") -> ErrorBody:
     """Return `{"error": {"code", "message", "details"}}`."""
-    usual = CODES.get(status, "bad_request" if status < 500 else "internal")
-    return ErrorBody(Problem(code or usual, message, dict(details or {})))
+    return ErrorBody(Problem(code or usual_code(status), message, dict(details or {})))
 
 
 def bad_field(field: str, message: str) -> ApiError:

@@ -14,7 +14,7 @@ import pykka
 from actors.storage.errors import StoreUnavailable
 from web.auth import Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Notes, Reply, check_length, parse_query
-from web.errors import ApiError, bad_field, error_body, too_many
+from web.errors import ApiError, ErrorBody, bad_field, error_body, too_many
 from web.face import ConflictError
 from web.proxies import Proxies
 from web.route import SAFE_METHODS, Route
@@ -55,7 +55,8 @@ def _runner(site: Site, route: Route) -> Callable[..., Any]:
         environ, notes = bottle.request.environ, Notes()
         reply = _answer(site, route, environ, args, notes)
         if reply.status >= 400:
-            site.face.http.refuse(reply.status)
+            code = reply.body.error.code if isinstance(reply.body, ErrorBody) else ""
+            site.face.http.refuse(reply.status, f"{route.method} {route.path}", code)
         if _is_kept(route, environ, reply.status, notes):
             site.face.audit.record(
                 who=notes.who,

@@ -24,7 +24,7 @@ class NotificationRefusedError(Exception):
         Args:
             status: the HTTP status: 400, 404, 413 or 422.
             code: one word for programs: `bad_field`, `bad_topic`, `too_large`, `unknown_device`, `unknown_group`,
-                `too_many`.
+                `too_many`, `key_reused`.
             message: one sentence for people.
             details: the `field` at fault.
 
@@ -46,7 +46,7 @@ class Notifications(Protocol):
             wanted: the message and for whom it is.
             by: who wants it, for the record.
             address: from where.
-            key: a second request with this key is the same request; empty without one.
+            key: a second request with this key, by the same `by`, is the same request; empty without one.
 
         Returns:
             `id`, `recipients` (how many), `warnings` (sentences), and `duplicate`: True for a request that was known.

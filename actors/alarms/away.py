@@ -66,10 +66,12 @@ class AwayBook:
             self._members[subject].discard(serial)
             self._changed.add(subject)
 
-    def keep(self, serial: str, subject: str) -> None:
-        """Give a device to an alarm that was open before this process began."""
+    def keep(self, serial: str, subject: str, place: Place | None) -> None:
+        """Give a device to an alarm that was open before this process began; `place` is that of the alarm."""
         self._give(serial, subject)
         self._changed.discard(subject)
+        if place is not None:
+            self._places.setdefault(subject, place)
 
     def level(self, now: float) -> None:
         """Let those that are overdue, and that no alarm tells of, count as fallen silent together.

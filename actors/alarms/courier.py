@@ -1,36 +1,23 @@
-"""The courier: carries the news of alarms to webhooks, to the services of Apprise, and to devices.
+"""The couriers: each carries the news of alarms to one channel, a webhook, the services of Apprise, or devices.
 
-It has a thread of its own, since all of them may be slow. It tries once; whether and when again, the post decides.
+Each has a thread of its own, since all of them may be slow. It tries once; whether and when again, the post decides.
 """
 
 from __future__ import annotations
 
-import http.client
-import importlib
 import logging
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
+from actors.alarms.apprise import AppriseServices
+from actors.alarms.errors import NotSentError
 from actors.alarms.messages import Notice, Told
-from actors.alarms.sentences import encode, headline, priority_of
+from actors.alarms.sentences import headline, priority_of
 from actors.alarms.settings import Channel
+from actors.alarms.webhook import Webhook
 from actors.runtime import Directory, ThreadedActor
-from actors.version import __version__
 
 logger = logging.getLogger(__name__)
-
-MISSING = "Apprise is not installed; pip install 'muster-fleet[alerts]'"
-
-
-class NotSentError(Exception):
-    """News have not arrived; the message says why, without a secret."""
-
-    def __init__(self, reason: str, *, is_final: bool = False) -> None:
-        super().__init__(reason)
-        self.is_final = is_final
-        """Whether another attempt would end in the same way."""
 
 
 class Notifier(Protocol):
@@ -62,25 +49,27 @@ class CourierActor(ThreadedActor):
     """Takes a `Notice`, and tells `Told` to the alarms.
 
     Args:
-        channels: where the news go, by name.
+        channel: where the news go.
         notifier: sends notifications to devices.
         services: where the alarms are found as `alarms`.
-        load_apprise: imports the library.
+        apprise: sends to the services of the channel; None: to those it names.
 
     """
 
     def __init__(
-        self,
-        channels: Mapping[str, Channel],
-        notifier: Notifier,
-        services: Directory,
-        load_apprise: Callable[[], Any] = lambda: importlib.import_module("apprise"),
+        self, channel: Channel, notifier: Notifier, services: Directory, apprise: AppriseServices | None = None
     ) -> None:
         super().__init__()
-        self._channels = channels
+        self._channel = channel
         self._notifier = notifier
         self._services = services
-        self._load_apprise = load_apprise
+        self._webhook = Webhook(channel) if channel.webhook else None
+        self._apprise = apprise or AppriseServices(channel.apprise)
+
+    def sever(self) -> None:
+        """End a webhook that hangs."""
+        if self._webhook is not None:
+            self._webhook.sever()
 
     def on_receive(self, message: Any) -> None:
         """Carry news."""
@@ -96,41 +85,24 @@ class CourierActor(ThreadedActor):
         self._services.tell("alarms", told)
 
     def _carry(self, notice: Notice) -> None:
-        channel = self._channels.get(notice.channel)
-        if channel is None:
-            raise NotSentError("the channel is not in the configuration any more", is_final=True)
         body = notice.body | {"event": notice.event, "notice": notice.id}
-        match channel.way:
-            case "webhook":
-                post_json(channel, body, key_of(notice))
-            case "apprise":
-                self._apprise(channel, notice)
-            case _:
-                self._notify(channel, notice, body)
+        if self._webhook is not None:
+            self._webhook.post(body, key_of(notice))
+        elif self._channel.apprise:
+            self._send_by_apprise(notice)
+        else:
+            self._notify(notice, body)
 
-    def _apprise(self, channel: Channel, notice: Notice) -> None:
-        try:
-            library = self._load_apprise()
-        except ImportError:
-            raise NotSentError(MISSING, is_final=True) from None
-        sender = library.Apprise()
-        for number, url in enumerate(channel.apprise, start=1):
-            if not sender.add(url):
-                raise NotSentError(f"Apprise does not know URL {number} of this channel", is_final=True)
+    def _send_by_apprise(self, notice: Notice) -> None:
         kind = {"critical": "failure", "warning": "warning"}.get(notice.body["severity"], "info")
         kind = "success" if notice.event == "cleared" else kind
         title = headline(notice.event, notice.body)
-        try:
-            arrived = sender.notify(title=title, body=notice.body["summary"], notify_type=kind)
-        except Exception as error:
-            raise NotSentError(f"Apprise failed: {type(error).__name__}") from error
-        if not arrived:
-            raise NotSentError("Apprise could not deliver it to every service")
+        self._apprise.send(notice.id, title=title, body=notice.body["summary"], notify_type=kind)
 
-    def _notify(self, channel: Channel, notice: Notice, body: Mapping[str, Any]) -> None:
+    def _notify(self, notice: Notice, body: Mapping[str, Any]) -> None:
         try:
             self._notifier.notify(
-                channel.target,
+                self._channel.target,
                 title=headline(notice.event, notice.body),
                 body=notice.body["summary"],
                 data=body,
@@ -146,40 +118,3 @@ class CourierActor(ThreadedActor):
 def key_of(notice: Notice) -> str:
     """Return what is the same at each attempt to carry these news."""
     return f"alarm-{notice.body['id']}-{notice.body['raised']}-{notice.event}-{notice.id}"
-
-
-def post_json(channel: Channel, body: Mapping[str, Any], key: str) -> None:
-    """Send news to a webhook.
-
-    Raises:
-        NotSentError: with the reason; final where the answer says that the request itself is wrong.
-
-    """
-    parts = urlsplit(channel.webhook)
-    assert parts.hostname is not None
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=channel.timeout, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=channel.timeout)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": f"muster/{__version__}",
-        "Idempotency-Key": key,
-        **channel.headers,
-    }
-    try:
-        connection.request("POST", target, body=encode(dict(body)), headers=headers)
-        answer = connection.getresponse()
-        answer.read(1_024)
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise NotSentError(f"the webhook at {parts.hostname} cannot be reached: {reason}") from error
-    finally:
-        connection.close()
-    if not 200 <= answer.status < 300:
-        is_final = answer.status in (400, 404, 405, 410, 413, 415, 422)
-        raise NotSentError(f"the webhook at {parts.hostname} answered {answer.status}", is_final=is_final)

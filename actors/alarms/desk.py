@@ -7,7 +7,7 @@ alarm is told at once then, and stored when the database is back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,14 +23,14 @@ from actors.alarms.messages import (
     DropRule,
     Event,
     KnownRule,
-    Notice,
     Order,
     PutRule,
     SilenceAlarm,
     Told,
 )
-from actors.alarms.post import Post
+from actors.alarms.post import LOST_AFTER_US, Direct, Post
 from actors.alarms.rulebook import RuleBook
+from actors.alarms.rules import Rule
 from actors.alarms.sentences import describe
 from actors.alarms.settings import AlarmSettings
 from actors.alarms.tap import AlarmTap
@@ -49,11 +49,25 @@ T = TypeVar("T")
 UNAVAILABLE = (StoreUnavailable, pykka.ActorDeadError, pykka.Timeout)
 
 
+class Bundle(NamedTuple):
+    """What one transaction stores."""
+
+    new: Mapping[str, Alarm] = {}
+    """By key."""
+    changed: Mapping[str, Alarm] = {}
+    moved: frozenset[str] = frozenset()
+    """Keys of those that tell of other devices than before."""
+    direct: Sequence[Direct] = ()
+    """What was told of new ones while the database was away."""
+    records: Sequence[Record] = ()
+
+
 class Written(NamedTuple):
     """What a transaction has stored."""
 
     alarms: list[Alarm]
-    notices: list[Notice]
+    adopted: list[tuple[Direct, int]]
+    """What was told without the database, with its id in it."""
 
 
 class AlarmDesk:
@@ -106,6 +120,8 @@ class AlarmDesk:
             if isinstance(known, str):
                 logger.warning("the alarm rule %s cannot be read and is not in force: %s", name, known)
         self._rules = RuleBook(self._settings, (known for _, known in made if isinstance(known, KnownRule)))
+        for sentence in self._rules.complaints():
+            logger.warning("the alarm rule %s", sentence)
         self._open = {alarm.key: alarm for alarm in found}
         self._begin()
         self._count()
@@ -120,9 +136,7 @@ class AlarmDesk:
 
     def told(self, told: Told) -> None:
         """Take note of what became of news."""
-        key = self._post.told(told, self._now_us())
-        if key is not None and key in self._open:  # it was told without the database, and has not arrived
-            self._open[key] = msgspec.structs.replace(self._open[key], told_us=None)
+        self._post.told(told, self._now_us())
         self._post.work(self._run, self._now_us())
 
     def acknowledge(self, order: Acknowledge) -> Alarm:
@@ -157,7 +171,7 @@ class AlarmDesk:
 
     def drop_rule(self, order: DropRule) -> None:
         """Delete a rule, or what was changed of one of Muster's own. Raises `AlarmError`."""
-        self._rules.check_drop(order.name)
+        was = self._rules.check_drop(order.name)
         record, now_us = _record_of(order, "rule_deleted", rule=order.name), self._now_us()
 
         def work(database: Any) -> None:
@@ -167,12 +181,13 @@ class AlarmDesk:
         self._run(work)
         self._tap.counts["rule_deleted"] += 1
         self._rules.drop(order.name)
-        self._begin(order.name)
+        self._begin(was)
 
     # Rules
 
     def _keep_rule(self, known: KnownRule, order: Order, action: str) -> KnownRule:
         record, now_us = _record_of(order, action, rule=known.rule.name), self._now_us()
+        was = self._rules.get(known.rule.name)
 
         def work(database: Any) -> None:
             storage.put_rule(database, known)
@@ -181,11 +196,11 @@ class AlarmDesk:
         self._run(work)
         self._tap.counts[action] += 1
         self._rules.put(known)
-        self._begin(known.rule.name)
+        self._begin(*([was.rule] if was is not None else []))
         return known
 
-    def _begin(self, changed: str = "") -> None:
-        """Watch by the rules as they are now."""
+    def _begin(self, *changed: Rule) -> None:
+        """Watch by the rules as they are now; those that have `changed` as they were."""
         draft = self._draft()
         self._watch.begin(self._rules, draft, list(self._open.values()), changed)
         self._commit(draft)
@@ -195,20 +210,21 @@ class AlarmDesk:
     def _commit(self, draft: Draft) -> None:
         """Store what was found; with it what could not be stored before, and what has been silenced until now."""
         new = {key: alarm for key, alarm in self._open.items() if not alarm.id} | draft.raised
-        changed = {key: alarm for key, alarm in self._open.items() if alarm.id and self._is_untold(alarm, draft.now_us)}
+        changed = {key: alarm for key, alarm in self._open.items() if alarm.id and alarm.is_untold(draft.now_us)}
         changed |= draft.changed
         if not new and not changed:
             return
-        records = [_record_of_alarm(alarm, "raised") for alarm in draft.raised.values()]
-        records += [_record_of_alarm(alarm, "cleared") for alarm in draft.changed.values() if not alarm.is_open]
+        moved = {key for key, alarm in changed.items() if key in new or alarm.members != self._open[key].members}
+        bundle = Bundle(new, changed, frozenset(moved | new.keys()), self._post.direct_of(new), _records_of(draft))
         try:
-            written = self._run(partial(self._write, new=new, changed=changed, records=records, now_us=draft.now_us))
+            written = self._run(partial(self._write, bundle=bundle, now_us=draft.now_us))
         except UNAVAILABLE as error:
             self._go_on_without(draft, error)
             return
         for alarm in draft.raised.values():
             logger.warning("alarm raised: %s", alarm.summary)
         self._tap.counts["raised"] += len(draft.raised)
+        self._tap.counts["worsened"] += len(draft.worsened)
         self._tap.counts["cleared"] += sum(not alarm.is_open for alarm in draft.changed.values())
         self._apply(written)
 
@@ -217,43 +233,36 @@ class AlarmDesk:
         subjects: dict[str, set[str]] = {}
         for alarm in (*draft.raised.values(), *draft.changed.values()):
             subjects.setdefault(alarm.rule, set()).add(alarm.subject)
-        self._watch.not_stored(subjects)
+        self._watch.silences.not_stored(subjects)
         for key, alarm in draft.raised.items():
             logger.warning("alarm raised, and not stored yet (%s): %s", error, alarm.summary)
             self._tap.counts["raised"] += 1
             told = msgspec.structs.replace(alarm, told_us=draft.now_us)
             self._open[key] = told
             body = describe(told, draft.now_us)
-            self._post.tell_at_once(key, self._channels(alarm, "raised"), "raised", body)
+            self._post.tell_at_once(key, self._channels_of(alarm), "raised", body)
             self._on_change(body)
         self._count()
 
-    def _write(
-        self,
-        database: Any,
-        new: Mapping[str, Alarm],
-        changed: Mapping[str, Alarm],
-        records: list[Record],
-        now_us: int,
-    ) -> Written:
+    def _write(self, database: Any, bundle: Bundle, now_us: int) -> Written:
         """Store alarms with the news of them; runs in the writer, in one transaction."""
-        written = Written([], [])
-        stored = {key: storage.put_new(database, alarm) for key, alarm in new.items()}
-        for key, alarm in changed.items():
-            if not alarm.id:
-                alarm = msgspec.structs.replace(alarm, id=stored[key].id)  # noqa: PLW2901 - now with its id
-            stored[key] = alarm
-        for alarm in stored.values():
+        stored = {key: storage.put_new(database, alarm) for key, alarm in bundle.new.items()}
+        adopted = [(direct, _adopt(database, direct, stored[direct.key], now_us)) for direct in bundle.direct]
+        for key, alarm in bundle.changed.items():
+            stored[key] = alarm if alarm.id else msgspec.structs.replace(alarm, id=stored[key].id)
+        for key, alarm in stored.items():
             event = self._event_of(alarm, now_us)
-            then = msgspec.structs.replace(alarm, told_us=now_us) if event == "raised" else alarm
-            storage.update_alarm(database, then)
-            written.alarms.append(then)
+            if event == "raised":
+                stored[key] = msgspec.structs.replace(alarm, told_us=now_us)
+            storage.update_alarm(database, stored[key])
+            if key in bundle.moved:
+                storage.keep_devices(database, alarm, now_us)
             if event is not None:
-                body = describe(then, now_us)
-                for channel in self._channels(then, event):
-                    written.notices.append(storage.insert_notice(database, channel, event, body, now_us))
-        storage.put_records(database, records, now_us)
-        return written
+                body = describe(stored[key], now_us)
+                for channel in self._channels(database, alarm, event):
+                    storage.insert_notice(database, channel, event, body, now_us, due_us=now_us)
+        storage.put_records(database, bundle.records, now_us)
+        return Written(list(stored.values()), adopted)
 
     def _apply(self, written: Written) -> None:
         """Take over what is stored, show it, and send the news."""
@@ -265,25 +274,28 @@ class AlarmDesk:
                 self._open.pop(alarm.key, None)
             self._on_change(describe(alarm, now_us))
         self._count()
-        for notice in written.notices:
-            self._post.send(notice, now_us)
+        self._post.adopted(written.adopted)
+        self._post.hurry()
+        self._post.work(self._run, now_us)
 
     def _event_of(self, alarm: Alarm, now_us: int) -> Event | None:
         """Return what is to be told of an alarm that is written now."""
         if alarm.is_open:
-            return "raised" if self._is_untold(alarm, now_us) else None
+            return "raised" if alarm.is_untold(now_us) else None
         is_silenced = (alarm.silenced_until_us or 0) > now_us
         return "cleared" if alarm.told_us is not None and not is_silenced else None
 
-    def _is_untold(self, alarm: Alarm, now_us: int) -> bool:
-        return alarm.told_us is None and not alarm.is_quiet(now_us)
+    def _channels(self, database: Any, alarm: Alarm, event: Event) -> list[str]:
+        """Return who is to be told: that it is over, those who were told of it, whatever has become of the rule."""
+        if event == "raised":
+            return self._channels_of(alarm)
+        channels = self._settings.channels
+        told = storage.channels_told(database, alarm.id)
+        return [name for name in told if name in channels and channels[name].cleared]
 
-    def _channels(self, alarm: Alarm, event: Event) -> list[str]:
+    def _channels_of(self, alarm: Alarm) -> list[str]:
         known = self._rules.get(alarm.rule)
-        if known is None:
-            return []
-        names = self._settings.channels_of(known.rule)
-        return [name for name in names if event == "raised" or self._settings.channels[name].cleared]
+        return self._settings.channels_of(known.rule) if known is not None else []
 
     # Orders
 
@@ -297,8 +309,8 @@ class AlarmDesk:
 
     def _carry_out(self, alarm: Alarm, order: Order, action: str) -> Alarm:
         record = _record_of(order, action, alarm.serial, alarm=alarm.id, rule=alarm.rule)
-        changed = {alarm.key: alarm}
-        written = self._run(partial(self._write, new={}, changed=changed, records=[record], now_us=self._now_us()))
+        bundle = Bundle(changed={alarm.key: alarm}, records=[record])
+        written = self._run(partial(self._write, bundle=bundle, now_us=self._now_us()))
         self._tap.counts[action] += 1
         self._apply(written)
         return written.alarms[0]
@@ -322,6 +334,23 @@ class AlarmDesk:
 
 def _record_of(order: Order, action: str, serial: str = "", **more: Any) -> Record:
     return Record(serial, {"action": action, "by": order.by, "from": order.address, **more})
+
+
+def _adopt(database: Any, direct: Direct, alarm: Alarm, now_us: int) -> int:
+    """Store what was told while the database was away, and return its id; what has not arrived is due again."""
+    told = direct.told
+    due_us = None if direct.is_done else now_us + (LOST_AFTER_US if told is None else 0)
+    attempts, error = (1, told.error) if told is not None else (0, "")
+    body = describe(alarm, now_us)
+    return storage.insert_notice(
+        database, direct.channel, "raised", body, now_us, due_us=due_us, attempts=attempts, error=error
+    )
+
+
+def _records_of(draft: Draft) -> list[Record]:
+    records = [_record_of_alarm(alarm, "raised") for alarm in draft.raised.values()]
+    records += [_record_of_alarm(draft.changed[key], "worsened") for key in sorted(draft.worsened)]
+    return records + [_record_of_alarm(alarm, "cleared") for alarm in draft.changed.values() if not alarm.is_open]
 
 
 def _record_of_alarm(alarm: Alarm, action: str) -> Record:

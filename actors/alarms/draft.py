@@ -24,6 +24,8 @@ class Draft:
         self._open = open_alarms
         self.raised: dict[str, Alarm] = {}
         self.changed: dict[str, Alarm] = {}
+        self.worsened: set[str] = set()
+        """Keys of open alarms that are to be told once more."""
 
     def find(self, key: str) -> Alarm | None:
         """Return the open alarm of a key as it will be, None where there is none, or it is over."""
@@ -47,11 +49,20 @@ class Draft:
             **facts,
         )
 
-    def change(self, alarm: Alarm, **facts: Any) -> None:
-        """Change what an open alarm says, if it does."""
+    def change(self, alarm: Alarm, **facts: Any) -> Alarm:
+        """Change what an open alarm says, if it does; return it as it is now."""
         then = msgspec.structs.replace(alarm, **facts)
-        if then != alarm:
-            self.put(msgspec.structs.replace(then, updated_us=self.now_us, summary=shorten(then.summary)))
+        if then == alarm:
+            return alarm
+        then = msgspec.structs.replace(then, updated_us=self.now_us, summary=shorten(then.summary))
+        self.put(then)
+        return then
+
+    def worsen(self, alarm: Alarm) -> None:
+        """Take back that an alarm was told and acknowledged: what it tells of is not what somebody knew of."""
+        untold = {"told_us": None, "acknowledged_us": None, "acknowledged_by": ""}
+        self.put(msgspec.structs.replace(alarm, updated_us=self.now_us, **untold))
+        self.worsened.add(alarm.key)
 
     def clear(self, alarm: Alarm, why: str = "over") -> None:
         """End an alarm."""

@@ -23,7 +23,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     severity: Severity
     subject: str
-    """`device:S`, `gateway:S`, `site:S`, `link:NAME`, `queue:NAME`, `file:PATH`, `server`; `device:S:METRIC`."""
+    """`device:S`, `gateway:S`, `site:S`, `link:NAME`, `broker:NAME`, `queue:NAME`, `file:PATH`, `server`."""
     serial: str = ""
     site: str = ""
     summary: str
@@ -31,7 +31,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 0
     """Devices that it is about."""
     members: tuple[str, ...] = ()
-    """Serials of the first of them."""
+    """Their serials, in order; the database's readers get the first of them."""
     raised_us: int
     updated_us: int
     cleared_us: int | None = None
@@ -51,6 +51,10 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     def is_quiet(self, now_us: int) -> bool:
         """Return whether nothing is to be said of it now: acknowledged, or silenced for a time."""
         return self.acknowledged_us is not None or (self.silenced_until_us or 0) > now_us
+
+    def is_untold(self, now_us: int) -> bool:
+        """Return whether it is to be told now: what was silenced is told once more when that has ended."""
+        return not self.is_quiet(now_us) and (self.told_us is None or self.told_us < (self.silenced_until_us or 0))
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,6 +71,10 @@ class Places:
         if site is not None:
             self._of_site[site].discard(serial)
 
+    def gateways_of(self, site: str) -> tuple[str, ...]:
+        """Return the gateways of a site."""
+        return tuple(sorted(self._of_site.get(site, ())))
+
     def of(self, device: DeviceSnapshot, is_known: Callable[[str], bool]) -> Place:
         """Return the place of a device."""
         named = named_gateway(device)
@@ -78,13 +82,13 @@ class Places:
             return Place(f"gateway:{named}", device.site, (named,))
         if device.kind == GATEWAY and device.serial in self._named:
             return Place(f"gateway:{device.serial}", device.site, (device.serial,))
-        heads = self._of_site.get(device.site, set())
+        heads = self.gateways_of(device.site)
         if len(heads) == 1 and device.site:
             (head,) = heads
             return Place(f"gateway:{head}", device.site, (head,))
         if not device.site:
             return Place("site:", "", (device.serial,) if device.kind == GATEWAY else ())
-        return Place(f"site:{device.site}", device.site, tuple(sorted(heads)))
+        return Place(f"site:{device.site}", device.site, heads)
 
 
 def named_gateway(device: DeviceSnapshot) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 
 from actors.alarms.messages import AlarmError, ChangeRule, KnownRule, PutRule
 from actors.alarms.rules import MOST_RULES, AlarmKind, Rule, Source, change_rule
 from actors.alarms.settings import AlarmSettings
+
+_PATH: Final = re.compile(r"at `\$\.(\w+)")
+_QUOTED: Final = re.compile(r"`(\w+)`")
+"""Where msgspec, or the rule itself, names a field."""
 
 
 class RuleBook:
@@ -34,6 +40,15 @@ class RuleBook:
         if fixed is not None and fixed.origin == "configuration":
             return fixed
         return self._made.get(name, fixed)
+
+    def complaints(self) -> Iterator[str]:
+        """Yield, of rules made by HTTP, what a change of the configuration has done to them."""
+        for name, known in self._made.items():
+            if self.get(name) is not known:
+                yield f"{name} made by HTTP is not in force: the configuration has one of its name"
+            for channel in known.rule.send or ():
+                if channel not in self._settings.channels:
+                    yield f"{name} sends to {channel}, which is not among the channels"
 
     def active(self, source: Source) -> list[Rule]:
         """Return the rules in force that judge by this source."""
@@ -64,15 +79,18 @@ class RuleBook:
         try:
             rule = change_rule(found.rule, order.changes)
         except msgspec.ValidationError as error:
-            raise AlarmError("bad_field", f"the rule is not valid: {error}") from None
+            where = _PATH.search(str(error)) or _QUOTED.search(str(error))
+            field = {"field": where[1]} if where else {}
+            raise AlarmError("bad_field", f"the rule is not valid: {error}", **field) from None
         return self._checked(rule, order.by, now_us)
 
-    def check_drop(self, name: str) -> None:
-        """Raise `AlarmError` if a rule cannot be deleted."""
+    def check_drop(self, name: str) -> Rule:
+        """Return a rule that is to be deleted. Raises `AlarmError` if it cannot be."""
         found = self._changeable(name)
         if found.origin == "default":
             reason = "comes with Muster; set `enabled` to false to turn it off"
             raise AlarmError("conflict", f"the rule {name} {reason}", name=name)
+        return found.rule
 
     def put(self, known: KnownRule) -> None:
         """Take a rule that is stored."""

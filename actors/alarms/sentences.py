@@ -109,11 +109,6 @@ def shorten(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def list_members(members: frozenset[str], most: int) -> tuple[str, ...]:
-    """Return the first serials in order; all of a storm are counted, not named."""
-    return tuple(sorted(members)[:most])
-
-
 def encode(body: dict[str, Any]) -> bytes:
     """Return the body of a webhook."""
     return msgspec.json.encode(body)

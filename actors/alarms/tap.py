@@ -13,6 +13,7 @@ MOST_READINGS: Final = 100_000
 """Readings that wait for the next look; beyond it the oldest are counted and forgotten."""
 EVENTS: Final = (
     "raised",
+    "worsened",
     "cleared",
     "acknowledged",
     "silenced",

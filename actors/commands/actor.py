@@ -17,7 +17,7 @@ import pykka
 from peewee import Database
 
 from actors.commands.book import Book, CommandBoard
-from actors.commands.dispatch import Dispatch, delay_after, judge_publication
+from actors.commands.dispatch import Dispatch, cancellation, delay_after, judge_publication
 from actors.commands.messages import MOST_OPEN, Came, Cancel, CommandError, Issue, Issued
 from actors.commands.payloads import Response
 from actors.commands.rules import Accepted, Answered, Change, Command, Judged, Refused, Sent, TimedOut, Waits
@@ -200,6 +200,8 @@ class CommanderActor(ThreadedActor):
         logger.info("command %s of %s cancelled by %s at %s", row.id, row.serial, order.by, order.address)
         self._book.put(row)
         self._desk.show(row)
+        if row.sent_us is not None:
+            self._desk.services.tell(self._desk.link_of(row.serial), cancellation(row, now_us))
         return row
 
     # What is open
@@ -210,7 +212,9 @@ class CommanderActor(ThreadedActor):
             return
         self._catch_up()
         self._send()
-        self._flush()
+        while self._changes and self._loaded is None and not self._is_retrying:
+            self._flush()
+            self._send()  # what is gone has made room
 
     def _catch_up(self) -> None:
         """Learn what is open, where that is not known, and commit what waits."""

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from actors.commands.messages import COMMANDER
-from actors.commands.payloads import commands_topic, encode_command, responses_topic
+from actors.commands.payloads import commands_topic, encode_cancellation, encode_command, responses_topic
 from actors.commands.rules import Command
 from actors.link.messages import NOBODY_SUBSCRIBED, REFUSED, Publish, Published
 
@@ -96,6 +96,13 @@ class Dispatch:
         command_id = self._by_token.pop(token, "")
         self._held.pop(command_id, None)
         return command_id
+
+
+def cancellation(row: Command, now_us: int) -> Publish:
+    """Return what the link is told of a cancelled command that was sent: it stands behind it in the device's queue."""
+    payload = encode_cancellation(row.id, now_us)
+    expiry = max(1.0, (row.deadline_us - now_us) / 1_000_000)
+    return Publish(commands_topic(row.serial), payload, qos=1, expiry=expiry, content_type="application/json")
 
 
 def delay_after(tries: int) -> float:

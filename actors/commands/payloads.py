@@ -100,6 +100,11 @@ def encode_command(serial: str, command_id: str, name: str, args: str, *, deadli
     return msgspec.json.encode(body)
 
 
+def encode_cancellation(command_id: str, now_us: int) -> bytes:
+    """Return what a device is sent that may have a command which nobody wants any more."""
+    return msgspec.json.encode({"id": command_id, "cancel": True, "timestamp": rfc3339(now_us)})
+
+
 def commands_topic(serial: str) -> str:
     """Return where a device is told commands."""
     return f"devices/{serial}/commands"

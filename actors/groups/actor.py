@@ -27,7 +27,7 @@ from actors.groups.messages import (
     PutRoster,
 )
 from actors.registry import Execute
-from actors.runtime import Runtime, ThreadedActor
+from actors.runtime import Runtime, ThreadedActor, ToSelf
 from actors.storage import groups as storage
 from actors.storage.errors import StoreUnavailable
 
@@ -42,11 +42,11 @@ ACTIONS: Final = ("created", "changed", "deleted", "roster_put", "roster_deleted
 _AWAY: Final = (ActorDeadError, Timeout, StoreUnavailable)
 
 
-class Load(msgspec.Struct, frozen=True):
+class Load(ToSelf, msgspec.Struct, frozen=True):
     """To itself: read everything from the database."""
 
 
-class Refresh(msgspec.Struct, frozen=True):
+class Refresh(ToSelf, msgspec.Struct, frozen=True):
     """To itself, from a timer: read everything again, another server may have changed it."""
 
 

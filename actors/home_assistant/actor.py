@@ -30,7 +30,7 @@ from actors.link.messages import DROPPED, REFUSED, Published
 from actors.link.status import LinkBoard
 from actors.messages import DeviceSnapshot
 from actors.registry import Execute
-from actors.runtime import Directory, Runtime, ThreadedActor
+from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf
 from actors.storage.errors import StoreUnavailable
 from actors.storage.home_assistant import Bridged, FindBridged, Told, drop_bridged, put_bridged
 from actors.timestamps import rfc3339
@@ -50,7 +50,7 @@ SPREAD: Final = (1.0, 10.0)
 NOT_ANSWERED = (StoreUnavailable, pykka.ActorDeadError, pykka.Timeout, TimeoutError)
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(ToSelf, msgspec.Struct, frozen=True):
     """To itself, from a timer: look."""
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from actors.dead_letters import bounded
-from actors.link.filters import FilterMemory
-from actors.link.ledger import LIMIT_BYTES, Ledger
-from actors.link.link import LinkActor
-from actors.link.messages import PauseReading, Replay, ResumeReading
+from actors.link.messages import PauseReading, ResumeReading
+from actors.link.settling import SettlingLink
 from actors.link.status import LinkState
 from actors.link.wire import Publication
-from actors.messages import Deliveries, Delivery, Settled, StoreDeadLetter, WriteBatch
+from actors.messages import Delivery, StoreDeadLetter, WriteBatch
 
 logger = logging.getLogger(__name__)
 
@@ -23,61 +20,32 @@ LOOK_EVERY = 1.0
 #: Seconds between two complaints about the same trouble.
 COMPLAIN_EVERY = 60.0
 
-#: Deliveries in one message of a replay.
-REPLAY_BATCH = 1000
 
-
-class DataLink(LinkActor):
-    """Persistent session, manual acknowledgement, a ledger; may stop reading for any time."""
+class DataLink(SettlingLink):
+    """Persistent session; may stop reading for any time."""
 
     persistent = True
 
-    def __init__(
-        self,
-        *,
-        filters_file: Path,
-        registry: str = "registry",
-        limit_bytes: int = LIMIT_BYTES,
-        stuck_after: float = 60.0,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, *, registry: str = "registry", stuck_after: float = 60.0, **settings: Any) -> None:
         """Assign.
 
         Args:
-            filters_file: where the filters of the session are remembered.
             registry: name of the actor that stores dead letters.
-            limit_bytes: unresolved bytes above which the link stops reading.
             stuck_after: seconds after which an unresolved delivery is dead-lettered.
-            settings: see `LinkActor`.
+            settings: see `SettlingLink`; above its `limit_bytes` the link stops reading.
 
         """
         super().__init__(**settings)
-        self._filters_file = filters_file
         self._registry = registry
         self._stuck_after = stuck_after
-        self._ledger = Ledger(limit_bytes)
-        self._acks: list[int] = []
-        self._marker_acks: list[int] = []
         self._held = False
         self._look_at = 0.0
         self._complain_at = 0.0
         self._live = False
 
-    def memory(self) -> FilterMemory:
-        """Remember the filters of the session."""
-        return FilterMemory(self._filters_file)
-
-    def ledger(self) -> Ledger:
-        """Return the ledger."""
-        return self._ledger
-
     def handle_message(self, message: Any) -> None:
         """Handle what only a data link knows."""
         match message:
-            case Settled(tokens):
-                self._settle(tokens)
-            case Replay(subscriber):
-                self._replay(subscriber)
             case PauseReading():
                 self._held = True
             case ResumeReading():
@@ -87,8 +55,9 @@ class DataLink(LinkActor):
 
     def handle_own(self, publication: Publication) -> None:
         """Acknowledge markers: nobody else settles them."""
-        if mid := publication[5]:
-            self._marker_acks.append(mid)
+        client = self._connection.client
+        if client is not None and (mid := publication[5]):
+            client.acknowledge([mid])
         super().handle_own(publication)
 
     def marker_returned(self) -> None:
@@ -97,38 +66,18 @@ class DataLink(LinkActor):
         self._live = True
 
     def each_round(self, now: float) -> None:
-        """Pause or resume, look for what is unrouted or stuck."""
+        """Pause or resume, look for what is stuck."""
         super().each_round(now)
         self._regulate()
-        if self._intake.unrouted:
-            self._refuse_unrouted()
         if now >= self._look_at and self._connection.up:
             self._look_at = now + LOOK_EVERY
             self._bury(self._ledger.overdue(now, self._stuck_after), "stuck")
 
     def connection_begun(self, epoch: int) -> None:
-        """Void the ledger: the broker delivers again what it holds unacknowledged."""
+        """Read, and take what comes for old until the marker is back."""
         super().connection_begun(epoch)
-        self._board.counters.voided += self._ledger.void(epoch)
-        self._acks.clear()
-        self._marker_acks.clear()
         self._live = False
         self._reading = True
-
-    def _settle(self, tokens: list[int]) -> None:
-        self._acks += self._ledger.settle(tokens)
-        ignored, counters = self._ledger.ignored, self._board.counters
-        counters.settled_void += ignored.pop("earlier_epoch", 0)
-        counters.settled_unknown += ignored.pop("unknown", 0)
-
-    def _flush(self) -> None:
-        """Send all acknowledgements of the round in one write."""
-        if (self._acks or self._marker_acks) and self._connection.up and self._connection.client is not None:
-            self._connection.client.acknowledge(self._marker_acks + self._acks)
-            self._board.counters.acknowledged += len(self._acks)
-            self._marker_acks.clear()
-            self._acks.clear()
-        super()._flush()
 
     def _regulate(self) -> None:
         """Stop reading when too much is unresolved or an operator says so; resume well below the limit."""
@@ -149,10 +98,9 @@ class DataLink(LinkActor):
             self._board.counters.pauses += 1
             logger.warning("%s: stopped reading with %d bytes unresolved", self._name, self._ledger.bytes)
 
-    def _refuse_unrouted(self) -> None:
-        self._board.counters.unrouted += len(self._intake.unrouted)
-        self._bury([delivery for delivery in self._intake.unrouted if delivery.qos], "unrouted")
-        self._intake.unrouted.clear()
+    def end_unrouted(self, deliveries: list[Delivery]) -> None:
+        """Have them stored as dead letters."""
+        self._bury(deliveries, "unrouted")
 
     def _bury(self, deliveries: list[Delivery], reason: str) -> None:
         """Have deliveries stored as dead letters; the registry's `Settled` ends them."""
@@ -171,25 +119,6 @@ class DataLink(LinkActor):
             logger.error(
                 "%s: %d deliveries wait, some longer than %g s", self._name, len(self._ledger), self._stuck_after
             )
-
-    def _replay(self, subscriber: str) -> None:
-        """Tell again what is unresolved; its time to be stuck starts afresh."""
-        self._ledger.replayed(self._clock.monotonic())
-        told: dict[str, list[Delivery]] = {}
-        nobody: list[Delivery] = []
-        for delivery in self._ledger.unresolved():
-            taker = self._intake.subscriber_of(delivery.topic)
-            if taker is None:
-                nobody.append(delivery)
-            elif subscriber in ("", taker):
-                told.setdefault(taker, []).append(delivery)
-        for taker, items in told.items():
-            self._board.counters.replayed += len(items)
-            for start in range(0, len(items), REPLAY_BATCH):
-                batch = items[start : start + REPLAY_BATCH]
-                self._directory.tell(taker, Deliveries(self._name, batch, self._intake.handled_until_at))
-        if not subscriber:
-            self._bury(nobody, "unrouted")
 
 
 _DETAILS = {

@@ -13,6 +13,7 @@ COUNTED = (
     "displayed",
     "expired",
     "failed",
+    "repeated_receipts",
     "unknown_receipts",
     "late_answers",
 )

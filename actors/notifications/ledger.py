@@ -260,7 +260,7 @@ class LedgerActor(ThreadedActor):
             return False
         del self._news[: len(news)], self._receipts[: len(receipts)]
         self._settle(receipts, noted)
-        self._on_change([*news, *(change for change in noted if change is not None)])
+        self._on_change([*news, *(change for change in noted if change is not None and change.is_news)])
         return True
 
     def _settle(self, receipts: Sequence[Told], noted: Sequence[Change | None]) -> None:
@@ -269,7 +269,7 @@ class LedgerActor(ThreadedActor):
         answers: dict[tuple[str, str], tuple[list[str], dict[str, str]]] = {}
         for told, change in zip(receipts, noted, strict=True):
             receipt, delivery = told.body, told.delivery
-            self._board.counts[receipt.state if change is not None else "unknown_receipts"] += 1
+            self._board.counts[_count_of(change)] += 1
             if delivery.token:
                 tokens.setdefault(delivery.link, []).append(delivery.token)
             if receipt.sender_id:
@@ -310,8 +310,11 @@ class LedgerActor(ThreadedActor):
         except AWAY as error:
             logger.warning("the ledger sends nothing until the database is back: %s", error)
             is_written = False
-        if not is_written or self._more or any(self._again.values()):
+        if not is_written or self._is_waiting():
             self._arm(LOOK_EVERY)
+
+    def _is_waiting(self) -> bool:
+        return bool(self._more or self._under_way or any(self._again.values()))
 
     def _adopt(self) -> None:
         """Find a way for what waits for a broker that is not configured any more, once."""
@@ -323,11 +326,18 @@ class LedgerActor(ThreadedActor):
     def _expire(self) -> None:
         """End what nobody wants any more, while links are down."""
         now = self._runtime.clock.monotonic()
-        if not self._more or now - self._looked_at < LOOK_EVERY:
+        if not self._is_waiting() or now - self._looked_at < LOOK_EVERY:
             return
-        self._looked_at, now_us = now, self._now_us()
-        if self._read(HasExpired(now_us)):
-            self._board.counts["expired"] += self._ask(Execute(lambda database: expire(database, now_us)))
+        now_us = self._now_us()
+        if not self._read(HasExpired(now_us)):
+            self._looked_at = now
+            return
+        expired = self._ask(Execute(lambda database: expire(database, now_us)))
+        # Of these we are told by the link, or find out when it is up.
+        known = {*self._under_way, *(row.id for rows in self._again.values() for row in rows)}
+        self._board.counts["expired"] += sum(change.delivery not in known for change in expired)
+        self._on_change(expired)
+        self._arm(0.0)  # there may be more
 
     def _now_us(self) -> int:
         return int(self._runtime.clock.time() * 1_000_000)
@@ -343,6 +353,13 @@ def _note(database: Any, told: Told, now_us: int) -> Change | None:
         reason=receipt.reason,
         now_us=now_us,
     )
+
+
+def _count_of(change: Change | None) -> str:
+    """Return what a receipt counts as, from what it has changed."""
+    if change is None:
+        return "unknown_receipts"
+    return change.state if change.is_news else "repeated_receipts"
 
 
 def _verdict(row: Waiting, told: Published) -> tuple[State, str]:

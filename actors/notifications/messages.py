@@ -57,6 +57,8 @@ class Entered(msgspec.Struct, frozen=True):
     """Of the notifications of the batch, in its order."""
     is_new: bool
     """False when the batch was known."""
+    is_same: bool = True
+    """False when what was known under this name says something else."""
     after: int = 0
     """The numbers of the new deliveries are above this."""
 
@@ -84,3 +86,5 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     topic: str
     state: State
     reason: str = ""
+    is_news: bool = True
+    """False for what was known already, or comes too late."""

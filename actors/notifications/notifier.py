@@ -38,6 +38,8 @@ MOST_IN_BULK = 10_000
 """Notifications in one call."""
 MOST_RECIPIENTS = 100_000
 """Of all notifications in one call."""
+KEY = "Idempotency-Key"
+"""What names a request, as those who send it know it."""
 OWN = "muster"
 """Who wants what no operator has asked for."""
 
@@ -127,13 +129,13 @@ class Notifier:
             letter: the message and for whom it is.
             by: who wants it, for the record.
             origin: from where.
-            key: a second request with this key is the same request.
+            key: a second request with this key, by the same sender, is the same request.
 
         Raises:
             NotificationError: it cannot be sent.
 
         """
-        return self._send([letter], by, origin, _batch_of(key), is_bulk=False)
+        return self._send([letter], by, origin, _batch_of(by, key), is_bulk=False)
 
     def send_all(self, letters: Sequence[Letter], *, by: str = OWN, origin: str = "", key: str = "") -> Accepted:
         """Send many in one go; those that cannot be sent keep no other from being sent.
@@ -148,7 +150,7 @@ class Notifier:
             )
             self._board.refused[error.code] += 1
             raise error
-        return self._send(letters, by, origin, _batch_of(key), is_bulk=True)
+        return self._send(letters, by, origin, _batch_of(by, key), is_bulk=True)
 
     def _send(self, letters: Sequence[Letter], by: str, origin: str, batch: str, *, is_bulk: bool) -> Accepted:
         draft = _Draft(now_us=int(self._clock.time() * 1_000_000))
@@ -165,6 +167,9 @@ class Notifier:
         if not draft.entries:
             raise next(result for result in results if isinstance(result, NotificationError))
         entered = self._enter(Enter(batch, draft.entries, by, origin))
+        if not entered.is_same:
+            self._board.refused["key_reused"] += 1
+            raise NotificationError("key_reused", f"{KEY}: it came before with another request", KEY)
         for kind in draft.warned:
             self._board.warned[kind] += 1
         return Accepted(batch, tuple(results), draft.recipients, tuple(draft.warnings), entered.is_new)
@@ -250,8 +255,8 @@ class _Draft:
             logger.warning("notification: %s", warning)
 
 
-def _batch_of(key: str) -> str:
-    """Return the id of a request: the same for the same key."""
+def _batch_of(by: str, key: str) -> str:
+    """Return the id of a request: the same for the same key of the same sender."""
     if not key:
         return secrets.token_hex(12)
-    return hashlib.blake2b(key.encode(), digest_size=12, person=b"notification").hexdigest()
+    return hashlib.blake2b(f"{by}\0{key}".encode(), digest_size=12, person=b"notification").hexdigest()

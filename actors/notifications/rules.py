@@ -43,7 +43,7 @@ LARGE_FOR: Final[Mapping[str, int]] = {"sensor": 10_240, "controller": 102_400}
 LONGEST_TITLE: Final = 1_000
 LONGEST_TTL: Final = 366 * 86_400.0
 
-Code = Literal["bad_field", "bad_topic", "too_large", "unknown_device", "unknown_group", "too_many"]
+Code = Literal["bad_field", "bad_topic", "too_large", "unknown_device", "unknown_group", "too_many", "key_reused"]
 
 
 class NotificationError(Exception):

@@ -7,7 +7,7 @@ from actors.runtime.clock import Clock, ManualClock, SystemClock
 from actors.runtime.directory import Directory
 from actors.runtime.dispatcher import Dispatcher, ManualDispatcher
 from actors.runtime.future import GuardedFuture, WouldBlockError
-from actors.runtime.lifecycle import Envelope, Exit, ExitReason, Failure, Ready, Undelivered
+from actors.runtime.lifecycle import Envelope, Exit, ExitReason, Failure, Ready, ToSelf, Undelivered
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.pooled import PooledActor
 from actors.runtime.runtime import ManualRuntime, Runtime
@@ -37,6 +37,7 @@ __all__ = [
     "ThreadMailbox",
     "ThreadedActor",
     "Timers",
+    "ToSelf",
     "Undelivered",
     "Watchdog",
     "WouldBlockError",

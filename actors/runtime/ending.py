@@ -12,7 +12,7 @@ from pykka import ActorDeadError, ActorRef
 from pykka._envelope import Envelope as PykkaEnvelope
 from pykka.messages import _ActorStop
 
-from actors.runtime.lifecycle import Envelope, Exit, ExitReason, Failure, Ready, Undelivered
+from actors.runtime.lifecycle import Envelope, Exit, ExitReason, Failure, Ready, ToSelf, Undelivered
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class SupervisedMailbox:
             first = Envelope(kept[0], attempts=_attempts(self.current) + blame)
             return [first, *(Envelope(message) for message in kept[1:])]
         current = self.current
-        if current is None or current.reply_to is not None or isinstance(current.message, _ActorStop):
+        if current is None or current.reply_to is not None or isinstance(current.message, _ActorStop | ToSelf):
             return []
         return [Envelope(current.message, attempts=_attempts(current) + blame)]
 
@@ -165,7 +165,7 @@ class SupervisedMailbox:
             except IndexError:
                 return left
             if envelope.reply_to is None:
-                if not isinstance(envelope.message, _ActorStop):
+                if not isinstance(envelope.message, _ActorStop | ToSelf):
                     left.append(Envelope(envelope.message, attempts=_attempts(envelope)))
             elif isinstance(envelope.message, _ActorStop):
                 envelope.reply_to.set(None)

@@ -39,6 +39,16 @@ class ExitReason(StrEnum):
     """Its thread ended without a word."""
 
 
+class ToSelf:
+    """Mixed into what an actor tells itself, at once or by a timer: it ends with its incarnation.
+
+    The next one begins with messages of its own. Were those of its predecessor handed on to it, whatever sets the time
+    of its next look in each of them would look once more often after each crash, for ever.
+    """
+
+    __slots__ = ()
+
+
 class Ready(NamedTuple):
     """`on_start` has succeeded."""
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+from peewee import fn
 
 from actors.alarms.messages import Alarm, KnownRule, Notice
 from actors.alarms.messages import Event as NewsEvent
 from actors.alarms.rules import Rule
 from actors.storage.models import Alarm as Row
+from actors.storage.models import AlarmDevice, Event
 from actors.storage.models import AlarmNotice as NoticeRow
 from actors.storage.models import AlarmRule as RuleRow
-from actors.storage.models import Event
 from actors.storage.queries import BadCursor, Page, bound
+from actors.storage.sql import slices
 
 EVENT: Final = "alarm"
 """The kind of the records in `event`."""
 MOST_NAMES: Final = 1_000
 """Serials of one alarm that are kept by name; all are counted."""
 NOTICES_AT_ONCE: Final = 100
-"""News that are handed out at a time."""
+"""News that are looked up at a time."""
+MOST_ERROR: Final = 1_000
+"""Characters of a reason that are kept."""
+MOST_INSERTED: Final = 300
+"""Rows of one INSERT; SQLite's oldest limit is 999 parameters."""
 
 _FIELDS: Final = Alarm.__struct_fields__
 _COLUMNS: Final = [getattr(Row, name) for name in _FIELDS]
@@ -35,9 +42,18 @@ class Record(NamedTuple):
 
 
 def load_open(database: Any) -> list[Alarm]:
-    """Return every alarm that is not over."""
-    query = Row.select(*_COLUMNS).where(Row.open_key.is_null(False)).order_by(Row.id).dicts()
-    return [_to_alarm(row) for row in query.execute(database)]
+    """Return every alarm that is not over, with all its devices."""
+    is_open = Row.open_key.is_null(False)
+    within = AlarmDevice.alarm_id.in_(Row.select(Row.id).where(is_open)) & AlarmDevice.left_us.is_null()
+    devices: dict[int, list[str]] = defaultdict(list)
+    pairs = AlarmDevice.select(AlarmDevice.alarm_id, AlarmDevice.serial).where(within).tuples()
+    for alarm_id, serial in pairs.execute(database):
+        devices[alarm_id].append(serial)
+    found = [_to_alarm(row) for row in Row.select(*_COLUMNS).where(is_open).order_by(Row.id).dicts().execute(database)]
+    return [
+        msgspec.structs.replace(alarm, members=tuple(sorted(devices[alarm.id]))) if alarm.id in devices else alarm
+        for alarm in found
+    ]
 
 
 def find_alarm(database: Any, alarm_id: int) -> Alarm | None:
@@ -65,6 +81,27 @@ def put_new(database: Any, alarm: Alarm) -> Alarm:
 def update_alarm(database: Any, alarm: Alarm) -> None:
     """Write an alarm as it is now."""
     Row.update(_values(alarm)).where(Row.id == alarm.id).execute(database)
+
+
+def keep_devices(database: Any, alarm: Alarm, now_us: int) -> None:
+    """Write which devices an alarm of several tells of now."""
+    if alarm.subject.startswith("device:"):
+        return
+    its = AlarmDevice.alarm_id == alarm.id
+    rows = AlarmDevice.select(AlarmDevice.serial, AlarmDevice.left_us).where(its).tuples().execute(database)
+    left_us: dict[str, int | None] = dict(rows)
+    members = set(alarm.members)
+    changes = (
+        (None, [serial for serial in members if left_us.get(serial) is not None]),
+        (now_us, [serial for serial, when_us in left_us.items() if when_us is None and serial not in members]),
+    )
+    for when_us, serials in changes:
+        for part in slices(serials):
+            AlarmDevice.update(left_us=when_us).where(its & AlarmDevice.serial.in_(part)).execute(database)
+    for part in slices(sorted(members - left_us.keys()), MOST_INSERTED):
+        AlarmDevice.insert_many([{"alarm_id": alarm.id, "serial": serial, "left_us": None} for serial in part]).execute(
+            database
+        )
 
 
 def put_records(database: Any, records: Sequence[Record], now_us: int) -> None:
@@ -98,41 +135,75 @@ def _inserted(made: Any) -> int:
 # News
 
 
-def insert_notice(database: Any, channel: str, event: NewsEvent, body: dict[str, Any], now_us: int) -> Notice:
-    """Store news that is to be sent, and return it; `body` is the alarm as it is told."""
+def insert_notice(
+    database: Any,
+    channel: str,
+    event: NewsEvent,
+    body: dict[str, Any],
+    now_us: int,
+    *,
+    due_us: int | None,
+    attempts: int = 0,
+    error: str = "",
+) -> int:
+    """Store news and return their id; `body` is the alarm as it is told, without `due_us` they have ended."""
     made = NoticeRow.insert(
         alarm_id=body["id"],
         event=event,
         channel=channel,
         body=msgspec.json.encode(body).decode(),
-        attempts=0,
+        attempts=attempts,
         made_us=now_us,
-        due_us=now_us,
-        ended_us=None,
-        error="",
+        due_us=due_us,
+        ended_us=now_us if due_us is None else None,
+        error=error[:MOST_ERROR],
     ).execute(database)
-    return Notice(id=_inserted(made), channel=channel, event=event, body=body)
+    return _inserted(made)
 
 
-def due_notices(database: Any, now_us: int, skip: Sequence[int]) -> list[Notice]:
-    """Return news whose time has come, the oldest first, but for those that are under way."""
+def channels_told(database: Any, alarm_id: int) -> list[str]:
+    """Return the channels that were told, or will be, that an alarm was raised."""
+    its = (NoticeRow.alarm_id == alarm_id) & (NoticeRow.event == "raised")
+    query = NoticeRow.select(NoticeRow.channel).where(its).distinct().tuples()
+    return sorted(channel for (channel,) in query.execute(database))
+
+
+def due_notices(database: Any, now_us: int, wild_us: int, busy: Collection[str]) -> list[Notice]:
+    """Return news whose time has come, the oldest first; of an alarm, each channel gets one after the other.
+
+    Args:
+        database: where they are.
+        now_us: the time.
+        wild_us: what is due after this was put off by a clock that was wrong, and is due now.
+        busy: channels that have enough to do.
+
+    """
     columns = (NoticeRow.id, NoticeRow.channel, NoticeRow.event, NoticeRow.body, NoticeRow.attempts)
-    query = NoticeRow.select(*columns).where((NoticeRow.due_us <= now_us) & NoticeRow.id.not_in(skip))
-    query = query.order_by(NoticeRow.id).limit(NOTICES_AT_ONCE).dicts()
-    return [Notice(**(row | {"body": msgspec.json.decode(row["body"])})) for row in query.execute(database)]
+    is_due = (NoticeRow.due_us <= now_us) | (NoticeRow.due_us > wild_us)
+    query = NoticeRow.select(*columns).where(is_due & _is_free(busy)).order_by(NoticeRow.id)
+    rows = query.limit(NOTICES_AT_ONCE).dicts().execute(database)
+    return [Notice(**(row | {"body": msgspec.json.decode(row["body"])})) for row in rows]
 
 
-def next_due_us(database: Any, skip: Sequence[int] = ()) -> int | None:
-    """Return when the next news are to be sent but for those that are under way, None when none wait."""
-    query = NoticeRow.select(NoticeRow.due_us).where(NoticeRow.due_us.is_null(False) & NoticeRow.id.not_in(skip))
+def next_due_us(database: Any, busy: Collection[str] = ()) -> int | None:
+    """Return when the next news are to be sent, None when none wait but for those of busy channels."""
+    query = NoticeRow.select(NoticeRow.due_us).where(NoticeRow.due_us.is_null(False) & _is_free(busy))
     query = query.order_by(NoticeRow.due_us).limit(1)
     return next((int(due_us) for (due_us,) in query.tuples().execute(database)), None)
+
+
+def _is_free(busy: Collection[str]) -> Any:
+    """Return the condition that a channel can take news: no earlier ones of the same alarm wait for it."""
+    earlier = NoticeRow.alias()
+    same = (earlier.alarm_id == NoticeRow.alarm_id) & (earlier.channel == NoticeRow.channel)
+    waits = earlier.select(earlier.id).where(same & (earlier.id < NoticeRow.id) & earlier.due_us.is_null(False))
+    return NoticeRow.channel.not_in(list(busy)) & ~fn.EXISTS(waits)
 
 
 def settle_notice(database: Any, notice_id: int, *, attempts: int, error: str, due_us: int | None, now_us: int) -> None:
     """Note what became of an attempt; without `due_us` it was the last one."""
     ended_us = now_us if due_us is None else None
-    values = {"attempts": attempts, "error": error[:1_000], "due_us": due_us, "ended_us": ended_us}
+    values = {"attempts": attempts, "error": error[:MOST_ERROR], "due_us": due_us, "ended_us": ended_us}
     NoticeRow.update(**values).where(NoticeRow.id == notice_id).execute(database)
 
 
@@ -173,7 +244,7 @@ def drop_rule(database: Any, name: str) -> bool:
 
 
 class FindAlarms(msgspec.Struct, frozen=True, kw_only=True):
-    """Alarms, the newest first; None does not restrict."""
+    """Alarms, the newest first; None does not restrict. Those of a device are also those of several that it is in."""
 
     state: Literal["open", "cleared"] | None = None
     rule: str | None = None
@@ -191,17 +262,25 @@ class FindAlarms(msgspec.Struct, frozen=True, kw_only=True):
         for column, wanted in (
             (Row.rule, self.rule),
             (Row.severity, self.severity),
-            (Row.serial, self.serial),
             (Row.site, self.site),
         ):
             if wanted is not None:
                 query = query.where(column == wanted)
+        if self.serial is not None:
+            query = query.where((Row.serial == self.serial) | Row.id.in_(self._of_several(self.serial)))
         if self.after is not None:
             query = query.where(Row.id < _parse_cursor(self.after))
         limit = bound(self.limit)
         rows = list(query.order_by(Row.id.desc()).limit(limit).dicts().execute(database))
         items = [msgspec.structs.asdict(_to_alarm(row)) for row in rows]
         return Page(items, str(rows[-1]["id"]) if len(rows) == limit else None)
+
+    def _of_several(self, serial: str) -> Any:
+        """Return the alarms of several devices that a device is in; of those that are over: was in."""
+        its = AlarmDevice.serial == serial
+        return AlarmDevice.select(AlarmDevice.alarm_id).where(
+            its & AlarmDevice.left_us.is_null() if self.state == "open" else its
+        )
 
 
 class FindAlarm(msgspec.Struct, frozen=True):

@@ -20,15 +20,18 @@ EVENT: Final = "notification"
 LONGEST_TITLE: Final = 255
 """Characters of a title in lists."""
 
+EXPIRED_AT_ONCE = 5_000
+"""Deliveries that are ended in one transaction: readings wait behind it."""
+
 _NOTIFICATION: Final = get_columns(Notification)
 _DELIVERY: Final = get_columns(Delivery, "id")
 
 
 def enter(database: Any, order: Enter, now_us: int) -> Entered:
     """Keep notifications with all their deliveries and a record of who wanted them; runs in the writer."""
-    known = _ids_of(database, order.batch)
+    known = _kept(database, order.batch)
     if known:
-        return Entered(known, is_new=False)
+        return Entered(tuple(known), is_new=False, is_same=_is_same(database, known, order.entries))
     dialect = Dialect(database)
     rows = [_notification_row(entry, order) for entry in order.entries]
     deliveries = [row for entry in order.entries for row in _delivery_rows(entry, now_us)]
@@ -42,9 +45,31 @@ def enter(database: Any, order: Enter, now_us: int) -> Entered:
     return Entered(tuple(entry.id for entry in order.entries), is_new=True, after=after)
 
 
-def _ids_of(database: Any, batch: str) -> tuple[str, ...]:
-    query = Notification.select(Notification.id).where(Notification.batch == batch).order_by(Notification.seq)
-    return tuple(row[0] for row in query.tuples().execute(database))
+def _kept(database: Any, batch: str) -> dict[str, str]:
+    """Return what was sent with a batch, by the ids of its notifications and in their order."""
+    columns = (Notification.id, Notification.payload)
+    query = Notification.select(*columns).where(Notification.batch == batch).order_by(Notification.seq)
+    return dict(query.tuples().execute(database))
+
+
+def _is_same(database: Any, known: Mapping[str, str], entries: Sequence[Entry]) -> bool:
+    """Tell whether a request that has come again says the same to the same; devices may have come or gone meanwhile."""
+    if [entry.id for entry in entries] != list(known):
+        return False
+    if any(_said(entry.payload) != _said(known[entry.id]) for entry in entries):
+        return False
+    topics: dict[str, set[str]] = {}
+    for part in slices(list(known)):
+        query = Delivery.select(Delivery.notification_id, Delivery.topic).where(Delivery.notification_id.in_(part))
+        for key, topic in query.tuples().execute(database):
+            topics.setdefault(key, set()).add(topic)
+    return all(topics[entry.id] & {to.topic for to in entry.recipients} for entry in entries if entry.id in topics)
+
+
+def _said(payload: str) -> dict[str, Any]:
+    """Return what a payload says, whenever it was made."""
+    said: dict[str, Any] = msgspec.json.decode(payload)
+    return said | {"timestamp": None}
 
 
 def _notification_row(entry: Entry, order: Enter) -> tuple[Any, ...]:
@@ -88,12 +113,16 @@ def mark(database: Any, changes: Iterable[Change], now_us: int) -> None:
             Delivery.update(state=state, reason=reason, updated_us=now_us).where(where).execute(database)
 
 
-def expire(database: Any, now_us: int) -> int:
-    """End the deliveries that nobody wants any more and return how many; runs in the writer."""
+def expire(database: Any, now_us: int) -> list[Change]:
+    """End deliveries that nobody wants any more, `EXPIRED_AT_ONCE` at most, and return them; runs in the writer."""
+    columns = (Delivery.id, Delivery.notification_id, Delivery.device, Delivery.topic)
     where = (Delivery.state == "queued") & (Delivery.expires_us < now_us)
+    query = Delivery.select(*columns).where(where).limit(EXPIRED_AT_ONCE)
     reason = "its time was over before it could be sent"
-    changed: int = Delivery.update(state="expired", reason=reason, updated_us=now_us).where(where).execute(database)
-    return changed
+    rows = query.tuples().execute(database)
+    changes = [Change(number, key, device, topic, "expired", reason) for number, key, device, topic in rows]
+    mark(database, changes, now_us)
+    return changes
 
 
 def adopt(database: Any, links: Sequence[str], default: str) -> int:
@@ -117,10 +146,11 @@ def note_receipt(
         if row is None:
             return None
     delivery, topic, before = row
-    if before in SOURCES[state]:
+    is_news = before in SOURCES[state]
+    if is_news:
         where = Delivery.id == delivery
         Delivery.update(state=state, reason=reason, updated_us=now_us).where(where).execute(database)
-    return Change(delivery, notification_id, serial, topic, state if before in SOURCES[state] else before, reason)
+    return Change(delivery, notification_id, serial, topic, state if is_news else before, reason, is_news)
 
 
 def _join_topic(database: Any, serial: str, notification_id: str, now_us: int) -> tuple[int, str, State] | None:

@@ -17,6 +17,7 @@ from actors.storage.connection import Connection
 from actors.storage.erase import Eraser
 from actors.storage.models import (
     Alarm,
+    AlarmDevice,
     ApiToken,
     BrokerAccount,
     Command,
@@ -55,11 +56,15 @@ class Purge:
         self._eraser = Eraser(connection, dialect)
         self._rename = dialect.update(Device, ("serial",), "id")
         self._by_id = [dialect.delete(model, "device_id") for model in (LastSeen, Sensor, Receipt)]
-        of_serial = (Alarm, Command, FleetGroupMember, Enrolment, BrokerAccount, RolloutDevice, RolledBack)
+        of_serial = (AlarmDevice, Command, FleetGroupMember, Enrolment, BrokerAccount, RolloutDevice, RolledBack)
         self._by_serial = [dialect.delete(model, "serial") for model in of_serial]
         self._by_serial.append(dialect.delete(Delivery, "device"))
         timeline = f"DELETE FROM {dialect.table(Event)} WHERE serial = ? AND kind <> ?"  # noqa: S608  # marks only
         self._timeline = dialect.text(timeline)
+        self._newest_alarm = dialect.scalar(Alarm, "COALESCE(MAX(id), 0)")
+        alarms = f"DELETE FROM {dialect.table(Alarm)} WHERE serial = ? AND cleared_us IS NOT NULL AND id <> ?"  # noqa: S608  # marks only
+        self._alarms = dialect.text(alarms)
+        """What is open, the desk ends, and SQLite would give the id of the newest to the next one."""
         tokens = dialect.update(ApiToken, ("revoked_us",), "serial")
         self._tokens = f"{tokens} AND role = 'device' AND revoked_us IS NULL"
         self._find = dialect.select(Device, ("id",), "WHERE serial LIKE ? AND id > ? ORDER BY id LIMIT 1")
@@ -77,6 +82,8 @@ class Purge:
             self._connection.execute(sql, (device_id,))
         for sql in self._by_serial:
             self._connection.execute(sql, (serial,))
+        newest = self._connection.fetch(self._newest_alarm)[0][0]
+        self._connection.execute(self._alarms, (serial, newest))
         self._connection.execute(self._timeline, (serial, ENROLMENT))
         self._connection.execute(self._tokens, (time.time_ns() // 1000, serial))
         self._connection.execute(self._rename, (f"{TOMBSTONE}{device_id}", device_id))

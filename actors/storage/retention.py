@@ -18,6 +18,7 @@ from actors.storage.connection import Connection
 from actors.storage.erase import STEP, Eraser
 from actors.storage.models import (
     Alarm,
+    AlarmDevice,
     AlarmNotice,
     AuditEntry,
     Command,
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 #: Notifications looked at in one step: each has a recipient at least.
 AT_ONCE: Final = 200
+#: Alarms whose devices are deleted in one step: each may have some hundred.
+ALARMS_AT_ONCE: Final = 10
 #: How long an `Idempotency-Key`, or an id without a timestamp, is remembered.
 REMEMBER_US: Final = DAY_US
 
@@ -110,8 +113,9 @@ class Retention:
             self._steps.append(("rollout", self._rollouts))
         if rules.events_days:
             self._steps.append(("event", self._events))
-            self._steps.append(("alarm", self._of_alarms(Alarm, "cleared_us")))
-            self._steps.append(("alarm_notice", self._of_alarms(AlarmNotice, "ended_us")))
+            self._steps.append(("alarm", self._alarms))
+            self._steps.append(("alarm_notice", self._alarm_notices))
+            self._steps.append(("alarm_device", self._alarm_devices))
         if rules.audit_days:
             self._steps.append(("audit_entry", self._of_audit("ts_us < ?", rules.audit_days)))
             refusals = min(rules.audit_days, REFUSALS_DAYS)
@@ -242,15 +246,26 @@ class Retention:
 
         return step
 
-    def _of_alarms(self, table: type[Table], ended: str) -> Step:
-        """Return the step for alarms or their news, which go as long after their end as events after they happened."""
+    def _alarms(self, now_us: int) -> tuple[int, bool]:
+        """Delete what has ended for as long as events are kept; not the newest, whose id SQLite would give again."""
+        newest = f"(SELECT MAX(id) FROM {self._dialect.table(Alarm)})"  # noqa: S608  # a name of ours
+        sql = self._dialect.select(Alarm, ("id",), f"WHERE cleared_us < ? AND id < {newest} LIMIT ?")
+        ids = [row[0] for row in self._connection.fetch(sql, (now_us - _to_us(self._rules.events_days), STEP))]
+        return self._eraser.rows(Alarm, "id", ids), len(ids) == STEP
 
-        def step(now_us: int) -> tuple[int, bool]:
-            sql = self._dialect.select(table, ("id",), f"WHERE {ended} < ? LIMIT ?")
-            ids = [row[0] for row in self._connection.fetch(sql, (now_us - _to_us(self._rules.events_days), STEP))]
-            return self._eraser.rows(table, "id", ids), len(ids) == STEP
+    def _alarm_notices(self, now_us: int) -> tuple[int, bool]:
+        """Do the same with their news; who was told of one that is open is to be told when it is over."""
+        opened = f"(SELECT id FROM {self._dialect.table(Alarm)} WHERE cleared_us IS NULL)"  # noqa: S608  # see above
+        sql = self._dialect.select(AlarmNotice, ("id",), f"WHERE ended_us < ? AND alarm_id NOT IN {opened} LIMIT ?")
+        ids = [row[0] for row in self._connection.fetch(sql, (now_us - _to_us(self._rules.events_days), STEP))]
+        return self._eraser.rows(AlarmNotice, "id", ids), len(ids) == STEP
 
-        return step
+    def _alarm_devices(self, _now_us: int) -> tuple[int, bool]:
+        """Delete which devices alarms told of that are not there any more."""
+        kept = f"(SELECT id FROM {self._dialect.table(Alarm)})"  # noqa: S608  # see above
+        sql = self._dialect.scalar(AlarmDevice, "DISTINCT alarm_id", f"WHERE alarm_id NOT IN {kept} LIMIT ?")
+        ids = [row[0] for row in self._connection.fetch(sql, (ALARMS_AT_ONCE,))]
+        return self._eraser.rows(AlarmDevice, "alarm_id", ids), len(ids) == ALARMS_AT_ONCE
 
     def _delete(self, table: type[Table], key: Sequence[str]) -> str:
         tests = " AND ".join(f"{self._dialect.quote(name)} = ?" for name in key)

@@ -35,11 +35,6 @@ class Twin(msgspec.Struct, frozen=True, kw_only=True):
     reported_us: int = 0
     to_clear: bool = False
 
-    @property
-    def next_version(self) -> int:
-        """The version of the next change: higher than what the device has seen, be it from before it was deleted."""
-        return max(self.desired_version, self.reported_version) + 1
-
 
 class Change(msgspec.Struct, frozen=True):
     """An operator changes what is desired. The answer is `Changed`.

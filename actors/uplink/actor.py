@@ -18,7 +18,7 @@ from actors.link.messages import Publish
 from actors.link.status import LinkBoard
 from actors.messages import Deliveries, Delivery
 from actors.outbox import Arrived, Done, Item, OutboxUnavailableError, Refused, Take
-from actors.runtime import Directory, Runtime, ThreadedActor, compute_backoff
+from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf, compute_backoff
 from actors.sight import Sight
 from actors.uplink.board import UplinkBoard
 from actors.uplink.link import DISCOVERY, LinkWatch
@@ -41,7 +41,7 @@ ASK_TIMEOUT = 10.0
 """Seconds to wait for the outbox."""
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(ToSelf, msgspec.Struct, frozen=True):
     """To itself: look at what time asks for."""
 
 

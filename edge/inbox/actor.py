@@ -26,6 +26,7 @@ from edge.inbox.file import InboxFile, InboxUnavailableError
 from edge.inbox.messages import (
     Answer,
     Blinks,
+    DesiredTwin,
     Finished,
     Idle,
     Lane,
@@ -167,18 +168,17 @@ class Inbox(ThreadedActor):
         self._follow_twin(before)
 
     def _desire(self, item: Delivery) -> None:
-        """Take what the server desires: what it retains is its word now, else only what is newer counts."""
-        if not item.payload:
-            return  # the twin has been cleared
+        """Take what the server desires; nothing at all when it has deleted this device."""
         try:
-            wanted = read_twin(item.payload)
+            wanted = read_twin(item.payload) if item.payload else DesiredTwin(self._twin.kept.version)
         except UnreadableError as error:
             self._parts.board.counters["unreadable"] += 1
             logger.warning("twin on %s: %s", item.topic, error)
             return
-        version = self._twin.kept.version
-        if wanted.version == version or (wanted.version < version and not item.retain):
+        if not self._twin.is_news(wanted.version, wanted.desired, retained=item.retain):
             self._parts.board.counters["duplicates"] += 1
+            if wanted.version < self._twin.kept.version:
+                self._report()  # a server that is behind gives the next change a version above ours
             return
         self._parts.board.counters["twins"] += 1
         self._keep_settings(self._twin.desire(wanted.version, wanted.desired))
@@ -248,12 +248,17 @@ class Inbox(ThreadedActor):
         """Give each worker that has nothing in hand its next job, and the outbox what is to be answered."""
         if not self._file.is_open:
             return
-        self._guarded(self._hand_out)
-        self._guarded(self._answer)
+        if self._guarded(self._hand_out) and self._guarded(self._answer):
+            self._parts.board.last_error = ""
         due = self._notifications.next_at()
-        if due is not None and due < self._look_at:
-            self._look_at = due
-            self._parts.runtime.timers.at(due, self.actor_ref, Look())
+        if due is not None:
+            self._look_by(due)
+
+    def _look_by(self, at: float) -> None:
+        """Look again at this monotonic time, unless we do so before; many troubles are one reason to look."""
+        if at < self._look_at:
+            self._look_at = at
+            self._parts.runtime.timers.at(at, self.actor_ref, Look())
 
     def _hand_out(self) -> None:
         free = self._lanes.get(HANDLERS)
@@ -302,17 +307,18 @@ class Inbox(ThreadedActor):
     # What is answered
 
     def _answer(self) -> None:
-        """Give the outbox what it has not got, and note that it has."""
-        now_us = self._now_us()
-        receipts, responses = self._notifications.receipts(now_us), self._orders.responses(now_us)
-        if not receipts and not responses:
-            return
-        self._put(tuple(item for _, item in (*receipts, *responses)))
-        with self._file.transaction():
-            for seq, _ in receipts:
-                self._file.mark_notification(seq, told=True)
-            for seq, _ in responses:
-                self._file.mark_command(seq, told=True)
+        """Give the outbox what it has not got, a part at a time, and note that it has."""
+        while True:
+            now_us = self._now_us()
+            receipts, responses = self._notifications.receipts(now_us), self._orders.responses(now_us)
+            if not receipts and not responses:
+                return
+            self._put(tuple(item for _, item in (*receipts, *responses)))
+            with self._file.transaction():
+                for seq, _ in receipts:
+                    self._file.mark_notification(seq, told=True)
+                for seq, _ in responses:
+                    self._file.mark_command(seq, told=True)
 
     def _put(self, items: tuple[Item, ...]) -> None:
         future: GuardedFuture[int] = GuardedFuture()
@@ -327,7 +333,9 @@ class Inbox(ThreadedActor):
     def _look(self) -> None:
         """Open the file where it is closed, and have told again what we could not keep."""
         self._look_at = float("inf")
-        if not self._file.is_open and self._guarded(self._open):
+        if self._file.is_open or not self._guarded(self._open):
+            return
+        if self._parts.directory.get(self._parts.link) is not None:  # one that starts has nothing to tell again
             self._parts.directory.tell(self._parts.link, Replay(DESK))
 
     def _open(self) -> None:
@@ -350,9 +358,8 @@ class Inbox(ThreadedActor):
             board.last_error = str(error)
             if isinstance(error, InboxUnavailableError):
                 self._file.close()
-            self._parts.runtime.timers.after(AGAIN_AFTER, self.actor_ref, Look())
+            self._look_by(self._now() + AGAIN_AFTER)
             return False
-        board.last_error = ""
         return True
 
     def _now(self) -> float:

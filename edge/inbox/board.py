@@ -16,7 +16,7 @@ class InboxBoard:
     """Drawn for each run of the edge."""
     counters: Counter[str] = field(default_factory=Counter)
     """`notifications`, `commands`, `twins` that were taken; `duplicates`; `unreadable` ones; `displayed`, `failed`;
-    `refused` commands, `dropped` notifications; `corrupt_files` that were set aside."""
+    `refused` and `cancelled` commands, `dropped` notifications; `corrupt_files` that were set aside."""
     waiting: int = 0
     """Notifications that wait for a handler."""
     last_error: str = ""
@@ -43,6 +43,7 @@ NAMES = (
     "displayed",
     "failed",
     "refused",
+    "cancelled",
     "dropped",
     "corrupt_files",
 )

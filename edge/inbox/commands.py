@@ -21,6 +21,8 @@ from edge.inbox.settings import COMMANDS, LONGEST_OWN, CommandSettings, ProgramS
 
 logger = logging.getLogger(__name__)
 
+BREAKABLE = ("run", "identify")
+"""Commands whose program may be ended while it runs."""
 LARGEST_RESULT = 60_000
 """Bytes of JSON in an answer; the server keeps 65,536."""
 USUAL_LINES, MOST_LINES = 100, 1_000
@@ -120,6 +122,11 @@ class Commands:
     def stop(self) -> None:
         """Kill the program that runs."""
         self._runner.stop()
+
+    def break_off(self, command: Command) -> bool:
+        """End the program of a command that runs; False where there is none, or it cannot be taken back."""
+        is_program = command.name in BREAKABLE and self.lane(command.name) == "inbox.programs"
+        return is_program and self._runner.stop()
 
     def _ping(self, _job: Job) -> Answer:
         return Answer("succeeded", {"time": rfc3339(self._powers.now_us())})

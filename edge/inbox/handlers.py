@@ -5,16 +5,19 @@ Each handler takes one notification as one line of JSON, and raises `HandlerErro
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import logging
 import os
 import select
+import socket
 import stat
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -158,17 +161,31 @@ def _post(notification: Notification, url: str, timeout: float) -> None:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=timeout)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    deadline = time.monotonic() + timeout
+    # The connection's own timeout is for each read: one byte now and then would hold up whatever comes behind.
+    ender = threading.Timer(timeout, _break, (connection,))
+    ender.daemon = True
     try:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": notification.id}
+        ender.start()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": quote(notification.id)}
         connection.request("POST", path, body=_line(notification), headers=headers)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if time.monotonic() >= deadline:
+            reason = "it took too long"
         raise HandlerError(f"{url} does not answer: {reason}") from None
     finally:
+        ender.cancel()
         connection.close()
     if not 200 <= status < 300:
         raise HandlerError(f"{url} answered with status {status}")
+
+
+def _break(connection: http.client.HTTPConnection) -> None:
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _load(name: str) -> Handler:

@@ -13,7 +13,8 @@ T = TypeVar("T")
 LONGEST_ID = 100
 LARGEST_NOTIFICATION = 262_144
 """Bytes; what the server lets through."""
-LARGEST_COMMAND = 65_536
+LARGEST_COMMAND = 65_536 + 4_096
+"""Bytes: the arguments that the server lets through, and what stands around them."""
 LARGEST_TWIN = 65_536
 
 CommandState = Literal["running", "succeeded", "failed"]
@@ -45,13 +46,15 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A command as it is published; unknown fields pass."""
+    """A command as it is published, or that it is cancelled; unknown fields pass."""
 
     id: str
-    name: str
+    name: str = ""
     args: dict[str, Any] = {}
     deadline: str = ""
     timestamp: str = ""
+    cancel: bool = False
+    """Nobody wants the command of this id any more."""
 
 
 class DesiredTwin(msgspec.Struct, frozen=True):
@@ -140,6 +143,8 @@ def read_command(payload: bytes) -> Command:
     found = _decode(payload, Command)
     if not 0 < len(found.id) <= LONGEST_ID or not found.id.isprintable():
         raise UnreadableError(f"`id` has to have 1 to {LONGEST_ID} characters, all of them printable")
+    if not found.name and not found.cancel:
+        raise UnreadableError("`name` is missing", found.id)
     return found
 
 
@@ -160,7 +165,7 @@ class _Named(msgspec.Struct, frozen=True):
 
 def _check_size(payload: bytes, largest: int) -> None:
     if len(payload) > largest:
-        raise UnreadableError(f"the payload has {len(payload)} bytes, more than {largest}")
+        raise UnreadableError(f"the payload has {len(payload)} bytes, more than {largest}", _id_of(payload))
 
 
 def _decode(payload: bytes, kind: type[T]) -> T:

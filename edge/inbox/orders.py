@@ -19,7 +19,7 @@ from actors.timestamps import rfc3339
 from edge.inbox.board import InboxBoard
 from edge.inbox.commands import Commands, Job
 from edge.inbox.file import CommandRow, InboxFile
-from edge.inbox.items import response_item
+from edge.inbox.items import LONGEST_REASON, response_item
 from edge.inbox.messages import Answer, Command, Lane, UnreadableError, read_command
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ MOST_WAITING = 100
 """Commands that wait in one lane; further ones are refused."""
 NO_DEADLINE = 3_600.0
 """Seconds that a command may take which names no deadline."""
+CANCELLED = "it was cancelled before it began"
 INTERRUPTED = "it was interrupted: the edge was started anew while it ran"
 
 
@@ -74,6 +75,9 @@ class CommandDesk:
             logger.warning("command %s was retained by somebody, and is refused", command.id)
             return
         known = self._file.find_command(command.id)
+        if command.cancel:
+            self._cancel(command.id, known, now_us)
+            return
         if known is not None:
             self._board.counters["duplicates"] += 1
             if known.state == "done":
@@ -111,7 +115,7 @@ class CommandDesk:
         if answer.result is not None:
             body["result"] = answer.result
         if answer.reason:
-            body["reason"] = answer.reason
+            body["reason"] = answer.reason[:LONGEST_REASON]
         self._file.end_command(seq, msgspec.json.encode(body))
 
     def interrupted(self, lane: Lane) -> None:
@@ -145,6 +149,17 @@ class CommandDesk:
         if name in ("restart", "reboot"):
             return None
         return Answer("failed", reason=INTERRUPTED)
+
+    def _cancel(self, command_id: str, known: CommandRow | None, now_us: int) -> None:
+        """End a command that nobody wants any more, as far as it can be ended; one that comes later finds it here."""
+        self._board.counters["cancelled"] += 1
+        logger.warning("command %s is cancelled", command_id)
+        if known is None:
+            self._refuse(command_id, CANCELLED, now_us)
+        elif known.state == "waiting":
+            self.end(known.seq, Answer("failed", reason=CANCELLED))
+        elif known.state == "running" and self._commands.break_off(msgspec.json.decode(known.payload, type=Command)):
+            self.end(known.seq, Answer("failed", reason="it was cancelled while it ran"))
 
     def _refuse(self, command_id: str, reason: str, now_us: int) -> None:
         """Answer what is not executed; it is remembered like any other."""

@@ -104,11 +104,12 @@ class Programs:
             process.stdout.close()
         return Ended(process.returncode, kept, is_cut, timed_out)
 
-    def stop(self) -> None:
-        """Kill what runs."""
+    def stop(self) -> bool:
+        """Kill what runs; return whether anything did."""
         process = self._running
         if process is not None:
             _kill(process)
+        return process is not None
 
 
 def foreign_environment() -> dict[str, str]:

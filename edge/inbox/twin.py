@@ -5,6 +5,7 @@ Whichever spoke last holds. What cannot be taken is told, and changes nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ import msgspec
 
 from edge.hub.settings_twin import LONGEST_HEARTBEAT, SHORTEST_HEARTBEAT, is_heartbeat
 from edge.inbox.settings import PRIORITIES, HandlerSettings, Priority
+
+MOST_ERRORS = 20
+"""Settings that could not be taken, of which a report tells why."""
 
 
 class HandlerState(msgspec.Struct, frozen=True):
@@ -32,6 +36,8 @@ class Kept(msgspec.Struct, frozen=True):
     """What differs from the configuration, by handler."""
     errors: dict[str, str] = {}
     """Why some of what was desired is not so, by its name."""
+    digest: str = ""
+    """Of what was desired; empty when a release has kept this that did not draw it."""
 
 
 class EdgeTwin:
@@ -58,21 +64,22 @@ class EdgeTwin:
 
     def desire(self, version: int, desired: Mapping[str, Any]) -> Kept:
         """Return what is to be kept when this is desired: all of it, and the configuration where it says nothing."""
-        kept = Kept(version=version)
-        errors: dict[str, str] = {}
-        for name, value in desired.items():
-            kept, found = self._with(kept, name, value)
-            errors |= found
+        kept, errors = self._with_all(Kept(version=version, digest=_digest(desired)), desired)
         return msgspec.structs.replace(kept, errors=errors)
+
+    def is_news(self, version: int, desired: Mapping[str, Any], *, retained: bool) -> bool:
+        """Return whether this is to be applied.
+
+        What the broker retains is the server's word now, even when that had to begin again with an older database; what
+        comes otherwise may be old and sent again.
+        """
+        if version != self.kept.version:
+            return retained or version > self.kept.version
+        return bool(self.kept.digest) and self.kept.digest != _digest(desired)
 
     def change(self, values: Mapping[str, Any]) -> tuple[Kept, dict[str, str]]:
         """Return what is to be kept when these values change, None for as configured; and why any of them cannot."""
-        kept = self.kept
-        errors: dict[str, str] = {}
-        for name, value in values.items():
-            kept, found = self._with(kept, name, value)
-            errors |= found
-        return kept, errors
+        return self._with_all(self.kept, values)
 
     def handler(self, name: str) -> HandlerState:
         """Return how a handler works now."""
@@ -92,6 +99,17 @@ class EdgeTwin:
         if self.kept.errors:
             report["errors"] = self.kept.errors
         return report
+
+    def _with_all(self, kept: Kept, values: Mapping[str, Any]) -> tuple[Kept, dict[str, str]]:
+        """Return the same with these settings changed, and why some could not be: a bounded number of reasons."""
+        errors: dict[str, str] = {}
+        for name, value in values.items():
+            kept, found = self._with(kept, name, value)
+            errors |= found
+        if len(errors) > MOST_ERRORS:
+            told = dict(list(errors.items())[:MOST_ERRORS])
+            errors = told | {"...": f"and {len(errors) - MOST_ERRORS} more"}
+        return kept, errors
 
     def _with(self, kept: Kept, name: str, value: Any) -> tuple[Kept, dict[str, str]]:
         """Return the same with one setting changed, and why it could not be."""
@@ -117,7 +135,8 @@ class EdgeTwin:
                 errors[f"handlers.{name[:64]}"] = error
                 continue
             merged = {**handlers.get(name, {}), **(change or {})}
-            handlers[name] = {key: item for key, item in merged.items() if item is not None} if change else {}
+            kept_items = {key: item for key, item in merged.items() if item is not None}
+            handlers[name] = {} if change is None else kept_items
         return msgspec.structs.replace(kept, handlers=handlers), errors
 
     def _check_handler(self, name: str, change: Any) -> str:
@@ -138,3 +157,7 @@ class EdgeTwin:
             else:
                 return f"`{key[:40]}` is no setting of a handler"
         return ""
+
+
+def _digest(desired: Mapping[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(desired, order="deterministic")).hexdigest()[:16]

@@ -13,7 +13,7 @@ import msgspec
 from actors.commands.messages import FINAL, LONGEST, SHORTEST, STATES, USUAL
 
 from .client import ApiClient
-from .common import ago, api_command, print_json, print_table, show
+from .common import ago, api_command, print_json, print_table, read_value, show
 
 Item = Mapping[str, Any]
 
@@ -54,7 +54,8 @@ def command(
     """Have a DEVICE, or all of a group, do NAME with the arguments KEY=VALUE.
 
     Our own edge knows ping, identify, announce, status, logs, restart, reboot, update, set and run, as far as its
-    configuration allows: `muster command pi-1 logs lines=20`. A value that is JSON is taken as such, anything else as text.
+    configuration allows: `muster command pi-1 logs lines=20`. A value that is JSON is taken as such, anything else
+    as text.
 
     How it goes is written to stderr, what the device gives back to stdout. The exit code is 0 if every device has done
     it.
@@ -91,7 +92,7 @@ def _read_args(pairs: list[str], text: str | None) -> dict[str, Any]:
     if text is not None:
         try:
             args = msgspec.json.decode(text.encode(errors="replace"), type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise click.UsageError(f"--args is no JSON object: {error}.") from None
     else:
         args = {}
@@ -99,15 +100,8 @@ def _read_args(pairs: list[str], text: str | None) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not key or not equals:
             raise click.UsageError(f"`{pair}` is no argument, write KEY=VALUE.")
-        args[key] = _read_value(value)
+        args[key] = read_value(value)
     return args
-
-
-def _read_value(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text.encode(errors="replace"))
-    except msgspec.MsgspecError:
-        return text
 
 
 # Waiting

@@ -54,6 +54,15 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
+def read_value(text: str) -> Any:
+    """Return a word of the command line as the JSON value that it is, or else as text."""
+    raw = text.encode(errors="replace")
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return raw.decode()
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table; as wide as it needs when the output is no terminal."""
     from rich.console import Console

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from .client import ApiClient
-from .common import api_command, print_json, print_table, show
+from .common import api_command, print_json, print_table, read_value, show
 
 _COLUMNS = ("PROPERTY", "DESIRED", "REPORTED", "")
 _LOOK_EVERY = 0.5
@@ -97,7 +97,7 @@ def _patch(words: Sequence[str], unset: Sequence[str], patch_file: BinaryIO | No
         name, equals, text = word.partition("=")
         if not equals:
             raise click.UsageError(f"`{word}` is not PROPERTY=VALUE.")
-        _put(patch, name, _value(text))
+        _put(patch, name, read_value(text))
     for name in unset:
         _put(patch, name, None)
     if not patch:
@@ -116,13 +116,6 @@ def _put(patch: dict[str, Any], name: str, value: Any) -> None:
     if not all((*above, last)):
         raise click.UsageError(f"`{name}` is not the name of a property.")
     at[last] = value
-
-
-def _value(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text.encode())
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return text
 
 
 def _wait_applied(client: ApiClient, path: str, state: Any, seconds: float) -> Any:

@@ -13,7 +13,7 @@ import pykka
 from actors.link.status import LinkBoard
 from actors.outbox import GetStats, ListRefused, OutboxStats, OutboxUnavailableError, RefusedItem
 from actors.publisher import StationBoard
-from actors.runtime import Directory, Runtime, ThreadedActor
+from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf
 from actors.timestamps import rfc3339
 from actors.uplink.board import UplinkBoard
 from supervisor.process.state_file import StateFile
@@ -32,7 +32,7 @@ ASK_TIMEOUT = 2.0
 SHOWN_REFUSALS = 5
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(ToSelf, msgspec.Struct, frozen=True):
     """To itself: write."""
 
 
@@ -136,16 +136,7 @@ class Reporter(ThreadedActor):
 
 
 def _station(name: str, board: StationBoard) -> dict[str, Any]:
-    return {
-        "id": name,
-        "readings": board.readings,
-        "failures": board.failures,
-        "left_out": board.left_out,
-        "not_kept": board.not_kept,
-        "last_reading": _time(board.last_reading_us),
-        "last_error": board.last_error,
-        "finished": board.finished,
-    }
+    return board.describe(name) | {"last_error": board.last_error, "finished": board.finished}
 
 
 def _time(us: int) -> str | None:

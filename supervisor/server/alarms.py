@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -29,15 +30,16 @@ from actors.alarms.messages import (
 from actors.alarms.post import Post
 from actors.alarms.rules import Rule
 from actors.alarms.sentences import describe
+from actors.alarms.settings import Channel
 from actors.alarms.watching import Figure
 from actors.messages import DeviceSnapshot
 from actors.notifications import Letter, Message, NotificationError
-from actors.storage.alarms import FindAlarm, FindAlarms
+from actors.storage.alarms import MOST_NAMES, FindAlarm, FindAlarms
 from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import Page
 from actors.storage.result import CommitResult
 from actors.targets import Target
-from supervisor import TreeView
+from supervisor import ChildSpec, TreeView
 from supervisor.server.certificate_files import certificate_files, ends_of
 from supervisor.server.notifications import notifier
 from supervisor.server.parts import Parts
@@ -47,7 +49,6 @@ from web.face import Item
 logger = logging.getLogger(__name__)
 
 ALARMS: Final = "alarms"
-COURIER: Final = "courier"
 PATIENCE: Final = 15.0
 """Seconds that a request waits for its order; a look may be before it."""
 LOOK_AT_FILES_EVERY: Final = 600.0
@@ -65,15 +66,28 @@ def alarms_actor(parts: Parts, root: ActorRef[Any]) -> AlarmsActor:
         ask=parts.ask_registry,
         figures=Figures(parts, root),
         in_group=lambda name, device: _in_group(parts, name, device),
-        post=Post(lambda notice: parts.services.tell(COURIER, notice), parts.alarm_tap.counts),
+        post=Post(
+            lambda notice: parts.services.tell(_courier(notice.channel), notice),
+            parts.alarm_tap.counts,
+            parts.config.alarms.channels,
+        ),
         on_change=lambda body: _show(parts, body),
     )
     return AlarmsActor(desk, parts.runtime)
 
 
-def courier_actor(parts: Parts) -> CourierActor:
-    """Return the actor that carries the news."""
-    return CourierActor(parts.config.alarms.channels, DeviceNotifier(parts), parts.services)
+def couriers(parts: Parts) -> list[ChildSpec]:
+    """Return the actors that carry the news, one for each channel: none waits for another."""
+
+    def courier(name: str, channel: Channel) -> ChildSpec:
+        start = partial(CourierActor, channel, DeviceNotifier(parts), parts.services)
+        return ChildSpec(_courier(name), start, shutdown=2.0, hang_after=300.0)
+
+    return [courier(name, channel) for name, channel in parts.config.alarms.channels.items()]
+
+
+def _courier(channel: str) -> str:
+    return f"courier.{channel}"
 
 
 def tell_alarms(parts: Parts, result: CommitResult) -> None:
@@ -213,7 +227,7 @@ class AlarmsFace:
 
     def _item(self, alarm: Alarm) -> Item:
         now_us = int(self._parts.runtime.clock.time() * 1_000_000)
-        return describe(alarm, now_us) | {"members": list(alarm.members)}
+        return describe(alarm, now_us) | {"members": list(alarm.members[:MOST_NAMES])}
 
     def _ask(self, message: Order | ListRules) -> Any:
         return ask_alarms(lambda: self._parts.services.get(ALARMS), message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -27,8 +26,6 @@ from actors.payloads import answer_refused
 from actors.runtime import Directory, Undelivered
 from supervisor import BackoffPolicy, ChildSpec, DynamicSupervisor, Intensity
 from supervisor.child import State
-
-logger = logging.getLogger(__name__)
 
 SLICE = 60
 """Devices started by one message, so that others have their turn in between: a turn is up to 32 messages."""

@@ -25,7 +25,6 @@ from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
 from supervisor.server.pki import pki_metrics
 from supervisor.server.updates import rollout_metrics
-from web.errors import CODES
 
 Health = Callable[[], dict[str, Any]]
 
@@ -218,9 +217,9 @@ class MusterCollector(Collector):
 
     def _http(self) -> Iterator[Metric]:
         board = self._parts.http_board
-        refused = CounterMetricFamily("muster_http_refused", "Requests refused, by reason.", labels=["reason"])
-        for reason in set(CODES.values()):
-            refused.add_metric([reason], board.refused[reason])
+        refused = CounterMetricFamily("muster_http_refused", "Requests refused.", labels=["route", "reason"])
+        for (route, reason), count in list(board.refused.items()):
+            refused.add_metric([route, reason], count)
         ended = CounterMetricFamily("muster_http_connections_ended", "Slow or silent clients.", labels=["reason"])
         ended.add_metric(["slow"], board.cut)
         ended.add_metric(["silent"], board.pushed_out)

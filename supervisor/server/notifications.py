@@ -30,6 +30,7 @@ _STATUS: Final[dict[Code, int]] = {
     "bad_topic": 400,
     "too_large": 413,
     "too_many": 422,
+    "key_reused": 422,
     "unknown_device": 404,
     "unknown_group": 404,
 }
@@ -73,11 +74,16 @@ def _scope(parts: Parts) -> str:
 
 
 def _enter(parts: Parts, order: Enter) -> Entered:
+    entered: Entered = _ledger_of(parts).ask(order, block=True, timeout=PATIENCE)
+    return entered
+
+
+def _ledger_of(parts: Parts) -> Any:
+    """Return the ledger's ref. Once there is one the fleet is loaded: it starts behind the loader."""
     ref = parts.services.get("ledger")
     if ref is None:
         raise ActorDeadError("the ledger is restarting")
-    entered: Entered = ref.ask(order, block=True, timeout=PATIENCE)
-    return entered
+    return ref
 
 
 def _show(parts: Parts, changes: Sequence[Change]) -> None:
@@ -100,6 +106,7 @@ class NotificationsFace:
 
     def send(self, wanted: Wanted, *, by: str, address: str, key: str) -> Item:
         """Keep one, to be sent."""
+        _ledger_of(self._parts)  # a fleet that is not loaded knows nobody, and 404 would be final
         try:
             return _answer(self._notifier.send(Letter(*wanted), by=by, origin=address, key=key))
         except NotificationError as error:
@@ -107,6 +114,7 @@ class NotificationsFace:
 
     def send_all(self, wanted: Sequence[Wanted], *, by: str, address: str, key: str) -> Item:
         """Keep many, to be sent."""
+        _ledger_of(self._parts)
         try:
             accepted = self._notifier.send_all([Letter(*one) for one in wanted], by=by, origin=address, key=key)
         except NotificationError as error:

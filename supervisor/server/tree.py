@@ -33,7 +33,7 @@ from actors.updates.messages import UPDATES
 from actors.version import __version__
 from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
-from supervisor.server.alarms import alarms_actor, courier_actor, tell_alarms
+from supervisor.server.alarms import alarms_actor, couriers, tell_alarms
 from supervisor.server.commands import commander, watch_presence
 from supervisor.server.devices import DeviceSupervisor
 from supervisor.server.enrolment import enrolment_actor
@@ -109,7 +109,7 @@ def server_tree(
             ChildSpec("home_assistant", lambda: home_assistant(parts), hang_after=60.0),
             *parts.access.children(),
             ChildSpec("enrolment", lambda: enrolment_actor(parts), hang_after=60.0),
-            ChildSpec("courier", lambda: courier_actor(parts), shutdown=2.0, hang_after=300.0),
+            ChildSpec("couriers", lambda: group(parts, *couriers(parts))),
             ChildSpec("alarms", lambda: alarms_actor(parts, tree.actor_ref), shutdown=8.0, hang_after=60.0),
             *announcers(parts),
             ChildSpec("resolver", lambda: resolver(parts), shutdown=1.0, hang_after=20.0),

@@ -19,6 +19,7 @@ from actors.sight import BrokerSight
 from actors.storage.alarms import FindAlarms
 from actors.storage.database import open_database
 from actors.storage.errors import StoreUnavailable
+from actors.storage.models import AlarmNotice
 from actors.storage.queries import FindEvents
 from actors.storage.store import Store
 
@@ -53,7 +54,7 @@ class Rig:
             ask=self.ask,
             figures=lambda: [Figure(kind, f"{kind}:x", "x", value) for kind, value in self.figures.items()],
             in_group=lambda name, device: device.serial in self.groups.get(name, ()),
-            post=Post(self.sent.append, self.tap.counts),
+            post=Post(self.sent.append, self.tap.counts, self.settings.channels),
             on_change=self.shown.append,
         )
         self.desk.load()
@@ -148,14 +149,18 @@ class Rig:
         return [row["data"] for row in reversed(rows) if row["kind"] == "alarm"]
 
     def news(self):
-        """What was handed to the courier, as (event, subject)."""
-        return [(notice.event, notice.body["subject"]) for notice in self.sent]
+        """What was not carried to its end yet, as (event, subject): in the database, and told without it."""
+        waiting = AlarmNotice.select(AlarmNotice.event, AlarmNotice.body).where(AlarmNotice.ended_us.is_null())
+        rows = self.store.run(lambda database: list(waiting.order_by(AlarmNotice.id).tuples().execute(database)))
+        stored = [(event, msgspec.json.decode(body)["subject"]) for event, body in rows]
+        return stored + [(notice.event, notice.body["subject"]) for notice in self.sent if notice.id < 0]
 
     def deliver(self, error="", *, final=False):
-        """The courier carries all it was given."""
-        carried, self.sent[:] = list(self.sent), []
-        for notice in carried:
-            self.desk.told(Told(notice.id, error, final))
+        """The couriers carry all that is due, each channel one after the other."""
+        carried = []
+        while self.sent:
+            carried.append(self.sent.pop(0))
+            self.desk.told(Told(carried[-1].id, error, final))
         self.desk.look()
         return carried
 

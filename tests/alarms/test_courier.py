@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -10,7 +12,8 @@ from typing import ClassVar
 
 import pytest
 
-from actors.alarms.courier import MISSING, CourierActor
+from actors.alarms.apprise import HANGS, MISSING, AppriseServices
+from actors.alarms.courier import CourierActor
 from actors.alarms.messages import Notice
 from actors.alarms.settings import Channel
 from actors.runtime import Directory, PooledActor, Runtime
@@ -78,10 +81,13 @@ def carry(runtime):
     refs = [runtime.launch(Alarms(told))]
     services.publish("alarms", refs[0])
 
-    def carry(channel, event="raised", number=3, load=lambda: SimpleNamespace(Apprise=Apprise), **body):
-        refs.append(runtime.launch(CourierActor({"it": channel} if channel else {}, devices, services, load)))
-        refs[-1].tell(Notice(id=number, channel="it", event=event, body=BODY | body))
-        return eventually(lambda: told and told.pop(), what="what became of it")
+    def carry(channel, event="raised", load=lambda: SimpleNamespace(Apprise=Apprise), times=1, patience=30.0):
+        apprise = AppriseServices(channel.apprise, load, patience)
+        refs.append(runtime.launch(CourierActor(channel, devices, services, apprise)))
+        for _ in range(times):
+            refs[-1].tell(Notice(id=3, channel="it", event=event, body=BODY))
+            last = eventually(lambda: told and told.pop(), what="what became of it")
+        return last
 
     carry.devices = devices
     yield carry
@@ -164,16 +170,15 @@ def test_a_notification_that_is_not_taken_is_told(carry, failure, is_final):
 
 def test_apprise_gets_every_url_of_the_channel(carry):
     assert carry(Channel(apprise=("mailto://a", "slack://b"))).error == ""
-    sender = Apprise.made[-1]
-    assert sender.urls == ["mailto://a", "slack://b"]
-    assert sender.fields == {"title": "Critical: hot", "body": BODY["summary"], "notify_type": "failure"}
+    assert [sender.urls for sender in Apprise.made[-2:]] == [["mailto://a"], ["slack://b"]]
+    assert Apprise.made[-1].fields == {"title": "Critical: hot", "body": BODY["summary"], "notify_type": "failure"}
     carry(Channel(apprise=("mailto://a",)), "cleared")
     assert Apprise.made[-1].fields["notify_type"] == "success"
 
 
 @pytest.mark.parametrize(
     ("url", "word", "is_final"),
-    [("nonsense://", "URL 1", True), ("refused://", "every service", False), ("boom://", "RuntimeError", False)],
+    [("nonsense://", "URL 1", True), ("refused://", "URL 1", False), ("boom://", "RuntimeError", False)],
 )
 def test_what_apprise_cannot_do_is_told_without_the_secret(carry, url, word, is_final):
     told = carry(Channel(apprise=(f"{url}secret",)))
@@ -189,6 +194,58 @@ def test_without_apprise_the_extra_is_named(carry):
     assert carry(Channel(apprise=("mailto://a",)), load=load).error == MISSING
 
 
-def test_a_channel_that_is_gone_from_the_configuration_is_told(carry):
-    told = carry(None)
-    assert (told.is_final, "configuration" in told.error) == (True, True)
+def test_a_service_that_has_taken_news_does_not_get_them_again_because_another_has_not(carry):
+    Apprise.made.clear()
+    assert carry(Channel(apprise=("mailto://a", "refused://b")), times=3).error
+    assert [sender.urls for sender in Apprise.made if hasattr(sender, "fields")] == [
+        ["mailto://a"],
+        ["refused://b"],
+        ["refused://b"],
+        ["refused://b"],
+    ]
+
+
+def test_a_service_that_hangs_does_not_hold_up_the_others_and_is_not_asked_again_before_it_has_ended(carry):
+    is_over = threading.Event()
+
+    class Hanging(Apprise):
+        def notify(self, **fields):
+            return is_over.wait(20) if "hang" in self.urls[0] else super().notify(**fields)
+
+    Apprise.made.clear()
+    channel = Channel(apprise=("hang://a", "mailto://b"))
+    told = carry(channel, load=lambda: SimpleNamespace(Apprise=Hanging), times=2, patience=0.2)
+    assert (told.error, told.is_final) == (HANGS, False)
+    assert [sender.urls for sender in Apprise.made if hasattr(sender, "fields")] == [["mailto://b"]]
+    is_over.set()
+
+
+class Drip:
+    """A webhook that answers a byte now and then, without an end."""
+
+    def __init__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _serve(self):
+        connection, _ = self._listener.accept()
+        with connection, contextlib.suppress(OSError):
+            while not self._over.wait(0.05):
+                connection.sendall(b"H")
+
+    def close(self):
+        self._over.set()
+        self._thread.join()
+        self._listener.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_webhook_that_never_comes_to_an_end_is_ended(carry, scheme):
+    drip = Drip()
+    told = carry(Channel(webhook=f"{scheme}://{drip.address}/", timeout=0.3))
+    drip.close()
+    assert told.error
+    assert not told.is_final

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.alarms.messages import Acknowledge, AlarmError, ChangeRule, DropRule, PutRule, SilenceAlarm
+from actors.alarms.messages import Acknowledge, AlarmError, ChangeRule, DropRule, PutRule, SilenceAlarm, Told
 from actors.alarms.post import LOST_AFTER_US, MOST_ATTEMPTS
 from actors.alarms.rules import Rule
 from actors.alarms.settings import Channel
 from actors.presence import FLAP_WINDOW
 from actors.storage.errors import StoreUnavailable
-from tests.alarms.rig import Rig, offline
+from tests.alarms.rig import OPS, Rig, offline
 
 WHO = {"by": "admin", "address": "10.0.0.9"}
 HOT = Rule(name="hot", kind="metric", metric="t", over=80.0, hysteresis=5.0, lasts=60.0, severity="critical")
@@ -188,6 +188,13 @@ def test_an_anomaly_is_told_with_its_measures(make_rig):
     assert (alarm["rule"], alarm["summary"]) == ("odd", "Field 3 (a): anomalous readings in moisture")
     rig.reads("a", moisture=30)
     assert rig.open() == []
+
+
+def test_a_measure_that_is_anomalous_in_two_ways_is_named_once(make_rig):
+    rig = make_rig(Rule(name="odd", kind="anomaly"))
+    rig.device("a")
+    rig.reads("a", anomalies='[{"measure": "pH"}, {"measure": "EC"}, {"measure": "pH"}]', pH=3.2)
+    assert [row["summary"] for row in rig.alarms()] == ["a: anomalous readings in pH, EC"]
 
 
 # -- figures of the server --------------------------------------------------------------------------------------------
@@ -458,7 +465,57 @@ def test_a_courier_that_lost_what_it_carried_is_asked_again(make_rig):
     rig.pass_time(LOST_AFTER_US / 1e6 - 100)
     assert rig.sent == []
     rig.pass_time(200)
-    assert rig.news() == [("raised", "device:a")]
+    assert [notice.event for notice in rig.sent] == ["raised"]
+
+
+def test_the_news_of_a_channel_that_is_gone_from_the_configuration_are_given_up(make_rig):
+    rig = make_rig(offline())
+    one_dark(rig)
+    rig.settings = msgspec.structs.replace(rig.settings, channels={})
+    rig.start()
+    rig.pass_time(4)
+    assert (rig.sent, rig.news(), rig.tap.counts["notice_given_up"]) == ([], [], 1)
+
+
+def test_a_channel_that_hangs_holds_up_no_other_and_its_own_wait_in_order(make_rig):
+    rig = make_rig(offline(), channels=OPS | {"crew": OPS["ops"]})
+    for serial in "abc":
+        one_dark(rig, serial)
+    rig.back("a")
+    rig.pass_time(2)
+    carried = {"ops": [], "crew": []}
+    for _ in range(5):
+        (crew,) = [notice for notice in rig.sent if notice.channel == "crew"]
+        rig.sent.remove(crew)
+        carried["crew"].append((crew.event, crew.body["subject"]))
+        rig.desk.told(Told(crew.id))
+        if len(carried["crew"]) == 4:
+            break
+    assert carried["crew"] == [("raised", f"device:{serial}") for serial in "abc"] + [("cleared", "device:a")]
+    assert [notice.channel for notice in rig.sent] == ["ops"]
+
+
+def test_nobody_hears_that_it_is_over_before_hearing_of_it(make_rig):
+    rig = make_rig(offline())
+    one_dark(rig)
+    rig.deliver("away")
+    rig.back("a")
+    rig.pass_time(2)
+    carried = []
+    while len(carried) < 2:
+        rig.pass_time(20, steps=1)
+        carried += [notice.event for notice in rig.deliver()]
+    assert carried == ["raised", "cleared"]
+
+
+def test_news_that_were_put_off_by_a_clock_that_was_wrong_are_sent_nevertheless(make_rig):
+    rig = make_rig(offline())
+    rig.clock.step_wall_clock(4 * 365 * 86_400.0)
+    one_dark(rig)
+    rig.deliver("away")
+    rig.clock.step_wall_clock(-4 * 365 * 86_400.0)
+    rig.pass_time(4)
+    assert len(rig.deliver()) == 1
 
 
 def test_a_channel_gets_what_it_wants_to_know(make_rig):
@@ -471,7 +528,7 @@ def test_a_channel_gets_what_it_wants_to_know(make_rig):
     one_dark(rig)
     rig.back("a")
     rig.pass_time(2)
-    told = sorted((notice.channel, notice.event, notice.body["rule"]) for notice in rig.sent)
+    told = sorted((notice.channel, notice.event, notice.body["rule"]) for notice in rig.deliver())
     assert told == [
         ("all", "cleared", "offline"),
         ("all", "raised", "offline"),
@@ -511,6 +568,26 @@ def test_what_was_told_without_it_and_did_not_arrive_is_told_again(make_rig):
     rig.pass_time(4)
     assert rig.open() == ["device:a"]
     assert rig.news() == [("raised", "device:a")]
+
+
+def test_a_channel_that_heard_of_it_without_the_database_is_not_told_again_because_another_did_not(make_rig):
+    rig = make_rig(defaults=True, channels=OPS | {"crew": OPS["ops"], "late": OPS["ops"]})
+    rig.is_database_away = True
+    rig.figures["database_lag"] = 60.0
+    rig.pass_time(20)
+    by_channel = {notice.channel: notice for notice in rig.sent}
+    rig.sent.clear()
+    rig.desk.told(Told(by_channel["ops"].id))
+    rig.desk.told(Told(by_channel["crew"].id, "notifications are not taken now"))
+    rig.is_database_away = False
+    rig.figures["database_lag"] = 0.0
+    rig.pass_time(4)
+    assert [(notice.channel, notice.event) for notice in rig.sent] == [("crew", "raised"), ("ops", "cleared")]
+    rig.desk.told(Told(by_channel["late"].id))  # its courier was busy with it all the time
+    rig.pass_time(2)
+    carried = [(notice.channel, notice.event) for notice in rig.deliver()]
+    assert sorted(carried) == [("crew", "cleared"), ("crew", "raised"), ("late", "cleared"), ("ops", "cleared")]
+    assert rig.news() == []
 
 
 def test_an_alarm_that_ends_meanwhile_ends_when_it_is_back(make_rig):

@@ -53,6 +53,9 @@ def test_arguments_are_json_where_they_can_be(taken, muster_at):
     assert body_of(taken) == {"name": "set", "args": {"heartbeat": 10, "name": "a b", "on": True}, "timeout": 5.0}
     muster_at("command", "pi-1", "set", "--args", '{"a": [1]}', "b=2")
     assert taken.calls[-2].body["args"] == {"a": [1], "b": 2}
+    deep = "[" * 5_000
+    muster_at("command", "pi-1", "set", f"a={deep}", "b=\udcff")
+    assert taken.calls[-2].body["args"] == {"a": deep, "b": "?"}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,7 @@ def test_arguments_are_json_where_they_can_be(taken, muster_at):
         (("pi-1",), "Name a device and a command"),
         (("pi-1", "set", "heartbeat"), "write KEY=VALUE"),
         (("pi-1", "set", "--args", "[1]"), "no JSON object"),
+        (("pi-1", "set", "--args", '{"a":' + "[" * 5_000), "no JSON object"),
         (("ping", "--group", "shed", "--all"), "exclude each other"),
         (("pi-1", "ping", "--timeout", "0"), "--timeout"),
     ],

@@ -13,7 +13,7 @@ from actors.messages import StoreDeadLetter, WriteBatch
 from actors.registry import STUCK, Execute
 from actors.storage.errors import StoreUnavailable
 from actors.storage.models import Command
-from tests.commands.rig import DATA
+from tests.commands.rig import DATA, LINK
 from tests.support.wait import eventually
 
 # The way there and back
@@ -164,6 +164,22 @@ def test_no_more_are_on_their_way_than_the_window_takes(rig):
     rig.wait_publication(WINDOW + 5)
 
 
+def test_a_window_that_is_free_again_because_its_commands_are_gone_is_used_at_once(rig):
+    gone, kept = [f"a-{number}" for number in range(WINDOW)], [f"b-{number}" for number in range(5)]
+    rig.issue(*gone, *kept, batch=True)
+    rig.services.get("registry").ask(
+        Execute(lambda database: Command.delete().where(Command.serial.startswith("a-")).execute(database)), timeout=5
+    )
+    rig.away = True
+    for serial in (*gone, *kept):
+        rig.come(serial)
+    with pytest.raises(StoreUnavailable):
+        rig.one("a-0")  # behind all of these
+    rig.away = False
+    rig.commander.tell(RETRY)
+    rig.wait_publication(len(kept))
+
+
 # Answers
 
 
@@ -230,6 +246,21 @@ def test_a_cancelled_command_that_was_sent_may_have_begun(rig):
     command = rig.one()
     rig.wait_publication()
     assert rig.cancel(command).reason == "cancelled by operate ops, the device may have begun"
+    told = eventually(lambda: [message for message in rig.told[LINK] if not message.token], what="the device is told")
+    assert [(message.topic, message.qos, message.retain) for message in told] == [("devices/pi-1/commands", 1, False)]
+    assert msgspec.json.decode(told[0].payload) == {
+        "id": command,
+        "cancel": True,
+        "timestamp": "2025-10-09T08:53:20.000Z",
+    }
+
+
+def test_of_a_cancelled_command_that_was_not_sent_the_device_is_told_nothing(rig):
+    rig.cancel(rig.one())
+    rig.online.add("pi-1")
+    rig.one()
+    rig.wait_publication()
+    assert len(rig.told[LINK]) == 1
 
 
 def test_a_device_has_a_bounded_number_of_open_commands(rig):

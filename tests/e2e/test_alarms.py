@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -111,6 +112,8 @@ def test_five_hundred_devices_behind_two_gateways_go_dark_and_two_alarms_tell_of
     headers, body = hook.got[0]
     assert (headers["Authorization"], body["event"], body["state"]) == ("Bearer of-the-hook", "raised", "open")
     assert "with 249 devices behind it" in body["summary"]
+    for serial in ("north-7", "north-gw"):
+        assert [alarm["subject"] for alarm in server.items("/api/alarms", device=serial)] == ["gateway:north-gw"]
     first, second = (alarm["id"] for alarm in open_alarms(server))
     server.post(f"/api/alarms/{first}/acknowledge", {}, expect=200)
     server.post(f"/api/alarms/{second}/silence", {"seconds": 3600}, expect=200)
@@ -156,3 +159,28 @@ def test_a_rule_made_over_http_watches_what_is_stored(server, mosquitto):
     assert ("alarm", "cleared") in timeline
     notices = server.get(f"/api/alarms/{number}")["notices"]
     assert {(notice["event"], notice["channel"]) for notice in notices} >= {("raised", "floor"), ("cleared", "floor")}
+
+
+@pytest.mark.slow
+def test_a_webhook_that_hangs_holds_up_no_other_channel_and_hears_all_in_order_when_it_is_well(mosquitto, hook):
+    deaf = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    server = Muster(mosquitto.url)
+    channels = CONFIG.format(hook=hook.url) + "\n[alarms.channels.deaf]\ntimeout = 1\nwebhook = "
+    settings = server.directory / "muster.toml"
+    settings.write_text(channels + f'"http://127.0.0.1:{deaf.getsockname()[1]}/"')
+    with server, Device(mosquitto.url) as wire:
+        server.post("/api/alarm-rules", {"name": "hot", "kind": "metric", "metric": "t", "over": 80}, expect=201)
+        for number, value in enumerate((90, 20, 91, 21), start=1):
+            wire.publish("devices/pi-1/readings", {"t": value}, qos=1)
+            eventually(lambda count=number: len(hook.got) == count, what="the hook hears at once")
+        failed = eventually(lambda: server.metric("muster_alarm_events_total", event="notice_failed"), what="it fails")
+        assert failed >= 1
+        assert [body["event"] for _, body in hook.got] == ["raised", "cleared"] * 2
+        hook.got.clear()
+        server.kill()
+        settings.write_text(channels + f'"{hook.url}"')
+        server.restart()
+        eventually(lambda: len(hook.got) == 4, 60, "it hears of both")
+        for number in {body["id"] for _, body in hook.got}:
+            assert [body["event"] for _, body in hook.got if body["id"] == number] == ["raised", "cleared"]
+    deaf.close()

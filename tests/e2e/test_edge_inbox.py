@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 
 import pytest
 
@@ -69,6 +70,21 @@ def test_commands_are_executed_or_refused_with_a_reason(muster_up, edge):
     eventually(lambda: pi.status["outbox"]["items"] == 0, what="the server has confirmed the answers")
 
 
+def test_a_command_that_was_cancelled_while_the_edge_slept_is_not_executed(muster_up, edge):
+    up = muster_up()
+    pi = edge("pi-7", up)
+    up.wait_presence("pi-7", "online")
+    pi.process.send(signal.SIGSTOP)
+    asked = up.post("/api/devices/pi-7/commands", {"name": "run", "args": {"program": "greet"}})
+    wait_command(up, asked["id"], "sent")
+    assert up.call("POST", f"/api/commands/{asked['id']}/cancel", {}).status == 200
+    pi.process.send(signal.SIGCONT)
+    eventually(lambda: "afterwards" in up.get(f"/api/commands/{asked['id']}")["reason"], 30, "the edge has answered")
+    row = up.get(f"/api/commands/{asked['id']}")
+    assert (row["state"], row["result"]) == ("cancelled", None)
+    assert row["reason"].endswith("it was cancelled before it began")
+
+
 def test_a_restart_is_done_and_answered_by_the_next_run(muster_up, edge):
     up = muster_up()
     pi = edge("pi-7", up)
@@ -78,6 +94,7 @@ def test_a_restart_is_done_and_answered_by_the_next_run(muster_up, edge):
     wait_command(up, asked["id"], "succeeded", 60)
     assert pi.process.running
     assert pi.status["started"] > before
+    assert "message dropped" not in pi.log
     up.wait_presence("pi-7", "online")
 
 

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from tests.support.muster import query
+from supervisor.cli.client import ApiClient, ApiError
+from tests.support.muster import Api, query
 from tests.support.wait import eventually
 
 BULK = 5_000
@@ -129,6 +130,7 @@ def test_what_cannot_be_sent_is_refused_with_the_reason(site, body, status, code
     assert (answer.status, answer.body["error"]["code"]) == (status, code)
     if code != "bad_request":
         assert site.metric("muster_notifications_refused_total", reason=code) >= 1
+    assert site.metric("muster_http_refused_total", reason=code, route="POST /api/notifications") >= 1
 
 
 def test_a_bulk_of_pairs_tells_of_each_what_becomes_of_it(site, wire):
@@ -150,8 +152,23 @@ def test_a_bulk_of_pairs_tells_of_each_what_becomes_of_it(site, wire):
     assert wait_status(site, told["id"], "accepted")["counts"] == {"accepted": 2}
 
 
+def test_a_key_names_one_request_and_another_with_it_is_refused(site):
+    first = {"topic": "keyed/1", "title": "One"}
+    with ApiClient(f"http://{site.address}", site.token) as client:
+        sent, again = (client.post("/api/notifications", first, "noon-31") for _ in range(2))
+        assert (again["id"], again["duplicate"]) == (sent["id"], True)
+        for other in (first | {"title": "Two"}, first | {"topic": "keyed/2"}):
+            with pytest.raises(ApiError) as refused:
+                client.post("/api/notifications", other, "noon-31")
+            assert (refused.value.status, refused.value.body["error"]["code"]) == (422, "key_reused")
+
+
 def test_the_statistics_tell_of_all_that_was_sent(site):
-    before = site.get("/api/notifications/stats")
+    def quiet():
+        told = site.get("/api/notifications/stats")
+        return told if not told["waiting"] else None
+
+    before = eventually(quiet, 15, "what other tests have sent has ended")
     sent = site.post("/api/notifications/topic", {"topic": "counted", "title": "One", "priority": "high"})
     wait_status(site, sent["id"], "accepted")
     told = site.get("/api/notifications/stats")
@@ -164,8 +181,9 @@ def test_the_statistics_tell_of_all_that_was_sent(site):
 
 def test_whoever_may_only_read_may_not_send(site):
     made = site.post("/api/tokens", {"name": "reader", "role": "read"}, expect=201)
-    reader = type(site).__mro__[2](site.address, made["token"])
+    reader = Api(site.address, made["token"])
     assert reader.call("POST", "/api/notifications", {"topic": "a", "title": "x"}).status == 403
+    assert site.metric("muster_http_refused_total", reason="forbidden", route="POST /api/notifications") == 1
     assert reader.call("GET", "/api/notifications").status == 200
 
 

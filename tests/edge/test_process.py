@@ -320,6 +320,7 @@ def test_what_is_counted_is_shown(edge):
 
 def run(*arguments, text="", **env):
     command = [sys.executable, "-m", "edge", *arguments]
+    env.setdefault("MUSTER_CONFIG", os.devnull)
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False, env=env)
     return done.returncode, done.stdout, done.stderr
 
@@ -378,7 +379,7 @@ def test_what_root_queues_belongs_to_the_owner_of_the_directory(before):
 
 
 AS_MEMBER = """
-import os, shutil, sys
+import os, shutil, sys, tomllib
 from edge.commands import scan
 os.setgroups([])
 os.setgid(12_346)
@@ -396,6 +397,7 @@ def test_a_member_of_the_group_scans_under_the_name_of_the_running_edge():
         data = base / "data"
         data.mkdir(mode=0o755)
         env = {"MUSTER_DATA_DIR": str(data), "MUSTER_RUNTIME_DIR": str(base / "run"), "PATH": os.environ["PATH"]}
+        env["MUSTER_CONFIG"] = os.devnull
         with subprocess.Popen([sys.executable, "-m", "edge", "run"], env=env, stderr=subprocess.DEVNULL) as process:
             try:
                 status = eventually(lambda: (s := read_state(home_of(data))) and s["running"] and s, DEADLINE)

@@ -244,6 +244,39 @@ def test_what_waits_for_a_link_expires_there(rig):
     assert rig.published == []
 
 
+def test_what_was_handed_to_a_link_that_is_down_now_expires_too_and_is_counted_once(rig):
+    rig.enter(entry(expires_us=NOON_US + 60_000_000))
+    (message,) = rig.wait_published(1)
+    rig.up = False
+    rig.clock.ahead = 61.0
+    rig.wait_states(("expired", "its time was over before it could be sent"))
+    rig.answer(message, DROPPED, "expired", "its time was over before it could be sent")
+    eventually(lambda: not rig.board.under_way and rig.board.counts["expired"], what="the link's answer")
+    assert rig.board.counts["expired"] == 1
+
+
+def test_pages_are_told_of_what_expires_while_a_link_is_down(rig):
+    rig.up = False
+    rig.enter(*many(3, expires_us=NOON_US + 60_000_000))
+    rig.clock.ahead = 61.0
+    eventually(lambda: [change.state for change in rig.changes] == ["expired"] * 3, what="pages are told")
+    assert {change.topic for change in rig.changes} == {"t/0", "t/1", "t/2"}
+    assert rig.board.counts["expired"] == 3
+
+
+def test_a_receipt_that_comes_again_or_late_is_stored_and_changes_no_count(rig):
+    rig.enter()
+    rig.answer(rig.wait_published(1)[0])
+    rig.wait_states(("accepted", ""))
+    for number, state in enumerate(("displayed", "displayed", "received", "failed")):
+        rig.receipt(state, sender_id=f"r{number}", token=number + 1)
+    eventually(lambda: rig.board.counts["repeated_receipts"] == 3, what="they are counted")
+    counts = rig.board.counts
+    assert (counts["displayed"], counts["received"], counts["failed"]) == (1, 0, 0)
+    assert sorted(token for told in rig.data.told for token in told.tokens) == [1, 2, 3, 4]
+    assert [change.state for change in rig.changes] == ["accepted", "displayed"]
+
+
 def test_a_receipt_is_settled_and_answered_behind_the_commit(rig):
     rig.enter()
     rig.receipt("displayed", sender_id="r1")

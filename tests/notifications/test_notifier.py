@@ -149,6 +149,20 @@ def test_the_same_key_is_the_same_request(notifier):
     assert notifier.send(letter).id != notifier.send(letter).id
 
 
+def test_the_same_key_of_two_who_send_is_two_requests(notifier):
+    letter = Letter(Message(title="x"), None, "a")
+    assert notifier.send(letter, key="k", by="anna").id != notifier.send(letter, key="k", by="ben").id
+
+
+def test_a_key_that_came_with_another_request_is_refused_and_counted(notifier, board, monkeypatch):
+    other = Entered(("n1",), is_new=False, is_same=False)
+    monkeypatch.setattr(notifier, "_enter", lambda _order: other)
+    with pytest.raises(NotificationError) as refused:
+        notifier.send(Letter(Message(title="x"), None, "a"), key="k1")
+    assert (refused.value.code, refused.value.field) == ("key_reused", "Idempotency-Key")
+    assert board.refused == {"key_reused": 1}
+
+
 def test_large_payloads_are_warned_of_and_sent(notifier, orders, board):
     letters = [Letter(Message(body="x" * 11_000), Target(device="soil-2"))] * (MOST_WARNINGS + 5)
     told = notifier.send_all(letters)

@@ -10,7 +10,7 @@ import pykka
 import pytest
 from pykka import ActorRegistry
 
-from actors.runtime import ExitReason, Failure, Ready
+from actors.runtime import ExitReason, Failure, Ready, ToSelf
 from tests.runtime.support import (
     BoomError,
     Orders,
@@ -85,6 +85,44 @@ def test_a_failing_message_is_a_crash(system, kind):
     assert ended.reason is ExitReason.CRASHED
     assert isinstance(ended.error, BoomError)
     assert not ref.is_alive()
+
+
+class Own(ToSelf):
+    """What an actor tells itself."""
+
+    def __init__(self, then):
+        self.then = then
+
+    def __call__(self, actor):
+        self.then(actor)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_an_actor_has_told_itself_is_no_mail_for_the_next_one(system, kind):
+    entered, gate = threading.Event(), threading.Event()
+
+    def wait_and_fail(_actor):
+        entered.set()
+        gate.wait(10)
+        raise BoomError
+
+    ref, monitor = launch(system, kind())
+    ref.tell(wait_and_fail)
+    assert entered.wait(5)
+    ref.tell(Own(boom))
+    ref.tell("queued")
+    gate.set()
+
+    assert [envelope.message for envelope in only_exit(monitor).pending] == [wait_and_fail, "queued"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nor_is_what_it_has_told_itself_and_died_of(system, kind):
+    ref, monitor = launch(system, kind())
+    ref.tell(Own(boom))
+
+    ended = only_exit(monitor)
+    assert (ended.reason, ended.pending) == (ExitReason.CRASHED, [])
 
 
 @pytest.mark.parametrize("kind", KINDS)

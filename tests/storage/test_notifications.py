@@ -10,6 +10,7 @@ import pytest
 from actors.messages import DeleteDevice
 from actors.notifications.messages import Change, Entered, Recipient
 from actors.notifications.rules import SOURCES, STATES
+from actors.storage import notifications
 from actors.storage.models import Delivery, Notification
 from actors.storage.notifications import (
     FindNotification,
@@ -95,6 +96,24 @@ def test_the_same_batch_is_kept_once(put, look):
     assert look.run("SELECT COUNT(*) FROM event") == [(1,)]
 
 
+def test_a_batch_of_the_same_name_is_the_same_only_with_the_same_contents(put, look):
+    said = '{"title": "Hot", "timestamp": "%s"}'
+    put(entry(payload=said % "noon"))
+    assert put(entry(payload=said % "later")).is_same
+    assert not put(entry(payload='{"title": "Cold"}')).is_same
+    assert not put(entry(payload=said % "noon", to=(("", "elsewhere"),))).is_same
+    assert not put(entry("b1-0", payload=said % "noon")).is_same
+    assert not put(entry(payload=said % "noon"), entry("n2", seq=1)).is_same
+    assert look.run("SELECT COUNT(*) FROM delivery") == [(1,)]
+
+
+def test_a_batch_is_the_same_when_its_recipients_have_changed_a_little(put, look):
+    put(entry(to=PAIR))
+    assert put(entry(to=PAIR[1:])).is_same
+    look.run("DELETE FROM delivery")
+    assert put(entry(to=PAIR)).is_same
+
+
 def test_what_waits_comes_by_priority_and_in_order(put, ask):
     put(*[entry(f"n{number}", seq=number) for number in range(5)], batch="b1")
     put(entry("urgent", priority="urgent"), batch="b2")
@@ -120,8 +139,9 @@ def test_every_state_is_reached_from_its_sources_and_from_no_other(put, store, l
 
 def test_a_receipt_takes_a_delivery_on_and_a_late_one_changes_nothing(put, store, look):
     put(entry(to=PAIR))
-    assert receipt(store, state="displayed").state == "displayed"
-    assert receipt(store, state="received").state == "displayed"
+    shown, late = receipt(store, state="displayed"), receipt(store, state="received")
+    assert (shown.state, shown.is_news) == ("displayed", True)
+    assert (late.state, late.is_news) == ("displayed", False)
     assert look.run("SELECT device, state FROM delivery ORDER BY id") == [("pi-1", "displayed"), ("pi-2", "queued")]
 
 
@@ -148,9 +168,17 @@ def test_what_nobody_wants_any_more_expires(put, store, ask, look):
     put(entry("n1", expires_us=NOON_US + 5), entry("n2", seq=1))
     assert not ask(HasExpired(NOON_US + 5))
     assert ask(HasExpired(NOON_US + 6))
-    assert store.run(lambda db: expire(db, NOON_US + 6)) == 1
+    (change,) = store.run(lambda db: expire(db, NOON_US + 6))
+    assert (change.notification_id, change.device, change.state) == ("n1", "pi-1", "expired")
     assert [state for _, state in sorted(states(look).items())] == ["expired", "queued"]
     assert not ask(HasExpired(NOON_US + 6))
+
+
+def test_many_expire_a_part_at_a_time(put, store, monkeypatch):
+    monkeypatch.setattr(notifications, "EXPIRED_AT_ONCE", 2)
+    put(*[entry(f"n{number}", seq=number, expires_us=NOON_US + 5) for number in range(3)])
+    parts = [store.run(lambda db: expire(db, NOON_US + 6)) for _ in range(3)]
+    assert [len(part) for part in parts] == [2, 1, 0]
 
 
 def test_what_waits_for_a_link_that_is_gone_goes_through_another(put, store, ask):

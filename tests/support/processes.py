@@ -20,6 +20,17 @@ import psutil
 from tests.support.wait import eventually
 
 
+def environment(env: Mapping[str, str], cwd: str | Path | None = None) -> dict[str, str]:
+    """Our environment with `env` over it, for a program that starts in `cwd` (ours if None).
+
+    Without a configuration of its own it would read that of the machine: `/etc/muster`.
+    """
+    whole = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+    if not whole.get("MUSTER_CONFIG") and not (Path(cwd or ".") / "muster.toml").exists():
+        whole["MUSTER_CONFIG"] = os.devnull
+    return whole
+
+
 class Process:
     """A running command. It leads a session and a process group of its own; stdout and stderr go to one file.
 
@@ -45,7 +56,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+                env=environment(env or {}, cwd),
                 cwd=cwd,
                 start_new_session=True,
                 **identity,

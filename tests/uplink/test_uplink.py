@@ -106,18 +106,17 @@ class World:
         self.known = not self.must_prove
 
     def put(self, number=1, n=1):
-        """Put so many readings, each answered; return their ids."""
-        ids = []
+        """Put so many readings, in one transaction; return their ids."""
+        items = []
         for _ in range(number):
             self.number += 1
             item_id = f"id-{self.number:05}"
             body = {"id": item_id, "publisher_id": SERIAL, "sensor_readings": {"N": n}}
-            future = GuardedFuture()
-            item = Item(item_id, "reading", "field/sensor/data", msgspec.json.encode(body), self.number)
-            self.directory.tell("outbox", Put((item,), future))
-            future.get(timeout=DEADLINE)
-            ids.append(item_id)
-        return ids
+            items.append(Item(item_id, "reading", "field/sensor/data", msgspec.json.encode(body), self.number))
+        future = GuardedFuture()
+        self.directory.tell("outbox", Put(tuple(items), future))
+        future.get(timeout=DEADLINE)
+        return [item.id for item in items]
 
     @property
     def stats(self):
@@ -247,9 +246,9 @@ def test_a_new_uplink_begins_with_what_the_last_one_left(make):
     assert sorted(world.muster.stored) == ids
 
 
-def test_more_than_a_window_of_backlog_drains_in_order(make, monkeypatch):
+def test_more_than_a_window_of_backlog_drains_in_order(make):
     world = make()
-    ids = world.put(1300)
+    ids = world.put(2 * window_module.SIZE + 300)
     world.muster.connect()
     world.start()
     world.until_empty()

@@ -116,3 +116,17 @@ def test_the_statistics_have_the_totals_and_the_broker(face):
     assert (told["total_sent"], told["connected"], told["broker_port"]) == (2, True, 1883)
     assert told["last_sent"].endswith("Z")
     assert told["by_priority"]["normal"] == {"sent": 2, "success": 1, "failed": 1}
+
+
+def test_what_never_gets_as_far_as_the_ledger_is_counted_by_route_and_reason(face):
+    assert Client(face, token="wrong").post(SEND, {"topic": "a", "title": "x"}).status == 401
+    assert Client(face, token="the-read-token").post(SEND, {"topic": "a", "title": "x"}).status == 403
+    for _ in range(2):
+        assert Client(face).post(SEND, {"topic": "a", "title": "x", "qos": 3}).status == 400
+    assert Client(face).post(SEND, {"topic": "a", "title": "x", "body": "y" * 1_000_000}).status == 413
+    assert face.http.refused == {
+        (f"POST {SEND}", "unauthenticated"): 1,
+        (f"POST {SEND}", "forbidden"): 1,
+        (f"POST {SEND}", "bad_request"): 2,
+        (f"POST {SEND}", "too_large"): 1,
+    }

@@ -85,7 +85,7 @@ def test_a_plan_may_be_told_in_full(client, face):
         ({"deadlines": {"nonsense": 5}}, "deadlines"),
         ({"deadlines": {"succeeded": 5}}, "deadlines"),
         ({"window": {"begin": "25:00", "end": "01:00"}}, "window.begin"),
-        ({"window": {"begin": "22:00", "end": "01:00", "timezone": "Mars/Olympus"}}, "window"),
+        ({"window": {"begin": "22:00", "end": "01:00", "timezone": "Mars/Olympus"}}, "window.timezone"),
         ({"speed": 1}, "speed"),
     ],
 )

@@ -50,7 +50,7 @@ def test_a_body_that_the_listener_refuses_itself_is_answered_and_counted(serve):
     with contextlib.closing(server.connect()) as connection:
         connection.request("POST", "/api/devices", b"x" * (web.listener.LONGEST_BODY + 1), ADMIN)
         assert connection.getresponse().status == 413
-    assert server.face.http.refused["too_large"] == 1
+    assert server.face.http.refused["", "too_large"] == 1
 
 
 def test_a_stranger_who_writes_a_long_body_is_told_that_a_token_is_needed(serve):
@@ -91,11 +91,11 @@ def test_what_is_refused_is_counted_by_reason(serve):
     server.get("/api/devices", {"Authorization": "Bearer wrong"})
     server.get("/api/tokens", {"Authorization": "Bearer the-read-token"})
     assert dict(server.face.http.refused) == {
-        "bad_request": 1,
-        "too_large": 1,
-        "length_required": 1,
-        "unauthenticated": 2,
-        "forbidden": 1,
+        ("", "bad_request"): 1,
+        ("", "too_large"): 1,
+        ("", "length_required"): 1,
+        ("GET /api/devices", "unauthenticated"): 2,
+        ("GET /api/tokens", "forbidden"): 1,
     }
 
 

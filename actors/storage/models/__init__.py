@@ -19,6 +19,7 @@ from actors.storage.models.fleet import Device, Enrolment, FleetGroup, FleetGrou
 from actors.storage.models.house import ApiToken, DeadLetter, Event, Setting
 from actors.storage.models.reach import (
     Alarm,
+    AlarmDevice,
     AlarmNotice,
     AlarmRule,
     Command,
@@ -32,6 +33,7 @@ from actors.storage.models.updates import MaintenanceWindow, RolledBack, Rollout
 __all__ = [
     "MODELS",
     "Alarm",
+    "AlarmDevice",
     "AlarmNotice",
     "AlarmRule",
     "Analysed",
@@ -93,6 +95,7 @@ MODELS: Final = (
     Roster,
     AlarmRule,
     Alarm,
+    AlarmDevice,
     AlarmNotice,
     HomeAssistantDevice,
     Rollout,

@@ -141,6 +141,18 @@ class Alarm(Table):
         indexes = ((("key", "id"), False), (("serial", "id"), False), (("cleared_us",), False))
 
 
+class AlarmDevice(Table):
+    """A device that an alarm of several tells of, or told of."""
+
+    alarm_id = BigIntegerField()
+    serial = CharField(max_length=64, index=True)
+    left_us = BigIntegerField(null=True)
+    """When it was back, though others were not; None while it is in it."""
+
+    class Meta:  # noqa: D106  # peewee's place for options
+        primary_key = CompositeKey("alarm_id", "serial")
+
+
 class AlarmNotice(Table):
     """News of an alarm for one channel."""
 

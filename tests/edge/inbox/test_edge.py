@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from actors.link.connection import Connection
+from actors.outbox import GetStats
 from actors.outbox_file import OutboxFile, OutboxUnavailableError
 from edge.inbox import actor as actor_module
 from edge.inbox.actor import Inbox
@@ -186,6 +187,21 @@ def test_a_long_program_keeps_no_ping_waiting_and_is_ended_in_time(edge):
     assert answer(one)["reason"] == "it took too long and was killed"
 
 
+def test_a_program_that_is_cancelled_is_ended_and_the_next_begins(edge):
+    programs = {
+        "sleep": ProgramSettings(command=("/bin/sleep", "600"), timeout=900),
+        "echo": ProgramSettings(command=("/bin/echo", "next")),
+    }
+    one = edge(programs=programs).start()
+    command(one, "run", {"program": "sleep"}, seconds=600)
+    one.heard("responses", lambda body: body["state"] == "running")
+    command(one, "run", {"program": "echo"}, command_id="c-2")
+    one.server.publish(f"{OWN}/commands", {"id": "c-1", "cancel": True})
+    assert answer(one)["reason"] == "it was cancelled while it ran"
+    assert answer(one, "c-2")["result"]["output"] == "next\n"
+    eventually(lambda: one.parts.boards.inbox.counters["cancelled"] == 1, what="it is counted")
+
+
 def test_a_command_that_was_interrupted_is_not_executed_again(edge, tmp_path):
     counted = tmp_path / "counted"
     programs = {
@@ -242,6 +258,25 @@ def test_a_twin_is_applied_reported_and_kept(edge, mosquitto):
     two = edge().start()
     assert two.heard("twin/reported")["version"] == 3
     eventually(lambda: two.parts.pace.seconds == 7, what="the interval")
+
+
+def test_a_device_that_was_deleted_has_its_settings_as_configured_again(edge):
+    one = edge().start()
+    one.server.publish(f"{OWN}/twin/desired", {"version": 3, "desired": {"heartbeat": 7}}, retain=True)
+    one.heard("twin/reported", lambda body: body["reported"]["heartbeat"] == 7)
+    one.server.publish(f"{OWN}/twin/desired", b"", retain=True)
+    usual = one.parts.settings.heartbeat
+    one.heard("twin/reported", lambda body: (body["version"], body["reported"]["heartbeat"]) == (3, usual))
+
+
+def test_a_server_that_is_behind_learns_which_version_this_device_has(edge):
+    one = edge().start()
+    one.server.publish(f"{OWN}/twin/desired", {"version": 7, "desired": {"heartbeat": 7}})
+    one.heard("twin/reported", lambda body: body["version"] == 7)
+    before = len(one.bodies("twin/reported"))
+    one.server.publish(f"{OWN}/twin/desired", {"version": 4, "desired": {"heartbeat": 9}})
+    eventually(lambda: len(one.bodies("twin/reported")) > before, what="another report")
+    assert one.bodies("twin/reported")[-1]["version"] == 7
 
 
 def test_a_setting_changed_by_command_is_reported_until_the_twin_says_otherwise(edge):
@@ -383,6 +418,34 @@ def test_an_outbox_that_takes_nothing_gets_the_answers_when_it_does(edge, monkey
     full.clear()
     one.heard("receipts", receipt("received"))
     assert answer(one)["state"] == "succeeded"
+
+
+def test_however_much_comes_while_the_outbox_is_full_it_is_tried_again_at_one_pace(edge, monkeypatch, caplog):
+    monkeypatch.setattr(actor_module, "AGAIN_AFTER", 1.0)
+    one = edge().start()
+    one.heard("announce")
+    timers = len(one.parts.runtime.timers)
+    put, full = OutboxFile.put, threading.Event()
+    full.set()
+
+    def fail(self, items):
+        if full.is_set():
+            raise OutboxUnavailableError("the outbox is full")
+        return put(self, items)
+
+    monkeypatch.setattr(OutboxFile, "put", fail)
+    taken = one.parts.boards.inbox.counters
+    for number in range(30):
+        notify(one, f"n-{number}")
+        eventually(lambda wanted=number + 1: taken["notifications"] == wanted, what="it has come")
+    assert len(one.parts.runtime.timers) < timers + 10
+    assert [record.message for record in caplog.records if record.name == "edge.inbox.actor"] == ["the outbox is full"]
+    for number in range(30, 1_200):
+        one.server.client.publish(f"{OWN}/notifications", json.dumps({"id": f"n-{number}"}), 1)
+    eventually(lambda: taken["notifications"] == 1_200, what="all have come")
+    full.clear()
+    outbox = one.parts.directory.get("outbox")
+    eventually(lambda: outbox.ask(GetStats(), timeout=10).items >= 1_200, what="all receipts are in the outbox")
 
 
 def test_the_first_that_is_heard_of_it_is_its_announcement(edge):

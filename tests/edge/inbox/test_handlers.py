@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -128,6 +129,34 @@ def test_http_that_does_not_answer_is_told():
         port = sock.getsockname()[1]
     with pytest.raises(HandlerError, match="does not answer: Connection refused"):
         give(kind="http", url=f"http://localhost:{port}/")
+
+
+def test_an_id_of_any_characters_is_posted(web):
+    give(Notification(id="n-é☃"), kind="http", url=f"http://127.0.0.1:{web.server_port}/204")
+    ((body, key),) = web.taken
+    assert (body["id"], key) == ("n-é☃", "n-%C3%A9%E2%98%83")
+
+
+def test_http_that_answers_drop_by_drop_has_no_more_time_than_any_other():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        ended = threading.Event()
+
+        def drip():
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                while not ended.wait(0.05):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with pytest.raises(HandlerError, match="does not answer: it took too long"):
+                give(kind="http", url=f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=0.5)
+        finally:
+            ended.set()
+            thread.join()
 
 
 def test_python_is_found_by_its_entry_point(monkeypatch):

@@ -9,13 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from actors.commands.payloads import LARGEST_ARGS, encode_command
 from actors.messages import Delivery
 from actors.timestamps import rfc3339
 from edge.inbox.board import InboxBoard
 from edge.inbox.commands import Commands
 from edge.inbox.file import InboxFile, InboxUnavailableError
+from edge.inbox.items import LONGEST_REASON
 from edge.inbox.led import Led
-from edge.inbox.messages import Answer
+from edge.inbox.messages import LARGEST_COMMAND, Answer
 from edge.inbox.notifications import ATTEMPTS, NotificationDesk
 from edge.inbox.orders import MOST_WAITING, CommandDesk
 from edge.inbox.settings import CommandSettings, HandlerSettings
@@ -207,7 +209,7 @@ def test_too_many_are_refused(desk):
         ({"id": "c-1", "name": "ping", "args": []}, "args"),
         ({"id": "c-1", "name": "ping", "deadline": "soon"}, "`deadline`"),
         ({"id": "c-1", "name": "ping", "deadline": "2026-11-21T00:00:00"}, "`deadline`"),
-        (json.dumps({"id": "c-1", "name": "ping", "args": {"x": "y" * 70_000}}).encode(), None),
+        ({"id": "c-1", "name": "ping", "args": {"x": "y" * LARGEST_COMMAND}}, f"more than {LARGEST_COMMAND}"),
     ],
 )
 def test_what_cannot_be_read_is_counted_and_answered_where_it_has_an_id(desk, body, answered):
@@ -217,6 +219,49 @@ def test_what_cannot_be_read_is_counted_and_answered_where_it_has_an_id(desk, bo
     reasons = [answer["reason"] for answer in desk.answers()]
     assert len(reasons) == (answered is not None)
     assert all(answered in reason for reason in reasons)
+
+
+def test_the_largest_command_that_a_server_gives_is_taken(desk):
+    args = '{"x":"' + "y" * (LARGEST_ARGS - 8) + '"}'
+    until_us = desk.now_us + 60 * SECOND
+    desk.deliver(
+        encode_command("s" * 64, "0" * 32, "n" * 64, args, deadline_us=until_us, now_us=desk.now_us).replace(
+            b"n" * 64, b"ping"
+        )
+    )
+    assert desk.begin()[1] == "0" * 32
+
+
+def test_a_command_that_is_cancelled_before_it_begins_does_not_begin(desk):
+    desk.take()
+    desk.deliver({"id": "c-1", "cancel": True})
+    assert desk.begin() is None
+    (answer,) = desk.answers()
+    assert (answer["state"], answer["reason"]) == ("failed", "it was cancelled before it began")
+
+
+def test_a_command_that_is_cancelled_before_it_comes_does_not_begin(desk):
+    desk.deliver({"id": "c-1", "cancel": True})
+    desk.take()
+    assert desk.begin() is None
+    assert [answer["state"] for answer in desk.answers()] == ["failed"]
+
+
+def test_what_has_ended_before_it_is_cancelled_is_answered_as_it_was(desk):
+    desk.take()
+    seq, _ = desk.begin()
+    with desk.file.transaction():
+        desk.desk.end(seq, Answer("succeeded"))
+    desk.deliver({"id": "c-1", "cancel": True})
+    assert [answer["state"] for answer in desk.answers()] == ["succeeded"]
+
+
+def test_a_reason_is_told_as_far_as_anybody_keeps_it(desk):
+    desk.take()
+    seq, _ = desk.begin()
+    with desk.file.transaction():
+        desk.desk.end(seq, Answer("failed", reason="x" * 300_000))
+    assert len(desk.answers()[0]["reason"]) == LONGEST_REASON
 
 
 # Notifications

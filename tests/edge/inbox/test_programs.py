@@ -59,7 +59,8 @@ def test_it_can_be_stopped_from_outside():
         target=lambda: ended.append(programs.run(("/bin/sleep", "600"), timeout=600, output=0)), daemon=True
     )
     thread.start()
-    eventually(lambda: programs.stop() or ended, what="the end")
+    eventually(programs.stop, what="something that can be stopped")
+    eventually(lambda: ended, what="the end")
     assert ended[0].trouble == "it was ended by signal 9"
 
 

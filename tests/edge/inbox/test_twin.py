@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from actors.twins.documents import MOST_BYTES
 from edge.inbox.settings import HandlerSettings
-from edge.inbox.twin import EdgeTwin, Kept
+from edge.inbox.twin import MOST_ERRORS, EdgeTwin, Kept
 
 HANDLERS = {"file": HandlerSettings(kind="file", path="/x"), "siren": HandlerSettings(kind="file", path="/y")}
 
@@ -66,6 +67,48 @@ def test_a_change_leaves_the_rest_and_null_takes_it_back(twin):
     twin.kept, _ = twin.change({"handlers": {"siren": {"enabled": False}}})
     twin.kept, _ = twin.change({"handlers": None})
     assert twin.handler("siren").enabled
+
+
+def test_an_empty_change_of_a_handler_changes_nothing(twin):
+    twin.kept, _ = twin.change({"handlers": {"siren": {"enabled": False}}})
+    twin.kept, errors = twin.change({"handlers": {"siren": {}}})
+    assert (twin.handler("siren").enabled, errors) == (False, {})
+
+
+def test_of_many_things_that_cannot_be_taken_a_few_are_told(twin):
+    twin.kept = twin.desire(1, {"heartbeat": 8} | {f"no-{number}": 1 for number in range(3_000)})
+    errors = twin.reported()["errors"]
+    assert twin.heartbeat == 8
+    assert len(errors) == MOST_ERRORS + 1
+    assert errors["..."] == f"and {3_000 - MOST_ERRORS} more"
+    assert len(msgspec.json.encode(twin.reported())) < MOST_BYTES
+    _, errors = twin.change({"handlers": {f"no-{number}": {} for number in range(3_000)}})
+    assert len(errors) == MOST_ERRORS + 1
+
+
+@pytest.mark.parametrize(
+    ("version", "desired", "retained", "news"),
+    [
+        (5, {"heartbeat": 9}, False, True),
+        (4, {"heartbeat": 8}, False, False),
+        (4, {"heartbeat": 8}, True, False),  # what `set` has changed since holds
+        (3, {"heartbeat": 9}, False, False),  # an old one that was sent again
+        (3, {"heartbeat": 9}, True, True),  # the server's database was restored from a backup
+        (4, {"heartbeat": 9}, True, True),  # and has come to the same version by another way
+        (4, {"heartbeat": 9}, False, True),
+    ],
+)
+def test_what_is_desired_is_news_by_its_version_its_content_and_whether_the_broker_retains_it(
+    twin, version, desired, retained, news
+):
+    twin.kept = twin.desire(4, {"heartbeat": 8})
+    twin.kept, _ = twin.change({"heartbeat": 7})
+    assert twin.is_news(version, desired, retained=retained) is news
+
+
+def test_what_an_earlier_release_has_kept_is_no_reason_to_apply_the_same_version_again(twin):
+    twin.restore(b'{"version":4,"heartbeat":7}')
+    assert not twin.is_news(4, {"heartbeat": 8}, retained=True)
 
 
 def test_it_survives_a_restart_and_handlers_that_are_gone(twin):

@@ -12,7 +12,7 @@ import pytest
 from edge.scanner.layouts import make_layout
 from tests.edge.scanner.machine import Machine
 from tests.edge.scanner.recording import Recording, Typist
-from tests.support.processes import Process
+from tests.support.processes import Process, environment
 from tests.support.wait import eventually
 
 
@@ -109,7 +109,8 @@ def test_a_device_that_does_not_exist_is_told_with_those_that_do(machine, scan_t
 
 def run(*arguments, cwd, **options):
     command = [sys.executable, "-m", "edge", "scan-test", "--data-dir", str(cwd), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, **options)
+    env = environment({}, cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=env, **options)
 
 
 def test_lines_are_judged_without_any_device(tmp_path):
