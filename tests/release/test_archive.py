@@ -158,7 +158,7 @@ def special(kind: bytes, name: str = "wheels/thing-1.0-py3-none-any.whl") -> tar
         special(tarfile.CHRTYPE),
         special(tarfile.GNUTYPE_SPARSE),
     ],
-    ids=str,
+    ids=lambda header: header if isinstance(header, str) else f"type {header.type.decode()}",
 )
 def test_a_member_that_is_not_the_wheel_of_the_manifest_is_refused(tmp_path, header):
     assert refusal(with_members(make_release(tmp_path, KEY), hostile(header))) == "bad_name"
