@@ -53,7 +53,11 @@ class EdgeProcess(TreeProcess):
 
     def stop(self) -> None:
         """Stop everything, the mirror of `start`; the goodbye comes first, since the rest may take its time."""
-        self._notifier.stopping()
+        if self._end.code == RESTART:
+            # To systemd this is no end: it kills whatever runs TimeoutStopSec after a STOPPING=1, so what comes after us.
+            self._notifier.alive()
+        else:
+            self._notifier.stopping()
         if self._root is not None and self._root.exit is None:
             self.parts.directory.tell("link", Goodbye())
         super().stop()
