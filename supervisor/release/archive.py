@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import collections
 import hashlib
 import io
 import os
@@ -106,7 +107,7 @@ class Release:
         python: str | None = None,
         progress: Progress = lambda _count: None,
     ) -> str:
-        """Check everything that there is to check, the hashes of all files last; return the key id that counted.
+        """Check everything that there is to check, hashes and wheels last; return the key id that counted.
 
         Args:
             keys: who is trusted.
@@ -125,7 +126,19 @@ class Release:
         for file in self.manifest.files:
             for chunk in self._stream(file):
                 progress(len(chunk))
+        self.unpacked(self.manifest.files)
         return key_id
+
+    def unpacked(self, files: Iterable[ReleaseFile]) -> int:
+        """Return the bytes that wheels unpack to; only to be asked once their hashes are known to be right.
+
+        Raises:
+            BadReleaseError: `bad_name`, `bomb`, `tampered`, see `check_wheel`.
+
+        """
+        from supervisor.release.wheels import check_wheel
+
+        return sum(check_wheel(file.wheel, _Part(self._file, self._members[file.name])) for file in files)
 
     def check_signature(self, keys: TrustedKeys) -> str:
         """Return the id of a trusted key that has signed the manifest.
@@ -179,12 +192,10 @@ class Release:
         """Write wheels into a directory, each checked while it is written, and on the disk when this returns.
 
         Raises:
-            BadReleaseError: `tampered`, `truncated`, `bomb`, `bad_name`; `no_space` for a full disk.
+            BadReleaseError: `tampered`, `truncated`; `no_space` for a full disk.
             OSError: the directory cannot be written.
 
         """
-        from supervisor.release.wheels import check_wheel
-
         written = []
         for file in files:
             path = directory / file.wheel
@@ -197,7 +208,6 @@ class Release:
                     os.fsync(target.fileno())
             except OSError as error:
                 raise _explain(error) from error
-            check_wheel(path)
             written.append(path)
         return written
 
@@ -298,29 +308,40 @@ def sign_release(path: Path, key: PrivateKey) -> None:
     with Release(path) as release:
         kept = [signature for signature in release.signatures if signature.key_id != key.public.key_id]
         raw = release._signed  # noqa: SLF001 - the same module
-        contents = ((file, _Window(release, file)) for file in release.manifest.files)
+        contents = ((file, _Part(release._file, release._members[file.name])) for file in release.manifest.files)  # noqa: SLF001
+        for file in release.manifest.files:
+            collections.deque(release._stream(file), maxlen=0)  # noqa: SLF001 - what is damaged is not signed
         _write(path, raw, [*kept, _sign(key, raw)], contents)
 
 
-class _Window(io.RawIOBase):
-    """A file within a release, as tarfile reads it; its hash is checked at the end."""
+class _Part(io.RawIOBase):
+    """A file within a release, to be read and looked through where it is."""
 
-    def __init__(self, release: Release, file: ReleaseFile) -> None:
-        self._chunks = release._stream(file)  # noqa: SLF001 - the same module
-        self._rest = b""
+    def __init__(self, file: IO[bytes], member: _Member) -> None:
+        self._file, self._member = file, member
+        self._at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = (0, self._at, self._member.size)[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
 
     def read(self, size: int = -1) -> bytes:
-        while len(self._rest) < size:
-            chunk = next(self._chunks, b"")
-            if not chunk:
-                break
-            self._rest += chunk
-        found, self._rest = self._rest[:size], self._rest[size:]
+        left = max(0, self._member.size - self._at)
+        self._file.seek(self._member.offset + self._at)
+        found = self._file.read(left if size < 0 else min(size, left))
+        self._at += len(found)
         return found
 
 
 def _write(
-    path: Path, raw: bytes, signatures: Sequence[Signature], contents: Iterable[tuple[ReleaseFile, IO[bytes] | _Window]]
+    path: Path, raw: bytes, signatures: Sequence[Signature], contents: Iterable[tuple[ReleaseFile, IO[bytes] | _Part]]
 ) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
@@ -355,7 +376,7 @@ def _sign(key: PrivateKey, raw: bytes) -> Signature:
 def _read_signatures(raw: bytes) -> tuple[Signature, ...]:
     try:
         return msgspec.json.decode(raw, type=_Signatures).signatures
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReleaseError("not_a_release", f"its signatures cannot be read: {error}") from None
 
 

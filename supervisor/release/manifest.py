@@ -88,7 +88,7 @@ def read_manifest(raw: bytes) -> Manifest:
         manifest = msgspec.json.decode(raw, type=Manifest)
     except msgspec.ValidationError as error:
         raise BadReleaseError("not_a_release", f"its manifest is not valid: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadReleaseError("not_a_release", "its manifest is no JSON") from None
     if manifest.format != FORMAT:
         raise BadReleaseError("not_a_release", f"its format is {manifest.format}, this program knows {FORMAT}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import tarfile
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -229,14 +230,32 @@ def test_a_manifest_with_a_bad_field_is_refused_even_when_it_is_signed(tmp_path,
     ids=str,
 )
 def test_a_wheel_that_would_write_elsewhere_or_fill_the_disk_is_refused(tmp_path, extra, code):
-    path = make_release(tmp_path, KEY, wheels=[make_wheel(tmp_path, extra=extra)])
-    out = tmp_path / "out"
-    out.mkdir()
-    with Release(path) as release:
+    assert refusal(make_release(tmp_path, KEY, wheels=[make_wheel(tmp_path, extra=extra)])) == code
+
+
+def test_what_the_wheels_unpack_to_is_known_before_anything_is_written(tmp_path):
+    wheels = [make_wheel(tmp_path, name, extra={"more": name * 1000}) for name in ("one", "two")]
+    with Release(make_release(tmp_path, KEY, wheels=wheels)) as release:
         release.verify(TRUSTED)
-        with pytest.raises(BadReleaseError) as refused:
-            release.extract(out, release.manifest.files)
-    assert refused.value.code == code
+        sizes = [sum(entry.file_size for entry in zipfile.ZipFile(wheel).infolist()) for wheel in wheels]
+        assert release.unpacked(release.manifest.files) == sum(sizes)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, SIGNATURES])
+def test_json_that_is_too_deep_is_refused(tmp_path, name):
+    deep = b'{"x":' + b"[" * 8_000
+    path = make_release(tmp_path, KEY)
+    changed = with_members(path, lambda m: [(one, deep if one == name else content) for one, content in m])
+    assert refusal(changed) == "not_a_release"
+
+
+def test_what_is_damaged_is_not_signed(tmp_path):
+    path = make_release(tmp_path, KEY)
+    path.write_bytes(path.read_bytes().replace(b"VERSION", b"NOISREV").replace(b"PK\x01\x02", b"PK\x01\x03"))
+    before = path.read_bytes()
+    with pytest.raises(BadReleaseError) as refused:
+        sign_release(path, OTHER)
+    assert (refused.value.code, path.read_bytes()) == ("tampered", before)
 
 
 def test_a_disk_without_room_is_told(tmp_path):
