@@ -34,10 +34,10 @@ def judge_access(told: Mapping[str, Any]) -> Iterator[Check]:
         found = f"{told['waiting']} changes wait: {told['reason']}"
         yield Check(_NAME, "failed", found, f"mend it; they are tried again by themselves, {_DOCS}")
     else:
-        yield Check(_NAME, "ok", f"{told['devices']} devices have one of their own ({told['mechanism']})")
+        yield Check(_NAME, "ok", f"devices with one of their own: {told['devices']} ({told['mechanism']})")
     if told["shared_user"]:
         cure = "when all devices have enrolled with this release, run `muster rotate --retire-shared`"
         yield Check("shared user", "ok", f"devices of releases before are let in with one; {cure}")
     if told["renewing"]:
-        found = f"{told['renewing']} devices have not fetched their new password yet"
+        found = f"devices that have not fetched their new password yet: {told['renewing']}"
         yield Check("passwords", "warning", found, "switch them on before the old ones end")

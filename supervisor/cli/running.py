@@ -12,6 +12,8 @@ from .client import ApiClient, ApiError, get_health
 _TIMEOUT = 5.0
 _LOOK = "look into its log; `kill -USR1` prints its stacks there"
 _TAKEN_OVER = "stop the other server with this client id, then `POST /api/links/{name}/reconnect`"
+MORE_ROOM = "set `max_queued_messages 0` and `max_queued_bytes` in mosquitto.conf"
+"""Against messages that a broker drops."""
 _DOWN = "start the broker, or correct MUSTER_BROKER_URL; the link tries again by itself"
 
 
@@ -68,4 +70,8 @@ def _judge_link(link: Mapping[str, Any]) -> Check:
         return Check(name, "warning", told, cure)
     if link["state"] == "paused":
         return Check(name, "warning", told, "it goes on when the database has caught up; look at `muster status`")
+    if dropped := link.get("dropped_by_broker"):
+        return Check(
+            name, "warning", f"{told}; the broker has dropped {dropped} messages since the server started", MORE_ROOM
+        )
     return Check(name, "ok", told)

@@ -189,7 +189,8 @@ def test_the_running_server_is_asked_before_the_configuration_is_looked_at(muste
     found = {item["name"]: item["found"] for item in result.json["items"]}
     assert found["health"] == "ok, 4 devices"
     assert found["link local.data"] == "subscribed, 127.0.0.1:1883 · MQTT 5.0"
-    assert running.broker_url in found["broker local"]
+    assert found["anonymous local"] == "open to every program of this machine"
+    assert "dropped messages" not in found, "the link has counted them, with a user that may"
     assert result.code == 0
 
 
@@ -215,6 +216,23 @@ def test_a_link_that_does_not_work_is_told_with_its_cure(server, running, state,
     assert link.state == "warning"
     assert state.replace("_", " ") in link.found
     assert cure in link.mend
+
+
+def test_what_the_broker_dropped_of_a_links_messages_is_told_by_the_server(server, running):
+    server.answers["GET", "/api/links"] = (200, {"items": [LINK | {"dropped_by_broker": 12}]})
+    _, link = check_running(running)
+    assert link.state == "warning"
+    assert "has dropped 12" in link.found
+    assert "max_queued_messages 0" in link.mend
+
+
+def test_a_broker_that_shuts_out_who_has_no_user_is_nothing_to_complain_of(needs):
+    """As after `muster rotate --retire-shared`: the runtime directory has a URL without credentials then."""
+    from tests.support.mosquitto import Mosquitto
+
+    with Mosquitto(users={"muster": "right"}) as closed:
+        (check,) = checks.check_nobody(Broker(configured_url=closed.url), is_open=False)
+    assert (check.state, check.found) == ("ok", "the broker wants credentials")
 
 
 def test_a_server_that_does_not_answer_is_a_failure(server, running):
