@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import platform
+import secrets
 import shutil
 import signal
 import subprocess
@@ -34,8 +36,8 @@ from supervisor.release.manifest import ReleaseFile
 from supervisor.release.platform import own_platform
 from supervisor.release.wheels import lock_file
 
-SPACE_FACTOR = 4
-"""Bytes of disk for a byte of wheels: the wheels themselves, and what they unpack and compile to."""
+UNPACKED_FACTOR = 2
+"""Bytes of disk for a byte of what wheels unpack to: itself, and what it compiles to."""
 SPACE_SPARE = 50 * 2**20
 STEP_TIMEOUT = 900
 """Seconds for each of the programs that are run."""
@@ -48,6 +50,8 @@ _SCRATCH = ".wheels-"
 _OUTPUT = 600
 """Characters of a failed program's output that are told."""
 _SMOKE = "import edge.boot, edge.tree; from actors.version import __version__; print(__version__)"
+_LEFT_OUT = ("evdev",)
+"""Modules that a release may have been built without; a device that has them does not give them up."""
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -97,30 +101,46 @@ def install(
         files = manifest.files_for(mine)
         say({"state": "installing", "progress": 0.0})
         _make_room(slot)
-        check_space(slot.parent, files)
-        _run([_base(), "-m", "venv", "--without-pip", str(slot)])
-        with tempfile.TemporaryDirectory(dir=slot.parent, prefix=_SCRATCH) as place:
-            release.extract(Path(place), files, _meter(say, "installing", sum(file.size for file in files), most=0.3))
-            lock = Path(place) / "lock.txt"
-            lock.write_text(lock_file(files), encoding="utf-8")
-            _pip(factory or sys.executable, slot, place, lock)
-    say({"state": "installing", "progress": 0.9})
-    found = _run([str(slot / "bin/python"), "-P", "-c", _SMOKE]).strip()
-    if found != manifest.version:
-        raise InstallFailedError(f"what was installed says that it is {found[:100]!r}, not {manifest.version}")
+        check_space(slot.parent, sum(file.size for file in files) + UNPACKED_FACTOR * release.unpacked(files))
+        try:
+            _fill(slot, release, files, factory or sys.executable, _meter(say, "installing", manifest.size, most=0.3))
+            say({"state": "installing", "progress": 0.9})
+            _try_out(slot / "bin/python", manifest.version)
+        except BaseException:
+            # Half a version is of no use, and what runs needs the room.
+            shutil.rmtree(slot, ignore_errors=True)
+            raise
     os.sync()  # a trial is begun only of what is on the disk
     return manifest.version
 
 
-def check_space(directory: Path, files: Sequence[ReleaseFile]) -> None:
+def _fill(
+    slot: Path, release: Release, files: Sequence[ReleaseFile], pip: str, progress: Callable[[int], None]
+) -> None:
+    _run([_base(), "-I", "-m", "venv", "--without-pip", str(slot)])
+    with tempfile.TemporaryDirectory(dir=slot.parent, prefix=_SCRATCH) as place:
+        release.extract(Path(place), files, progress)
+        lock = Path(place) / "lock.txt"
+        lock.write_text(lock_file(files), encoding="utf-8")
+        _pip(pip, slot, place, lock)
+
+
+def _try_out(python: Path, version: str) -> None:
+    """Import what is installed, and with it what only some releases have and this one must not lose."""
+    kept = "".join(f"import {name}; " for name in _LEFT_OUT if importlib.util.find_spec(name) is not None)
+    found = _run([str(python), "-P", "-c", kept + _SMOKE]).strip()
+    if found != version:
+        raise InstallFailedError(f"what was installed says that it is {found[:100]!r}, not {version}")
+
+
+def check_space(directory: Path, size: int) -> None:
     """Refuse what would fill the disk.
 
     Raises:
         BadReleaseError: `no_space`, with what there is and what is needed.
 
     """
-    needed = SPACE_FACTOR * sum(file.size for file in files) + SPACE_SPARE
-    free = shutil.disk_usage(directory).free
+    needed, free = size + SPACE_SPARE, shutil.disk_usage(directory).free
     if free < needed:
         raise BadReleaseError("no_space", f"it needs {needed // 2**20} MB and {free // 2**20} MB are free")
 
@@ -128,16 +148,19 @@ def check_space(directory: Path, files: Sequence[ReleaseFile]) -> None:
 def _make_room(slot: Path) -> None:
     """Empty the slot, and remove what an installation has left that was cut off."""
     slot.parent.mkdir(parents=True, exist_ok=True)
-    for place in (slot, *slot.parent.glob(f"{_SCRATCH}*")):
-        if place.exists():
-            shutil.rmtree(place)
+    if slot.exists():
+        # At once: the launcher may be about to look whether there is something that has worked.
+        slot.rename(slot.parent / f"{_SCRATCH}{secrets.token_hex(4)}")
+    for place in slot.parent.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(place)
 
 
 def _pip(python: str, slot: Path, wheels: str, lock: Path) -> None:
     """Install exactly the locked wheels; nothing is resolved, and no index is asked."""
     options = ["--disable-pip-version-check", "--no-input", "--quiet", "--python", str(slot / "bin/python")]
-    source = ["--no-index", "--find-links", wheels, "--no-deps", "--require-hashes", "--no-cache-dir"]
-    _run([python, "-m", "pip", *options, "install", *source, "--requirement", str(lock)])
+    source = ["--no-index", "--find-links", wheels, "--only-binary", ":all:"]
+    exactly = ["--no-deps", "--require-hashes", "--no-cache-dir", "--requirement", str(lock)]
+    _run([python, "-I", "-m", "pip", *options, "install", *source, *exactly])
 
 
 def _base() -> str:
@@ -146,10 +169,18 @@ def _base() -> str:
 
 
 def _run(command: Sequence[str]) -> str:
+    # What the owner of this machine has configured for pip, another target say, is not for us.
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    environment["PIP_CONFIG_FILE"] = os.devnull
     try:
         done = subprocess.run(  # noqa: S603 - our own programs
-            command, capture_output=True, text=True, timeout=STEP_TIMEOUT, check=False, env=environment
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=STEP_TIMEOUT,
+            check=False,
+            env=environment,
         )
     except subprocess.TimeoutExpired:
         raise InstallFailedError(f"{' '.join(command[1:4])} took longer than {STEP_TIMEOUT} s") from None
@@ -196,6 +227,8 @@ def main(arguments: Sequence[str]) -> int:
             return _install(options)
     except (LockHeldError, OSError) as error:
         _print({"code": "failed", "reason": str(error)})
+    except Exception as error:  # noqa: BLE001 - whatever it is, the server is to be told
+        _print({"code": "failed", "reason": f"{type(error).__name__}: {error}"})
     return 1
 
 

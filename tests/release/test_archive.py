@@ -227,7 +227,7 @@ def test_a_manifest_with_a_bad_field_is_refused_even_when_it_is_signed(tmp_path,
         ({"a\\..\\b": "x"}, "bad_name"),
         ({"zeros": "\0" * 2**24}, "bomb"),
     ],
-    ids=str,
+    ids=["up", "absolute", "backslashes", "zeros"],
 )
 def test_a_wheel_that_would_write_elsewhere_or_fill_the_disk_is_refused(tmp_path, extra, code):
     assert refusal(make_release(tmp_path, KEY, wheels=[make_wheel(tmp_path, extra=extra)])) == code

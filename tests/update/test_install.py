@@ -68,7 +68,7 @@ def test_a_hostile_wheel_is_refused_though_it_is_signed(place, extra, code):
     _, last = run(place, make_release(place, KEY, wheels=[make_wheel(place, extra=extra)]))
     assert (last["code"], last["exit"]) == (code, 1)
     assert not list(place.rglob("evil.py"))
-    assert not list((place / "slots").glob(".wheels-*"))
+    assert (place / "slots" / "b" / "old").exists(), "nothing of it is unpacked, and nothing makes room for it"
 
 
 def test_a_file_that_is_not_the_servers_is_damaged(place):
@@ -76,14 +76,59 @@ def test_a_file_that_is_not_the_servers_is_damaged(place):
     assert last["code"] == "damaged"
 
 
-def test_a_disk_without_room_is_told_with_figures(place, monkeypatch):
-    monkeypatch.setattr(install.shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 2**20))
-    said = []
-    with pytest.raises(BadReleaseError, match="1 MB are free") as refused:
-        install.install(
-            make_release(place, KEY), place / "slots/b", keys=[place / "keys"], running="0.9", say=said.append
-        )
+@pytest.mark.parametrize(
+    ("extra", "free"), [({}, 2**20), ({f"{n}.py": "spam " * 100_000 for n in range(40)}, 80 * 2**20)]
+)
+def test_a_disk_without_room_is_told_with_figures(place, monkeypatch, extra, free):
+    """Room for what the wheels unpack to: 20 MB of a wheel of half a megabyte, and as much of what they compile to."""
+    monkeypatch.setattr("supervisor.release.wheels.MOST_RATIO", 1000)
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, free))
+    release = make_release(place, KEY, wheels=[make_wheel(place, extra=extra)])
+    with pytest.raises(BadReleaseError, match=f"{free // 2**20} MB are free") as refused:
+        install.install(release, place / "slots/b", keys=[place / "keys"], running="0.9", say=lambda _line: None)
     assert refused.value.code == "no_space"
+
+
+def test_what_could_not_be_installed_takes_no_room(place):
+    _, last = run(place, make_release(place, KEY))
+    assert last["code"] == "failed"
+    assert [path.name for path in (place / "slots").iterdir()] == [".install.lock"]
+
+
+def test_pip_does_what_we_say_whatever_is_configured_on_this_machine(place, monkeypatch):
+    (place / "pip.conf").write_text(f"[install]\ntarget = {place / 'elsewhere'}\n")
+    monkeypatch.setenv("HOME", str(place))
+    (place / ".config" / "pip").mkdir(parents=True)
+    (place / "pip.conf").rename(place / ".config" / "pip" / "pip.conf")
+    installed = []
+    monkeypatch.setattr(
+        install, "_try_out", lambda python, _version: installed.extend(python.parents[1].rglob("thing.py"))
+    )
+    path = make_release(place, KEY)
+    install.install(path, place / "slots/b", keys=[place / "keys"], running="0.9", say=lambda _line: None)
+    assert installed
+    assert not (place / "elsewhere").exists()
+
+
+def test_a_device_that_reads_scanners_takes_no_version_that_cannot(place, monkeypatch):
+    """`muster release build` leaves evdev out for a platform for which the index has no wheel of it."""
+    pythons = []
+    monkeypatch.setattr(install, "_run", lambda command: (pythons.append(command[-1]), "1.0")[1])
+    install._try_out(place / "bin/python", "1.0")
+    assert "import evdev; " in pythons[0]
+    monkeypatch.setattr(install.importlib.util, "find_spec", lambda _name: None)
+    install._try_out(place / "bin/python", "1.0")
+    assert "evdev" not in pythons[1]
+
+
+def test_whatever_goes_wrong_is_told(place, monkeypatch, capsys):
+    def break_down(*_arguments, **_options):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(install, "install", break_down)
+    monkeypatch.setattr(install.os, "nice", lambda _by: None)
+    assert install.main(arguments(place, make_release(place, KEY))) == 1
+    assert json.loads(capsys.readouterr().out) == {"code": "failed", "reason": "ZeroDivisionError: by zero"}
 
 
 def test_a_version_that_cannot_be_imported_has_failed(place):
