@@ -28,10 +28,12 @@ class PlanRest(msgspec.Struct):
 
     failures: float
     deadlines: dict[str, float]
+    silent_after: float | None
     retries: int
     retry_after: float
     force: bool
     trial: float
+    call: bool
     most_active: int
 
 
@@ -70,7 +72,7 @@ class RolloutDevice(msgspec.Struct):
     """From 1."""
     state: State
     since: Time | None
-    """When it came into this state, or last said that it still is."""
+    """When it came into this state; of one that must wait, when it last asked."""
     attempts: int
     reason: str | None
     progress: float | None

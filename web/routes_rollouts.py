@@ -10,7 +10,7 @@ import msgspec
 from actors.targets import FIELDS, Target
 from actors.topics import SERIAL
 from actors.updates.messages import Order, Windows
-from actors.updates.plan import LONGEST, USUAL_WAVES, Plan, Share, Waves, heard_within
+from actors.updates.plan import LONGEST, USUAL_WAVES, Plan, Share, Waves
 from actors.updates.states import STATES, Status
 from actors.updates.windows import Window
 from web.answers_rollouts import Rollout, RolloutDevices, Rollouts, SiteWindows
@@ -37,7 +37,7 @@ class Halt(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     failures: Annotated[float, msgspec.Meta(ge=0, le=1)] = _USUAL.failures
     """Of the devices that were offered it: more that failed, rolled back or fell silent."""
     silent_after: Seconds | None = None
-    """Seconds without a word after which a device that has begun is silent; `deadlines` may say otherwise."""
+    """Seconds without a word after which a device that has begun is silent."""
 
 
 class NewRollout(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -55,7 +55,7 @@ class NewRollout(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A canary, a quarter, the rest, unless told otherwise."""
     halt: Halt = msgspec.field(default_factory=Halt)
     deadlines: dict[str, Seconds] = {}
-    """Seconds that a device may be in a state without a word."""
+    """Seconds that a device may be in a state, whatever it says."""
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = _USUAL.retries
     retry_after: Seconds = _USUAL.retry_after
     window: Window | Windows = ()
@@ -64,6 +64,8 @@ class NewRollout(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Also in place of a newer version, and where this one was rolled back before."""
     trial: Annotated[float, msgspec.Meta(ge=60, le=86_400)] = _USUAL.trial
     """Seconds that the new version has on a device to reach this server."""
+    call: bool = _USUAL.call
+    """Whether devices that are online are told to ask at once; else each asks within the hour."""
     most_active: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = _USUAL.most_active
     """Devices that download and install at a time."""
 
@@ -175,9 +177,8 @@ def _target(new: NewRollout) -> Target:
 
 def _plan(new: NewRollout) -> Plan:
     same: dict[str, Any] = {name: getattr(new, name) for name in Plan.__struct_fields__ if hasattr(new, name)}
-    deadlines = heard_within(new.halt.silent_after) | new.deadlines
     try:
-        return Plan(**(same | {"failures": new.halt.failures, "deadlines": deadlines}))
+        return Plan(**(same | msgspec.structs.asdict(new.halt)))
     except ValueError as error:
         raise bad_field("deadlines", str(error)) from None
 

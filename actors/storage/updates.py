@@ -12,9 +12,9 @@ from actors.storage.models import Event, MaintenanceWindow, RolledBack, RolloutD
 from actors.storage.models import Rollout as Row
 from actors.storage.queries import BadCursor, Page, bound
 from actors.storage.sql import Dialect, slices
+from actors.updates.entry import Entry
 from actors.updates.header import Header
 from actors.updates.messages import Windows
-from actors.updates.rollout import Entry
 from actors.updates.states import ENDED, STATES
 
 EVENT: Final = "rollout"
@@ -24,7 +24,7 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _COLUMNS: Final = [getattr(Row, name) for name in Header.__struct_fields__]
 _CHANGING: Final = ("status", "reason", "wave", "reached_us", "counts", "changed_us")
 _OPEN: Final = [state for state, rule in STATES.items() if rule.kind in ("waiting", "active")]
-_MOVING: Final = ("state", "since_us", "attempts", "reason", "progress", "forced")
+_MOVING: Final = ("wave", "state", "since_us", "attempts", "reason", "progress", "forced")
 
 
 class FindRollout(msgspec.Struct, frozen=True):

@@ -13,8 +13,10 @@ from typing import Any, Final
 import msgspec
 import pykka
 
-from actors.runtime import ThreadedActor
+from actors.runtime import ThreadedActor, ToSelf
 from actors.storage.errors import StoreUnavailable
+from actors.updates.calls import EVERY
+from actors.updates.entry import Changes
 from actors.updates.keeper import REVOKED, Desk, Keeper
 from actors.updates.messages import (
     Command,
@@ -29,7 +31,6 @@ from actors.updates.messages import (
     Start,
 )
 from actors.updates.orders import Orders
-from actors.updates.rollout import Changes
 from actors.updates.service import Service
 
 logger = logging.getLogger(__name__)
@@ -43,15 +44,19 @@ JUMP: Final = 60.0
 AWAY: Final = (StoreUnavailable, pykka.ActorDeadError, pykka.Timeout)
 
 
-class Load(msgspec.Struct, frozen=True):
+class Load(ToSelf, msgspec.Struct, frozen=True):
     """To itself: read everything from the database."""
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(ToSelf, msgspec.Struct, frozen=True):
     """To itself, from a timer: something may be due."""
 
     at: float = 0.0
-    """Monotonic time for which it was set; one that is not awaited sets no other."""
+    """Monotonic time for which it was set; one that another has replaced since sets no other."""
+
+
+class GoOn(ToSelf, msgspec.Struct, frozen=True):
+    """To itself, from a timer: there are devices to be called."""
 
 
 class UpdatesActor(ThreadedActor):
@@ -82,11 +87,14 @@ class UpdatesActor(ThreadedActor):
             Forget: self._forget,
             Revoked: self._revoke,
             Tick: self._tick,
+            GoOn: self._go_on,
         }
         self._is_loaded = False
         self._is_away = False
         self._wakes_at: float | None = None
         """Monotonic time of the next `Tick`."""
+        self._is_calling = False
+        """Whether a `GoOn` is on its way."""
         self._clock_offset = 0.0
 
     def on_start(self) -> None:
@@ -109,6 +117,7 @@ class UpdatesActor(ThreadedActor):
         if not self._is_loaded:
             raise StoreUnavailable("the rollouts have not been read yet")
         try:
+            self._look_at_clock()
             return handle(message)
         except RolloutError:
             self._board.actions["refused"] += 1
@@ -122,9 +131,12 @@ class UpdatesActor(ThreadedActor):
     def _take(self, handle: Callable[[Any], None], message: Any) -> None:
         if isinstance(message, Tick) and message.at == self._wakes_at:
             self._wakes_at = None
+        elif isinstance(message, GoOn):
+            self._is_calling = False
         if not self._is_loaded:
             return  # the database says the same when it is read
         try:
+            self._look_at_clock()
             handle(message)
         except AWAY as error:
             self._read_again(error)
@@ -174,19 +186,29 @@ class UpdatesActor(ThreadedActor):
 
     def _tick(self, _tick: Tick) -> None:
         now = self._keeper.now()
-        has_jumped = abs(self._offset() - self._clock_offset) > JUMP
-        if has_jumped:
-            self._clock_offset = self._offset()
-            logger.warning("the clock was set; no device is silent by that")
         for live in self._keeper.book:
-            if has_jumped:
-                live.rollout.forgive(now)
             self._keeper.save(live, live.rollout.tick(now))
 
+    def _go_on(self, _told: GoOn) -> None:
+        self._keeper.calls.go_on(self._keeper.now())
+
+    def _look_at_clock(self) -> None:
+        """See whether it was set, before anything is judged by it."""
+        by = self._offset() - self._clock_offset
+        if abs(by) <= JUMP:
+            return
+        self._clock_offset += by
+        logger.warning("the clock was set by %.0f s; no device is silent by that, and no wave begins sooner", by)
+        for live in self._keeper.book:
+            self._keeper.save(live, live.rollout.set_clock(self._keeper.now(), by))
+
     def _arm(self) -> None:
-        """Have a timer for whatever is due next."""
+        """Have timers for whatever is due next."""
         if not self._is_loaded:
             return
+        if self._keeper.calls.is_waiting and not self._is_calling:
+            self._is_calling = True
+            self._runtime.timers.after(EVERY, self.actor_ref, GoOn())
         times = [at for live in self._keeper.book if (at := live.rollout.next_at) is not None]
         if not times:
             return

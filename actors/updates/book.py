@@ -17,6 +17,8 @@ from actors.updates.windows import is_open
 
 ACTIONS: Final = ("started", "paused", "resumed", "cancelled", "retried", "windows", "refused", "halted", "completed")
 """What is counted of rollouts; `refused` are requests of operators."""
+CALLS: Final = ("called", "missed", "refused")
+"""What becomes of a call: `missed` was not there, or not to begin, for ten minutes; `refused` has too many commands."""
 _NO_WINDOWS: Final[Mapping[str, Windows]] = MappingProxyType({})
 _UNDER_WAY: Final = tuple(state for state, rule in STATES.items() if rule.kind == "active")
 
@@ -35,6 +37,8 @@ class UpdatesBoard:
         """Answers to devices that asked: `given`, or why not."""
         self.reports: Counter[str] = Counter()
         """Reports of devices by state, or why they were not taken."""
+        self.calls: Counter[str] = Counter()
+        """Devices that were to be told to ask at once: see `CALLS`."""
         self.devices: Mapping[str, int] = MappingProxyType({})
         """How many devices of the rollouts that are not over are in each state."""
         self.rollouts = 0

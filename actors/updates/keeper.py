@@ -13,15 +13,17 @@ from typing import Any, Final, TypeVar
 from peewee import Database
 
 from actors.registry import Execute
-from actors.runtime import Runtime
+from actors.runtime import Directory, Runtime
 from actors.storage import updates as storage
 from actors.storage.updates import StoredEntry
 from actors.updates import steps
 from actors.updates.book import Book, Live, UpdatesBoard
+from actors.updates.calls import Calls
+from actors.updates.entry import Changes, Entry
 from actors.updates.header import Header
 from actors.updates.messages import Releases
 from actors.updates.offers import Compare
-from actors.updates.rollout import Changes, Entry, Rollout
+from actors.updates.rollout import Rollout
 from actors.updates.states import STATES
 
 logger = logging.getLogger(__name__)
@@ -41,12 +43,15 @@ class Desk:
     """What the rollouts' actor needs; it outlives the actor."""
 
     runtime: Runtime
+    services: Directory
     board: UpdatesBoard
     releases: Releases
     ask: Callable[[Any], Any]
     """Gets the writer's answer to a message."""
     site_of: Callable[[str], str]
     """Tells the site of a device, empty for none."""
+    takes_calls: Callable[[str], bool]
+    """Tells whether a device is there now, and knows the command `update`."""
     compare: Compare
     show: Callable[[Header], object]
     """Called with each rollout that is new or has changed."""
@@ -59,6 +64,7 @@ class Keeper:
         self.desk = desk
         self.board = desk.board
         self.book = Book(desk.board)
+        self.calls = Calls(desk, self.book)
 
     def now(self) -> float:
         """Return the time, seconds since 1970."""
@@ -83,6 +89,7 @@ class Keeper:
     def read(self) -> None:
         """Read everything anew, and do what was cut off."""
         self.book.clear()
+        self.calls.clear()
         self.ask(storage.delete_orphans)
         self.board.stored_windows = MappingProxyType(self.ask(storage.load_windows))
         for header in self.ask(storage.find_live):
@@ -93,6 +100,7 @@ class Keeper:
                 changes.add(live.rollout.halt(REVOKED))
             changes.add(live.rollout.tick(self.now()))
             self.save(live, changes)
+            self._call(live, live.rollout.entries.values())
 
     def visit(self, rollout_id: str) -> Live | None:
         """Return a rollout, be it over; None for none."""
@@ -131,6 +139,7 @@ class Keeper:
             self.ask(partial(steps.insert_entries, rollout_id=live.header.id, entries=part))
         self.ask(partial(steps.begin, header=live.header, record=record))
         self._settle(live)
+        self._call(live, live.rollout.entries.values())
 
     def save(self, live: Live, changes: Changes, record: steps.Record | None = None) -> None:
         """Write what a step has changed, then let everybody see it."""
@@ -156,6 +165,13 @@ class Keeper:
             self.board.actions[news] += 1
             logger.info("rollout %s of %s is %s %s", header.id, header.version, news, header.reason)
         self._settle(live)
+        goes_on = header.status != before.status
+        self._call(live, live.rollout.entries.values() if goes_on else changes.entries.values())
+
+    def _call(self, live: Live, entries: Iterable[Entry]) -> None:
+        """Have those of the devices called that are offered the release now."""
+        if live.rollout.status == "running" and live.rollout.plan.call:
+            self.calls.want(entry.serial for entry in entries if entry.state == "offered")
 
     def _settle(self, live: Live) -> None:
         self.book.put(live)

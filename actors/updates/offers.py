@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from actors.updates.book import Live
+from actors.updates.entry import Refusal
 from actors.updates.messages import Offer, ReleaseFacts, Windows
-from actors.updates.rollout import Refusal
 
 Compare = Callable[[str, str], int]
 """Takes two versions, returns -1, 0 or 1."""

@@ -10,11 +10,12 @@ from types import MappingProxyType
 from actors.ids import IdMaker
 from actors.updates import steps
 from actors.updates.book import Live
+from actors.updates.entry import Entry
 from actors.updates.header import Header, encode
 from actors.updates.keeper import SPARED, Keeper
 from actors.updates.messages import Command, InUse, Origin, PutWindows, ReleaseFacts, Retry, RolloutError, Start
 from actors.updates.plan import assign_waves, choose
-from actors.updates.rollout import Entry, Rollout
+from actors.updates.rollout import Rollout
 from actors.updates.states import STATES
 
 logger = logging.getLogger(__name__)

@@ -11,6 +11,8 @@ import msgspec
 from actors.updates.states import STATES, State
 
 MOST_WAVES: Final = 20
+_TRIAL: Final = ("restarting", "confirming")
+"""States of a device that tries a version out, for which it has the time of the trial."""
 LONGEST: Final = 90 * 86_400.0
 """Seconds of any waiting time."""
 
@@ -45,7 +47,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     failures: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     """Of the devices that were offered the release: more that failed, rolled back or fell silent halt the rollout."""
     deadlines: dict[str, Annotated[float, msgspec.Meta(gt=0, le=LONGEST)]] = {}
-    """State to seconds after which a device that says nothing more is silent; else the usual ones."""
+    """State to the seconds that a device may be in it, whatever it says; else the usual ones."""
+    silent_after: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] | None = None
+    """Seconds without a word after which a device that has begun is silent, within the deadline of its state.
+
+    One on hold is not meant: it has said when to expect nothing.
+    """
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     """How often a device that has failed gets it again; one that has refused it or rolled back does not."""
     retry_after: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] = 600.0
@@ -53,6 +60,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Also for devices on which this version has been rolled back before, and in place of a newer one."""
     trial: Annotated[float, msgspec.Meta(ge=60, le=86_400)] = 900.0
     """Seconds that a new version has on a device, from its start, to reach this server; else the device goes back."""
+    call: bool = True
+    """Whether devices that are there are told to ask at once; else each asks within the hour."""
     most_active: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
     """Devices that may be downloading and installing at a time."""
 
@@ -66,17 +75,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Return the seconds that a device may be in a state, 0 for ever."""
         if state == "retrying":
             return self.retry_after
-        return self.deadlines.get(state, STATES[state].within)
-
-
-def heard_within(seconds: float | None) -> dict[str, float]:
-    """Return the deadlines by which a device that has begun is silent after so many seconds; None: the usual ones.
-
-    One on hold is not meant: it has said when to expect nothing.
-    """
-    if seconds is None:
-        return {}
-    return {state: seconds for state, rule in STATES.items() if rule.kind == "active" and state != "postponed"}
+        usual = STATES[state].within
+        if state in _TRIAL:
+            usual += self.trial
+        return self.deadlines.get(state, usual)
 
 
 def assign_waves(serials: Sequence[str], waves: Sequence[Wave], seed: str) -> dict[str, int]:

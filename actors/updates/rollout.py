@@ -9,18 +9,15 @@ reports late counts as what it reports.
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+from actors.updates.due import Due
+from actors.updates.entry import MOST_REASON, Changes, Entry, Refusal
 from actors.updates.plan import Plan
 from actors.updates.states import ENDED, FINAL, STATES, State, Status
 
-MOST_REASON: Final = 500
-"""Characters that are kept of what a device says."""
 GRACE: Final = 7_200.0
 """Seconds in which a device may be heard again after nobody could hear it: an edge asks once an hour."""
 
@@ -31,49 +28,6 @@ _EPSILON = 1e-9
 """Shares are no exact fractions: 0.95 of 20 is 19."""
 _BAD = frozenset(state for state, rule in STATES.items() if rule.kind == "bad")
 _OUT = frozenset(state for state, rule in STATES.items() if rule.kind == "out")
-
-
-@dataclass(slots=True)
-class Entry:
-    """One device of a rollout."""
-
-    serial: str
-    wave: int
-    state: State = "pending"
-    since: float = 0.0
-    """When it came into this state, or last said that it still is."""
-    attempts: int = 0
-    """How often it was offered the release."""
-    reason: str = ""
-    progress: float | None = None
-    """0 to 1, of its state."""
-    forced: bool = False
-    """An operator has asked for it again: the device is told so, whatever has happened on it before."""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What a step has done: to be stored, and shown."""
-
-    entries: dict[str, Entry] = field(default_factory=dict)
-    """By serial."""
-    is_changed: bool = False
-    """Whether the rollout itself is."""
-
-    def __bool__(self) -> bool:
-        return self.is_changed or bool(self.entries)
-
-    def add(self, more: Changes) -> None:
-        """Add what another step has done."""
-        self.entries |= more.entries
-        self.is_changed |= more.is_changed
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a device does not get the release now; one of a few words, for machines and people."""
-
-    reason: str
 
 
 class Rollout:
@@ -110,12 +64,10 @@ class Rollout:
         self.entries: dict[str, Entry] = {entry.serial: entry for entry in entries}
         self._counts: list[Counter[State]] = [Counter() for _ in plan.waves]
         self._heard_from = heard_from
-        self._due: list[tuple[float, str]] = []
-        self._watched: dict[str, float] = {}
-        """Serial to the one time in `_due` that counts."""
+        self._due = Due(lambda serial: self._ends_at(self.entries[serial]))
         for entry in self.entries.values():
             self._counts[entry.wave][entry.state] += 1
-            self._watch(entry)
+            self._due.watch(entry.serial)
 
     # What it tells
 
@@ -133,8 +85,8 @@ class Rollout:
     @property
     def next_at(self) -> float | None:
         """When `tick` has something to do at the latest; None when only a report or an operator moves it on."""
-        self._tidy()
-        times = [self._due[0][0]] if self._due else []
+        due_at = self._due.next_at
+        times = [] if due_at is None else [due_at]
         if self.status == "running" and self.reached_at is not None:
             times.append(self.reached_at + self.plan.waves[self.wave].wait)
         return min(times) if times else None
@@ -170,6 +122,10 @@ class Rollout:
             return changes  # a repetition of something earlier, come late
         if entry.state == state and state in FINAL and entry.reason == reason[:MOST_REASON]:
             return changes
+        if entry.state == state and state in _ACTIVE:
+            entry.heard, entry.reason, entry.progress = now, reason[:MOST_REASON], progress
+            changes.entries[serial] = entry
+            return changes  # its deadline stays: what goes on for ever is no progress
         gets_it_again = state == "failed" and entry.attempts <= self.plan.retries and self.status not in ENDED
         self._move(entry, "retrying" if gets_it_again else state, now, reason, changes)
         entry.progress = progress
@@ -197,6 +153,7 @@ class Rollout:
         entry = self.entries.get(serial)
         if entry is not None and STATES[entry.state].kind == "waiting":
             self._move(entry, "skipped", now, reason, changes)
+            self._fill_place(entry.wave, now, changes)
             self._judge(now, changes)
         return changes
 
@@ -206,8 +163,10 @@ class Rollout:
         entry = self.entries.pop(serial, None)
         if entry is not None:
             self._counts[entry.wave][entry.state] -= 1
-            self._watched.pop(serial, None)
+            self._due.drop(serial)
             changes.is_changed = True
+            if STATES[entry.state].kind in ("waiting", "active"):
+                self._fill_place(entry.wave, now, changes)
             self._judge(now, changes)
         return changes
 
@@ -223,18 +182,24 @@ class Rollout:
     def tick(self, now: float) -> Changes:
         """Do what time has brought: silence, retries, the next wave."""
         changes = Changes()
-        while self._tidy() and self._due[0][0] <= now:
-            self._look_at(self._take_due(), now, changes)
+        while (due_at := self._due.next_at) is not None and due_at <= now:
+            self._look_at(self.entries[self._due.take()], now, changes)
         self._judge(now, changes)
         return changes
 
-    def forgive(self, now: float) -> None:
-        """Note that nobody could be heard until now: the clock has jumped."""
+    def set_clock(self, now: float, by: float) -> Changes:
+        """Note that the clock was set by so many seconds: nobody is silent by that, and no wave waits less or more."""
         self._heard_from = now
+        changes = Changes(is_changed=self.reached_at is not None)
+        if self.reached_at is not None:
+            self.reached_at += by
+        self._leave_future(now)
+        return changes
 
     def recover(self, now: float) -> Changes:
         """Do what a step has left that was cut off: its first part is on the disk, its rest may not be."""
         changes = Changes()
+        self._leave_future(now)
         for entry in self.entries.values():
             if self.status == "cancelled" and STATES[entry.state].kind == "waiting":
                 self._move(entry, "cancelled", now, "", changes)
@@ -308,47 +273,50 @@ class Rollout:
             entry.progress = None
         entry.state, entry.since, entry.reason = state, now, reason[:MOST_REASON]
         changes.entries[entry.serial] = entry
-        self._watch(entry)
+        entry.heard = now
+        self._due.watch(entry.serial)
 
-    def _watch(self, entry: Entry) -> None:
-        """See to it that an entry is looked at when its time is over."""
-        ends_at = self._ends_at(entry)
-        if ends_at is None:
-            self._watched.pop(entry.serial, None)
-        elif ends_at < self._watched.get(entry.serial, math.inf):
-            self._watched[entry.serial] = ends_at
-            heapq.heappush(self._due, (ends_at, entry.serial))
+    def _fill_place(self, wave: int, now: float, changes: Changes) -> None:
+        """Have a device of the latest wave in the place of one that was left out: a canary of nobody proves nothing."""
+        waiting = [] if self.status in ENDED else [each for each in self.entries.values() if each.state == "pending"]
+        if wave != self.wave or not waiting:
+            return
+        entry = max(waiting, key=lambda each: each.wave)
+        self._counts[entry.wave]["pending"] -= 1
+        self._counts[wave]["pending"] += 1
+        entry.wave = wave
+        self._offer(entry, now, changes)
 
-    def _tidy(self) -> bool:
-        """Have a time on top of `_due` at which a device is due indeed; False without any."""
-        while self._due:
-            at, serial = self._due[0]
-            if self._watched.get(serial) != at:
-                heapq.heappop(self._due)  # it ended, or is due sooner
-            elif self._ends_at(self.entries[serial]) != at:
-                self._watch(self._take_due())  # it was heard of since
-            else:
-                return True
-        return False
-
-    def _take_due(self) -> Entry:
-        _, serial = heapq.heappop(self._due)
-        del self._watched[serial]
-        return self.entries[serial]
+    def _leave_future(self, now: float) -> None:
+        """Let nothing have happened later than now: the clock was ahead."""
+        if self.reached_at is not None:
+            self.reached_at = min(self.reached_at, now)
+        for entry in self.entries.values():
+            if max(entry.since, entry.heard) > now:
+                entry.since, entry.heard = min(entry.since, now), min(entry.heard, now)
+                self._due.watch(entry.serial)
 
     def _ends_at(self, entry: Entry) -> float | None:
-        """Return when its state is over unless it says something; None for never."""
+        """Return when its state is over whatever it says, or it has been silent for too long; None for never."""
         within = self.plan.within(entry.state)
         if not within:
             return None
         if entry.state == "retrying":
             return entry.since + within
-        return max(entry.since + within, self._heard_from + min(within, GRACE))
+        deadline = self._heard_after(entry.since, within)
+        if self.plan.silent_after is None or entry.state not in _BUSY:
+            return deadline
+        return min(deadline, self._heard_after(max(entry.since, entry.heard), self.plan.silent_after))
+
+    def _heard_after(self, at: float, within: float) -> float:
+        return max(at + within, self._heard_from + min(within, GRACE))
 
     def _look_at(self, entry: Entry, now: float, changes: Changes) -> None:
         """Let a device be silent, or get it again: that time has come."""
         if entry.state == "retrying":
             self._offer(entry, now, changes)
+        elif entry.heard > entry.since and now >= self._heard_after(entry.since, self.plan.within(entry.state)):
+            self._move(entry, "silent", now, f"it was still `{entry.state}` when its time was over", changes)
         else:
             self._move(entry, "silent", now, f"nothing was heard of it after `{entry.state}`", changes)
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from actors.storage import updates as storage
 from actors.updates.book import Live
+from actors.updates.entry import Entry
 from actors.updates.keeper import SPARED, Keeper
 from actors.updates.messages import Offer, Offered, Report, Reported
 from actors.updates.offers import Verdict, judge_offer
-from actors.updates.rollout import Entry
 from actors.updates.states import TOLD
 
 WRITE_AFTER: Final = 30.0

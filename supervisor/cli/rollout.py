@@ -56,6 +56,7 @@ def rollout() -> None:
 @click.option("--silent-after", type=click.FloatRange(1), metavar="SECONDS", help="Silence that counts as a failure.")
 @click.option("--retries", type=click.IntRange(0, 10), help="How often a device that fails gets it again.")
 @click.option("--force", is_flag=True, help="Also in place of a newer version, or of this one after a rollback.")
+@click.option("--no-call", is_flag=True, help="Wait until each device asks, instead of telling it to ask at once.")
 @click.option("--watch", "is_watching", is_flag=True, help="Go on to watch it.")
 @api_command
 def start(
@@ -71,6 +72,7 @@ def start(
     silent_after: float | None,
     retries: int | None,
     force: bool,
+    no_call: bool,
     is_watching: bool,
     as_json: bool,
 ) -> int:
@@ -82,6 +84,7 @@ def start(
         "halt": {name: value for name, value in halt.items() if value is not None} or None,
         "retries": retries,
         "force": force or None,
+        "call": False if no_call else None,
     }
     body = {"release": release} | {name: value for name, value in given.items() if value is not None}
     made = client.post(_PATH, body | _target(devices, group, everybody=everybody))

@@ -14,7 +14,7 @@ from actors.storage.result import CommitResult
 from actors.storage.updates import FindRollout, FindRolloutDevices, FindRollouts
 from actors.targets import Target, UnknownTargetError, resolve
 from actors.updates.actor import UpdatesActor
-from actors.updates.book import ACTIONS
+from actors.updates.book import ACTIONS, CALLS
 from actors.updates.header import Header, event, shown
 from actors.updates.keeper import Desk
 from actors.updates.messages import (
@@ -62,20 +62,40 @@ def updates_actor(parts: Parts) -> UpdatesActor:
         record = parts.fleet.record(serial)
         return record.snapshot.site if record is not None else ""
 
+    def takes_calls(serial: str) -> bool:
+        view = parts.fleet.get(serial)
+        return view is not None and view.presence == "online" and knows_update(view.snapshot.services)
+
     def show(header: Header) -> None:
         parts.ring.publish("rollout", header.id, event(header))
 
     return UpdatesActor(
         Desk(
             runtime=parts.runtime,
+            services=parts.services,
             board=parts.updates_board,
             releases=parts.releases,
             ask=parts.ask_registry,
             site_of=site_of,
+            takes_calls=takes_calls,
             compare=compare,
             show=show,
         )
     )
+
+
+class _Announced(msgspec.Struct):
+    """Of what an edge announces that it does."""
+
+    update: str = "off"
+
+
+def knows_update(services: bytes) -> bool:
+    """Return whether a device that has announced these services (JSON) updates itself."""
+    try:
+        return msgspec.json.decode(services, type=_Announced).update != "off"
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
 
 
 def tell_updates(parts: Parts, result: CommitResult) -> None:
@@ -205,10 +225,13 @@ def rollout_metrics(parts: Parts) -> Iterator[Metric]:
     actions = CounterMetricFamily("muster_rollout_actions", "What became of rollouts.", labels=["action"])
     for action in ACTIONS:
         actions.add_metric([action], board.actions[action])
+    calls = CounterMetricFamily("muster_rollout_calls", "Devices that were to ask at once.", labels=["outcome"])
+    for outcome in CALLS:
+        calls.add_metric([outcome], board.calls[outcome])
     offers = CounterMetricFamily("muster_rollout_offers", "Answers to devices that ask.", labels=["answer"])
     for answer, count in list(board.offers.items()):
         offers.add_metric([answer], count)
     reports = CounterMetricFamily("muster_rollout_reports", "Reports of devices, by state.", labels=["state"])
     for told, count in list(board.reports.items()):
         reports.add_metric([told], count)
-    yield from (devices, actions, offers, reports)
+    yield from (devices, actions, calls, offers, reports)

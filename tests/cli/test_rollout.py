@@ -39,7 +39,7 @@ def test_a_rollout_is_started_for_named_devices(sent):
 
 def test_all_that_can_be_said_of_it_is_sent(sent):
     options = ["--share=0.5", "--wave=0.1:1:60", "--wave=1", "--failures=0.2", "--silent-after=1800", "--retries=2"]
-    assert sent("start", "2.0", "--group", "pumps", *options, "--force") == {
+    assert sent("start", "2.0", "--group", "pumps", *options, "--force", "--no-call") == {
         "release": "2.0",
         "group": "pumps",
         "share": 0.5,
@@ -47,6 +47,7 @@ def test_all_that_can_be_said_of_it_is_sent(sent):
         "halt": {"failures": 0.2, "silent_after": 1800.0},
         "retries": 2,
         "force": True,
+        "call": False,
     }
     assert sent("start", "2.0", "--all") == {"release": "2.0", "all": True}
 

@@ -10,9 +10,9 @@ from actors.storage import updates
 from actors.storage.queries import BadCursor
 from actors.storage.retention import RetentionRules
 from actors.storage.updates import FindRollout, FindRolloutDevices, FindRollouts, StoredEntry
+from actors.updates.entry import Entry
 from actors.updates.header import Header, encode
 from actors.updates.plan import Plan
-from actors.updates.rollout import Entry
 from actors.updates.windows import Window
 from tests.storage.build import NOON, ask_all, device
 from tests.storage.test_retention import DAYS, expire

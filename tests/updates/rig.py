@@ -87,6 +87,8 @@ class Rig:
         self.services, self.releases = Directory(), releases or FakeReleases()
         self.board = UpdatesBoard({})
         self.sites = {}
+        self.there = set()
+        """Devices that can be called."""
         self.shown = []
         self.away = 0
         """So many asks of the database fail, before anything is done."""
@@ -109,10 +111,12 @@ class Rig:
         """Start the actor, or another one after it."""
         desk = Desk(
             runtime=SimpleNamespace(clock=self.clock, timers=self.timers),
+            services=self.services,
             board=self.board,
             releases=self.releases,
             ask=lambda message: self.ask_registry(message),  # noqa: PLW0108 - a test may replace it
             site_of=lambda serial: self.sites.get(serial, ""),
+            takes_calls=self.there.__contains__,
             compare=compare,
             show=self.shown.append,
         )
@@ -147,7 +151,7 @@ class Rig:
 
     def start(self, *serials, release="2.0", waves=ALL, share=1.0, windows=(), **plan):
         self.clock.advance(0.001)  # ids are made of the time
-        plan = Plan(**({"waves": waves, "failures": 1.0} | plan))
+        plan = Plan(**({"waves": waves, "failures": 1.0, "call": False} | plan))
         return self.ask(
             Start(
                 release=release,

@@ -178,7 +178,7 @@ def test_a_tick_that_was_meant_for_an_earlier_incarnation_sets_no_timer_of_its_o
 
 def test_a_silent_device_halts_the_rollout_and_is_counted(rig):
     rollout = rig.start("pi-1", "pi-2", failures=0.4, waves=(Wave(share=1.0, success=0.1),))
-    rig.report("pi-1", "restarting")
+    rig.report("pi-1", "verifying")
     rig.pass_time(3600)
     header = rig.wait_status(rollout, "halted")
     assert header.reason == "1 of 2 devices that were offered it failed, rolled back or fell silent"
@@ -197,6 +197,35 @@ def test_a_clock_that_is_set_makes_nobody_silent(rig):
     assert rig.states(rollout) == {"pi-1": "offered"}
     rig.pass_time(7200)
     eventually(lambda: rig.states(rollout) == {"pi-1": "silent"}, what="it is silent in its own time")
+
+
+def test_a_clock_that_is_set_ahead_begins_no_wave_whoever_comes_first(rig):
+    rollout = rig.start(*MANY, waves=CANARY)
+    for serial, state in rig.states(rollout).items():
+        if state == "offered":
+            rig.report(serial, "succeeded")
+    rig.clock.step_wall_clock(10**6)
+    rig.offer("stranger")
+    rig.report(MANY[0], "downloading")
+    rig.ref.tell(Tick())
+    rig.offer("stranger")
+    assert rig.counts(rollout) == {"succeeded": 4, "pending": 36}
+    rig.restart()
+    rig.pass_time(101)
+    eventually(lambda: rig.counts(rollout) == {"succeeded": 4, "offered": 36}, what="the next wave begins in its time")
+
+
+def test_who_takes_the_place_of_a_canary_is_on_the_disk(rig):
+    rig.releases.add("2.0", platforms=("cp311-linux_armv7l",))
+    rollout = rig.start(*MANY, waves=(Wave(share=0.01, success=1.0), Wave(share=1.0)))
+    (canary,) = (serial for serial, state in rig.states(rollout).items() if state == "offered")
+    assert rig.offer(canary, platform="cp311-linux_x86_64").reason == "wrong_platform"
+    (other,) = (serial for serial, row in rig.devices(rollout).items() if row["state"] == "offered")
+    assert (rig.devices(rollout)[other]["wave"], rig.header(rollout).wave) == (0, 0)
+    rig.restart()
+    rig.report(other, "rolled_back")
+    assert rig.header(rollout).status == "halted"
+    assert rig.counts(rollout) == {"skipped": 1, "rolled_back": 1, "pending": 38}
 
 
 def test_a_device_is_in_one_active_rollout_and_the_other_is_named(rig):

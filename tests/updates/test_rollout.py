@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from actors.updates.entry import Entry, Refusal
 from actors.updates.plan import Plan, Wave, assign_waves
-from actors.updates.rollout import Entry, Refusal, Rollout
+from actors.updates.rollout import Rollout
 from actors.updates.states import FINAL, STATES, TOLD
 
 ONE = (Wave(share=1.0, success=1.0, wait=0.0),)
@@ -80,6 +81,59 @@ def test_a_canary_that_falls_silent_halts_it():
     rollout.tick(65)
     assert (rollout.status, rollout.entries["d1"].state) == ("halted", "silent")
     assert "restarting" in rollout.entries["d1"].reason
+
+
+def test_a_device_that_goes_on_for_ever_in_one_state_halts_it_though_it_is_not_silent():
+    rollout = make(deadlines={"downloading": 100}, silent_after=30)
+    go(rollout, "d0", "succeeded")
+    for at in (0, 25, 50, 75, 99):
+        go(rollout, "d1", "downloading", at=at)
+        rollout.tick(at)
+    assert (rollout.status, rollout.next_at) == ("running", 100)
+    rollout.tick(100)
+    assert (rollout.status, rollout.entries["d1"].state) == ("halted", "silent")
+    assert rollout.entries["d1"].reason == "it was still `downloading` when its time was over"
+
+
+def test_a_silence_within_the_deadline_of_a_state_halts_it_where_that_is_asked_for():
+    rollout = make(silent_after=30)
+    go(rollout, "d0", "postponed", at=5)
+    go(rollout, "d1", "downloading", at=5)
+    go(rollout, "d1", "downloading", at=25)
+    rollout.tick(54)
+    assert rollout.status == "running"
+    rollout.tick(55)
+    assert rollout.entries["d1"].reason == "nothing was heard of it after `downloading`"
+    assert rollout.entries["d0"].state == "postponed"
+
+
+def test_a_trial_has_its_whole_time_before_a_device_is_silent():
+    rollout = make(trial=7200)
+    go(rollout, "d0", "restarting", at=5)
+    rollout.tick(5 + 7200)
+    assert rollout.status == "running"
+    rollout.tick(5 + 7200 + 3600)
+    assert rollout.entries["d0"].state == "silent"
+
+
+def test_a_clock_that_is_set_ends_no_waiting_time_and_begins_none_anew():
+    for by in (10_000.0, -10_000.0):
+        rollout = make()
+        go(rollout, "d0", "succeeded", at=20_000.0)
+        go(rollout, "d1", "succeeded", at=20_000.0)
+        assert rollout.set_clock(20_040.0 + by, by=by).is_changed
+        rollout.tick(20_099.0 + by)
+        assert rollout.wave == 0
+        rollout.tick(20_100.0 + by)
+        assert rollout.wave == 1
+
+
+def test_nothing_has_happened_later_than_now_after_a_start_with_an_earlier_clock():
+    rollout = make(deadlines={"restarting": 60})
+    go(rollout, "d0", "restarting", at=10_000)
+    again = Rollout(rollout.plan, rollout.entries.values(), reached_at=10_000.0, heard_from=500.0)
+    again.recover(500.0)
+    assert (again.next_at, again.entries["d0"].since) == (560, 500)
 
 
 def test_a_failure_in_the_waiting_time_halts_too():
@@ -259,7 +313,7 @@ def test_a_silence_that_nobody_could_hear_proves_nothing():
     go(rollout, "d1", "restarting", at=5)
     again = Rollout(rollout.plan, rollout.entries.values(), heard_from=50_000.0)
     assert again.next_at == 50_100
-    again.forgive(60_000.0)
+    assert not again.set_clock(60_000.0, by=10_000.0)
     assert again.next_at == 60_100
     again.tick(60_100)
     assert again.entries["d0"].state == "silent"
@@ -281,16 +335,31 @@ def test_a_device_that_the_release_is_not_for_counts_for_nothing():
     rollout.skip("d0", 5.0, "wrong_platform")
     assert why(rollout, "d0") == "skipped"
     go(rollout, "d1", "succeeded", at=10)
+    go(rollout, "d2", "succeeded", at=10)
     rollout.tick(110)
     assert rollout.wave == 1
 
 
-def test_a_wave_of_nobody_is_over_at_once():
+def test_another_device_takes_the_place_of_a_canary_that_the_release_is_not_for():
     rollout = make()
+    changes = rollout.skip("d0", 5.0, "wrong_platform")
+    assert list(changes.entries) == ["d0", "d2"]
+    rollout.skip("d1", 6.0, "newer")
+    assert (rollout.wave, offered(rollout)) == (0, ["d2", "d3"])
+    rollout.remove("d3", 7.0)
+    rollout.remove("d0", 7.0)
+    assert (rollout.wave, offered(rollout)) == (0, ["d2", "d4"])
+    go(rollout, "d2", "rolled_back", at=10)
+    assert rollout.status == "halted"
+    assert rollout.counts()["pending"] == 15
+
+
+def test_a_wave_of_nobody_is_over_when_there_is_nobody_else():
+    rollout = make(2)
     rollout.skip("d0", 5.0, "newer")
+    assert (rollout.wave, offered(rollout)) == (0, ["d1"])
     rollout.skip("d1", 5.0, "newer")
-    assert rollout.wave == 1
-    assert len(offered(rollout)) == 18
+    assert (rollout.wave, rollout.status) == (1, "completed")
 
 
 def test_a_device_that_was_deleted_leaves_it():
@@ -299,6 +368,7 @@ def test_a_device_that_was_deleted_leaves_it():
     assert rollout.remove("d1", 10.0).is_changed
     assert not rollout.remove("d1", 10.0)
     assert why(rollout, "d1") == "not_in_rollout"
+    go(rollout, "d2", "succeeded", at=10)
     rollout.tick(110)
     assert (rollout.wave, sum(rollout.counts().values())) == (1, 19)
     rollout.tick(10**6)

@@ -52,6 +52,7 @@ def test_a_plan_may_be_told_in_full(client, face):
         "window": NIGHT,
         "force": True,
         "trial": 120,
+        "call": False,
         "most_active": 7,
     }
     assert client.post("/api/rollouts", body).status == 201
@@ -62,10 +63,8 @@ def test_a_plan_may_be_told_in_full(client, face):
     assert plan.waves == (Wave(share=0.1, success=1, wait=60), Wave(share=1))
     assert (plan.failures, plan.retries, plan.retry_after, plan.force) == (0.2, 3, 5.0, True)
     assert (plan.trial, plan.most_active) == (120.0, 7)
-    assert plan.deadlines["downloading"] == 7200
-    assert plan.deadlines["restarting"] == 1800
-    assert plan.deadlines["offered"] == 600
-    assert "postponed" not in plan.deadlines
+    assert plan.deadlines == {"downloading": 7200, "offered": 600}
+    assert (plan.silent_after, plan.call) == (1800, False)
     assert plan.waves != USUAL_WAVES
 
 
