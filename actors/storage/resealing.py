@@ -33,9 +33,14 @@ COLUMNS: Final = tuple(
 """Everything that is sealed; their tables have a text as their key."""
 
 
+def sealed_with(database: Any) -> str:
+    """Return the id of the key with which every row is sealed, empty where none is noted."""
+    return str(Setting.select(Setting.value).where(Setting.key == SETTING).scalar(database) or "")
+
+
 def is_done(database: Any) -> bool:
     """Return whether every row is sealed with the key that is in use."""
-    return bool(Setting.select(Setting.value).where(Setting.key == SETTING).scalar(database) == keyring().current)
+    return sealed_with(database) == keyring().current
 
 
 def reseal(database: Any, place: Place) -> Place | None:

@@ -44,6 +44,9 @@ class Keyring:
 
             self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
 
+    def __contains__(self, key_id: str) -> bool:
+        return key_id in self._ciphers
+
     def seal(self, text: str, place: str) -> str:
         """Return a text sealed for a place; nothing is left as it is."""
         if not text or not self.current:

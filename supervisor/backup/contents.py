@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from .stream import MAGIC
+
 ABOUT: Final = "about.json"
 MANIFEST: Final = "manifest.json"
 DATA: Final = "data"
@@ -83,10 +85,12 @@ def find_files(data_dir: Path, *, without: frozenset[Path]) -> tuple[list[Path],
             continue
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
-            if os.access(path, os.R_OK):
-                files.append(path)
-            else:
+            if not os.access(path, os.R_OK):
                 left_out.append(f"{path}: cannot be read")
+            elif _begins_with(path, MAGIC):
+                left_out.append(f"{path}: a backup")
+            else:
+                files.append(path)
         elif stat.S_ISLNK(mode):
             left_out.append(f"{path}: a link")
     databases = {path for path in files if is_sqlite(path)}
@@ -96,17 +100,21 @@ def find_files(data_dir: Path, *, without: frozenset[Path]) -> tuple[list[Path],
 
 def is_sqlite(path: Path) -> bool:
     """Return whether a file is a database of SQLite, which cannot be copied like others."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-    except OSError:
-        return False
+    return _begins_with(path, SQLITE_MAGIC)
 
 
 def is_safe(name: str) -> bool:
     """Return whether the name of a member leads to a place below where it is unpacked."""
     path = PurePosixPath(name)
     return name == str(path) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError:
+        return False
 
 
 def _walk(directory: Path, *, top: bool = False) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from actors.version import __version__
 from supervisor.process.lock import FileLock, LockHeldError
 from supervisor.process.private_file import write_private
 from supervisor.server.instance import public_name
+from supervisor.server.sealing import KeyFile, SealingError
 
 from .archive import ArchiveReader, ArchiveWriter, FileChangedError
 from .configuration import configuration_files
@@ -29,6 +31,8 @@ from .stream import Secret
 LAST: Final = "last-backup.json"
 """In the data directory: when the last backup was made, for `muster doctor`."""
 _ATTEMPTS: Final = 5
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
+"""What file systems without hard links say, such as those of most USB sticks."""
 
 
 class LastBackup(msgspec.Struct, frozen=True):
@@ -45,6 +49,10 @@ class Source(NamedTuple):
     data_dir: Path
     copier: DatabaseCopier
     configuration: tuple[Path, ...] = ()
+    sealing: KeyFile | None = None
+    """Its keys, wherever they lie; None where nothing is sealed."""
+    noted: str | None = None
+    """Id of the sealing key that the database needs, as far as it tells."""
 
 
 class Made(NamedTuple):
@@ -78,9 +86,13 @@ def make_backup(source: Source, target: Path, secret: Secret) -> Made:
                     if attempt == _ATTEMPTS:
                         raise BackupError("changed", "files were changed each time while they were read") from None
         verified = verify_backup(part, secret)
-        os.link(part, target)  # unlike a rename it overwrites nothing
-        _sync(target.parent)
-        _remember(source.data_dir, target)
+        _name(part, target)
+        try:
+            _sync(target.parent)
+            _remember(source.data_dir, target)
+        except OSError:
+            target.unlink()
+            raise
     except OSError as error:
         raise refusal(error, target) from None
     finally:
@@ -115,13 +127,31 @@ def _write(source: Source, part: Path, secret: Secret, staging: Path) -> None:
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         with ArchiveWriter(file, secret) as archive:
             archive.add_about(_about(source))
-            left_out = [*_add_data(archive, source, staging), *_add_configuration(archive, source.configuration)]
+            keys = _SealingKeys(source)
+            left_out = [*_add_data(archive, source, staging), *_add_configuration(archive, source), *keys.missing()]
             dump = staging / "dump"
             rows = source.copier.dump(dump)
+            keys.refuse_change()
             archive.add(DUMP, dump)
             archive.finish(rows=rows, left_out=tuple(left_out))
         file.flush()
         os.fsync(file.fileno())
+        # What is verified is to be what the disk holds, not what memory remembers of it.
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give the file its name; unlike a rename a link overwrites nothing."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise BackupError("exists", f"{target} exists; a backup is never overwritten") from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            raise BackupError("exists", f"{target} exists; a backup is never overwritten") from None
+        part.rename(target)
 
 
 def _about(source: Source) -> About:
@@ -166,11 +196,43 @@ def _add_data(archive: ArchiveWriter, source: Source, staging: Path) -> list[str
     return left_out
 
 
-def _add_configuration(archive: ArchiveWriter, places: tuple[Path, ...]) -> list[str]:
+def _add_configuration(archive: ArchiveWriter, source: Source) -> list[str]:
+    places = source.configuration
+    if source.sealing is not None and not source.sealing.path.is_relative_to(source.data_dir):
+        places = (*places, source.sealing.path)
     files, left_out = configuration_files(places)
     for path in files:
         archive.add(f"{CONFIGURATION}{path.absolute()}", path)
     return left_out
+
+
+class _SealingKeys:
+    """Sees to it that the backup has the keys of what is sealed in its database, or says that it has not."""
+
+    def __init__(self, source: Source) -> None:
+        self._file, self._noted = source.sealing, source.noted
+        self._written = self._file.changed_at() if self._file is not None else 0
+
+    def missing(self) -> list[str]:
+        """Return what is left out."""
+        if self._file is None or not self._noted:
+            return []
+        try:
+            if self._noted in self._file.load():
+                return []
+        except SealingError:
+            pass  # gone, damaged, or another user's: not in the backup, or of no use
+        return [f"{self._file.path}: the key {self._noted}, without which nobody can read the sealed values"]
+
+    def refuse_change(self) -> None:
+        """Begin anew if a rotation came between: the dump may hold values of a key that the backup has not.
+
+        Raises:
+            FileChangedError: it did.
+
+        """
+        if self._file is not None and self._file.changed_at() != self._written:
+            raise FileChangedError
 
 
 @contextmanager

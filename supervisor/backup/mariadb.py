@@ -35,6 +35,10 @@ _OPTIONS: Final = {
     "ssl_key": "ssl-key",
 }
 _LONGEST_NAME: Final = 64
+_LOADING: Final = 604_800
+"""Seconds that loading a dump may take: a week."""
+_LOCK: Final = 10
+"""Seconds to wait for somebody's lock on a table, less than the driver waits for an answer."""
 
 
 class MariaCopier:
@@ -89,6 +93,8 @@ class MariaCopier:
             name = str(database.database)
             scratch, aside = _beside(name, "restore", stamp), _beside(name, "before", stamp)
             options = _write_options(database, path)
+            # It is idle as long as the loading takes; and what waits for a lock must not rename when we are gone.
+            database.execute_sql(f"SET SESSION wait_timeout = {_LOADING}, lock_wait_timeout = {_LOCK}")
             _make(database, scratch)
             try:
                 run_program(

@@ -55,7 +55,7 @@ class PostgresCopier:
         self.check(path, rows)
         return rows
 
-    def check(self, path: Path, rows: Mapping[str, int] | None) -> None:  # noqa: ARG002 - counted by `replace`
+    def check(self, path: Path, rows: Mapping[str, int] | None) -> None:  # noqa: ARG002 - the dump has no count of its own
         """Look for the last line of a dump."""
         if _COMPLETE not in tail_of(path):
             raise BackupError("database", "the dump in the backup is not whole")
@@ -65,7 +65,7 @@ class PostgresCopier:
         with connected(self._url) as database:
             sql = (
                 "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND application_name = 'muster' AND pid <> pg_backend_pid()"
+                " AND application_name IN ('muster', current_setting('application_name')) AND pid <> pg_backend_pid()"
             )
             ((others,),) = database.execute_sql(sql).fetchall()
         if others:

@@ -39,25 +39,14 @@ class SqliteCopier:
             raise BackupError("database", f"{self.path}: {error}") from None
 
     def dump(self, path: Path) -> Rows:
-        """Copy the database and look through the copy."""
+        """Copy the database and look through the copy: of a damaged one nothing could be restored."""
         copy_sqlite(self.path, path)
-        try:
-            with closing(_open(path, read_only=True)) as copy:
-                return _count(copy)
-        except sqlite3.Error as error:
-            raise BackupError("database", f"{self.path}: {error}") from None
+        return _examine(path, str(self.path))
 
     def check(self, path: Path, rows: Mapping[str, int] | None) -> None:
         """Let SQLite look through every page, and count."""
-        try:
-            with closing(_open(path, read_only=True)) as copy:
-                ((verdict, *_),) = copy.execute("PRAGMA integrity_check(1)").fetchall()
-                if verdict != "ok":
-                    raise BackupError("database", f"the database in the backup is damaged: {verdict}")
-                if rows is not None and _count(copy) != rows:
-                    raise BackupError("database", "the database in the backup has other rows than were counted")
-        except sqlite3.Error as error:
-            raise BackupError("database", f"the database in the backup cannot be read: {error}") from None
+        if _examine(path, "the database in the backup") != (rows or {}):
+            raise BackupError("database", "the database in the backup has other rows than were counted")
 
     def refuse_busy(self) -> None:
         """Do nothing: the lock of the data directory tells."""
@@ -68,6 +57,7 @@ class SqliteCopier:
 
     def replace(self, path: Path, stamp: str) -> str:
         """Rename the old file with its companions, and the new one into its place."""
+        _fold(self.path)
         aside = self.path.with_name(f"{self.path.name}.{BEFORE}{stamp}")
         moved: list[tuple[Path, Path]] = []
         try:
@@ -103,6 +93,28 @@ def copy_sqlite(source: Path, target: Path) -> None:
             new.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
         raise BackupError("database", f"{source} cannot be copied: {error}") from None
+
+
+def _examine(path: Path, name: str) -> dict[str, int]:
+    """Return the rows by table, once SQLite has looked through every page."""
+    try:
+        with closing(_open(path, read_only=True)) as copy:
+            ((verdict, *_),) = copy.execute("PRAGMA integrity_check(1)").fetchall()
+            if verdict != "ok":
+                raise BackupError("database", f"{name} is damaged: {' '.join(verdict.split())}")
+            return _count(copy)
+    except sqlite3.Error as error:
+        raise BackupError("database", f"{name} cannot be read: {error}") from None
+
+
+def _fold(path: Path) -> None:
+    """Write what lies in the log into the database: whoever is killed between two renames must not part them.
+
+    One that is damaged, or a disk that is full, is set aside as it is.
+    """
+    if path.exists():
+        with suppress(sqlite3.Error), closing(_open(path)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _open(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

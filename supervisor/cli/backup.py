@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,9 +36,20 @@ def _options(command: Callable[..., R]) -> Callable[..., R]:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
     def wrapper(**options: Any) -> R:
-        return command(**options)
+        with _terminated_like_interrupted():
+            return command(**options)
 
     return wrapper
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let the service manager's SIGTERM leave no plain copy of the database behind, and undo half a restore."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.command(short_help="Write everything to one encrypted file.")
@@ -63,6 +76,7 @@ def backup(
     from supervisor.backup.databases import copier_for
     from supervisor.backup.make import Source, make_backup, verify_backup
     from supervisor.backup.secret import make_key
+    from supervisor.server.sealing import KeyFile, ask_noted
 
     if new_key:
         make_key(file)
@@ -77,6 +91,8 @@ def backup(
         loaded.data_path,
         copier_for(loaded.database.url),
         configuration_places(find_file(config or os.environ.get("MUSTER_CONFIG"), Path.cwd()), loaded, Path.cwd()),
+        KeyFile.of(loaded.data_path, os.environ),
+        ask_noted(loaded.database.url),
     )
     _show(file, make_backup(source, file, secret), as_json=as_json)
 

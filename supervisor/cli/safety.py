@@ -13,8 +13,7 @@ from typing import Any, Final
 from packaging.version import InvalidVersion, Version
 
 from actors.clock_quality import clock_quality
-from actors.storage.models import Setting
-from actors.storage.resealing import SETTING
+from actors.storage.resealing import sealed_with
 from actors.version import __version__
 from supervisor.backup.configuration import configuration_files, configuration_places
 from supervisor.backup.databases import HISTORY, connected, known_migrations
@@ -37,6 +36,7 @@ FEWEST_CHARACTERS: Final = 8
 """Different ones in a key that nobody can guess."""
 _COMMON: Final = re.compile(r"passw|secret|changeme|muster|admin|123456|qwert|letmein|test", re.IGNORECASE)
 _MOST_NAMED: Final = 3
+_NO_DATABASE: Final = "there is no database to ask"
 
 
 def check_safety(config: Config, environ: Mapping[str, str], cwd: Path, running: ServerFiles | None) -> Iterator[Check]:
@@ -185,28 +185,31 @@ def weakness(secret: str) -> str:
 def check_sealing(config: Config, environ: Mapping[str, str]) -> Check:
     """Look whether everything that is to be sealed in the database is, with the newest key."""
     keys = KeyFile.of(config.data_path, environ)
-    done = _ask_database(config, _sealed_with)
-    if done is None:
-        return Check("sealing", "ok", "there is no database yet")
+    noted = _ask_database(config, sealed_with)
+    if noted is None:
+        return Check("sealing", "ok", _NO_DATABASE)
+    lost = "restore the file from a backup, see docs/backup.md"
     if not keys.path.exists():
-        cure = "restore the file from a backup" if done else "start the server once"
-        state: Any = "failed" if done else "warning"
-        return Check("sealing", state, f"there is no key {keys.path}", cure)
+        if noted:
+            return Check("sealing", "failed", f"the key {keys.path} is gone: nobody can read what it seals", lost)
+        return Check("sealing", "warning", f"there is no key {keys.path} yet", "start the server once")
     try:
-        current = keys.load().current
+        ring = keys.load()
     except SealingError as error:
         return Check("sealing", "failed", str(error).rstrip("."), "see docs/backup.md")
-    if done != current:
+    if noted and noted not in ring:
+        return Check("sealing", "failed", f"values are sealed with the key {noted}, not in {keys.path}", lost)
+    if noted != ring.current:
         cure = "start the server: it seals them one after the other"
         return Check("sealing", "warning", "not every value is sealed with the newest key yet", cure)
-    return Check("sealing", "ok", f"every value is sealed with the key {current}")
+    return Check("sealing", "ok", f"every value is sealed with the key {noted}")
 
 
 def check_migrations(config: Config) -> Check:
     """Compare the tables with what this release makes of them."""
     applied = _ask_database(config, lambda database: frozenset(_applied(database)))
     if applied is None:
-        return Check("migrations", "ok", "there is no database yet")
+        return Check("migrations", "ok", _NO_DATABASE)
     if unknown := sorted(applied - known_migrations()):
         cure = "install the release that made them"
         return Check("migrations", "failed", f"the tables are of a newer release ({unknown[-1]})", cure)
@@ -301,7 +304,3 @@ def _ask_database(config: Config, question: Any) -> Any:
 def _applied(database: Any) -> Iterator[str]:
     for (name,) in database.execute_sql(f"SELECT name FROM {HISTORY}").fetchall():  # noqa: S608 - a constant
         yield str(name)
-
-
-def _sealed_with(database: Any) -> str:
-    return str(Setting.select(Setting.value).where(Setting.key == SETTING).scalar(database) or "")

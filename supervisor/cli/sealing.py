@@ -25,10 +25,10 @@ def sealing() -> None:
 @_OPTIONS[1]
 def rotate(*, data_dir: str | None, config: str | None) -> None:
     """Make a new key; a running server notices it within half a minute and seals every value anew."""
-    from supervisor.server.sealing import KeyFile
+    from supervisor.server.sealing import KeyFile, ask_noted
 
     loaded = load_config({"config": config, "data_dir": data_dir}, os.environ, cwd=Path.cwd())
     keys = KeyFile.of(loaded.data_path, os.environ)
-    new = keys.rotate()
+    new = keys.rotate(ask_noted(loaded.database.url))
     click.echo(f"{keys.path}: new values are sealed with the key {new}, old ones one after the other.")
-    click.echo("The key before stays in the file until the next rotation; make a backup.")
+    click.echo("The keys before stay in the file as long as a value may need them; make a backup.")

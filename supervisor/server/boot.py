@@ -52,6 +52,7 @@ from supervisor.server.parts import Parts
 from supervisor.server.pki import DevicePki, PkiKeeper, secure, told_to_encrypt
 from supervisor.server.presence import ServerPresence
 from supervisor.server.scans import ScansFace
+from supervisor.server.sealing import ask_noted
 from supervisor.server.settings import Http
 from supervisor.server.soil import FollowersFace, SoilFace
 from supervisor.server.tree import presence_of, server_tree
@@ -84,7 +85,7 @@ class Server(TreeProcess):
         self._demo = demo
         self._notifier = Notifier(os.environ, pid=os.getpid())
         self.parts = Parts(config, self.runtime, instance.id)
-        self.parts.sealing.prepare()
+        self.parts.sealing.prepare(ask_noted(config.database.url))
         hide_secrets(*secrets_in(config), self.parts.page_key, instance.id)
         self.health = Health(self.parts)
         self.presence = ServerPresence(instance.server_id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)

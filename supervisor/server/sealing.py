@@ -1,8 +1,9 @@
 """The keys of what the database holds sealed: a file of mode 0600, made at the first start, changed without downtime.
 
 A line for each key: `muster-sealing-key ID HEX`. The first one seals; the others are read still. A new one is put on
-top (`rotate`), the running server notices, seals every row anew and notes it. The key before stays in the file until
-the next rotation, since a server that shares the database may not have noticed yet.
+top (`rotate`), the running server notices, seals every row anew and notes it in the database. A key stays in the file
+as long as a row may need it: what the note names, and the one before that, since a server that shares the database may
+not have noticed yet.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +22,13 @@ import pykka
 
 from actors.registry import Execute
 from actors.runtime import Runtime, ThreadedActor
+from actors.storage.database import open_database
 from actors.storage.errors import StoreUnavailable
-from actors.storage.resealing import Place, is_done, reseal
+from actors.storage.models import Setting
+from actors.storage.resealing import Place, is_done, reseal, sealed_with
 from actors.storage.sealed import Keyring, SealedError, use_keyring
+from supervisor.backup.ownership import give_to_owner
+from supervisor.process.lock import FileLock, LockHeldError
 from supervisor.process.private_file import write_private
 from supervisor.server.instance import InstanceError
 
@@ -35,6 +41,8 @@ LOOK_EVERY: Final = 30.0
 PAUSE: Final = 0.05
 """Seconds between two slices of rows."""
 RETRY: Final = 5.0
+LOCK_PATIENCE: Final = 5.0
+"""Seconds to wait for another rotation."""
 _LABEL: Final = "muster-sealing-key"
 
 
@@ -54,16 +62,30 @@ class KeyFile:
         given = environ.get(VARIABLE, "")
         return cls(Path(given).expanduser() if given else data_dir / NAME)
 
-    def prepare(self) -> None:
-        """Make the file where it is missing, and use its keys.
+    def prepare(self, noted: str | None = None) -> None:
+        """Make the file where nothing needs an older one, and use its keys.
+
+        Args:
+            noted: what `ask_noted` returns.
 
         Raises:
-            SealingError: it cannot be read or written, is open to others, or holds no keys.
+            SealingError: it cannot be read or written, is open to others, holds no keys, or not the one that the
+                database needs.
 
         """
         if not self.path.exists():
+            if noted:
+                raise SealingError(f"The sealing key {self.path} is gone, and {self._needed(noted)}")
             self._write([secrets.token_bytes(32)])
-        use_keyring(self.load())
+        keys = self.load()
+        if noted and noted not in keys:
+            raise SealingError(f"The key {noted} is not in {self.path}, and {self._needed(noted)}")
+        use_keyring(keys)
+
+    def _needed(self, noted: str) -> str:
+        return (
+            f"values in the database are sealed with it ({noted}); restore the file from a backup, see docs/backup.md."
+        )
 
     def load(self) -> Keyring:
         """Return the keys of the file.
@@ -76,18 +98,31 @@ class KeyFile:
         named = {_id_of(key): key for key in keys}
         return Keyring(named, _id_of(keys[0]), str(self.path))
 
-    def rotate(self) -> str:
-        """Put a new key on top, keep the one that was there, and drop older ones; return the new id.
+    def rotate(self, noted: str | None) -> str:
+        """Put a new key on top, and drop those that no row can need any more; return the new id.
+
+        Args:
+            noted: what `ask_noted` returns; without it every key stays.
 
         Raises:
-            SealingError: as `prepare`.
+            SealingError: as `prepare`, or another rotation is at it.
 
         """
-        keys, owner = [secrets.token_bytes(32), self._read()[0]], self.path.stat()
-        self._write(keys)
-        if os.geteuid() == 0:  # the server is not root
-            os.chown(self.path, owner.st_uid, owner.st_gid)
-        return _id_of(keys[0])
+        try:
+            lock = self.path.with_name(f"{self.path.name}.lock")
+            with FileLock(lock, patience=LOCK_PATIENCE):
+                give_to_owner(self.path.parent, lock)
+                old = self._read()
+                ids = [_id_of(key) for key in old]
+                # The one that is noted, and the one before it: see above.
+                needed = old[: ids.index(noted) + 2] if noted in ids else old
+                new = secrets.token_bytes(32)
+                self._write([new, *needed])
+                return _id_of(new)
+        except LockHeldError as held:
+            raise SealingError(f"Another rotation (pid {held.holder}) is changing {self.path}.") from None
+        except OSError as error:
+            raise SealingError(f"The sealing keys in {self.path} cannot be changed: {error.strerror}.") from None
 
     def changed_at(self) -> int:
         """Return when the file was written, nanoseconds since 1970; 0 when it is gone."""
@@ -115,9 +150,23 @@ class KeyFile:
     def _write(self, keys: list[bytes]) -> None:
         text = "".join(f"{_LABEL} {_id_of(key)} {key.hex()}\n" for key in keys)
         try:
-            write_private(self.path, text.encode(), durable=True)
+            owner = self.path.stat() if self.path.exists() else None  # root's rotation leaves it to the server's user
+            write_private(self.path, text.encode(), durable=True, owner=owner and (owner.st_uid, owner.st_gid))
         except OSError as error:
             raise SealingError(f"The sealing keys cannot be written to {self.path}: {error.strerror}.") from None
+
+
+def ask_noted(url: str) -> str | None:
+    """Return the id of the key with which every row of a database is sealed; None where it cannot be asked.
+
+    Empty where none is noted: the database is new, or of a release that sealed nothing.
+    """
+    try:
+        with closing(open_database(url, read_only=True)) as database:
+            database.connect()
+            return sealed_with(database) if database.table_exists(str(Setting._meta.table_name)) else ""  # noqa: SLF001
+    except Exception:  # noqa: BLE001 - each driver has errors of its own; who asks goes on without the answer
+        return None
 
 
 class _Tick(msgspec.Struct, frozen=True):

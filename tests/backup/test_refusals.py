@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -10,6 +11,7 @@ import tarfile
 import pytest
 
 from actors.storage.database import MIGRATIONS
+from actors.storage.sealed import keyring, use_keyring
 from supervisor.backup import make, restore
 from supervisor.backup.archive import ArchiveWriter
 from supervisor.backup.contents import About
@@ -19,6 +21,7 @@ from supervisor.backup.make import make_backup, verify_backup
 from supervisor.backup.restore import restore_backup, restore_configuration
 from supervisor.backup.secret import Key
 from supervisor.process.lock import FileLock
+from supervisor.server.sealing import KeyFile
 from tests.backup.conftest import KEY, rows_of
 from tests.backup.test_round import code_of
 
@@ -27,6 +30,13 @@ from tests.backup.test_round import code_of
 def database_url(request, tmp_path):
     """One database is enough here."""
     return f"sqlite:///{tmp_path}/unused.db"
+
+
+@pytest.fixture(autouse=True)
+def _own_keys():
+    before = keyring()
+    yield
+    use_keyring(before)
 
 
 @pytest.fixture
@@ -93,6 +103,85 @@ def test_a_full_disk_leaves_no_half_file(home, tmp_path, monkeypatch):
     monkeypatch.setattr(make.ArchiveWriter, "add", full)
     assert code_of(make_backup, home.source, tmp_path / "b", KEY) == "no_space"
     assert not list(tmp_path.glob("b*"))
+
+
+def test_a_damaged_database_is_no_backup(home, tmp_path):
+    """It would be a backup that nothing can be restored from."""
+    path = home.data / "muster.db"
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 2 // 4096 * 4096
+    raw[middle : middle + 4096] = b"\xff" * 4096
+    path.write_bytes(raw)
+    assert code_of(make_backup, home.source, tmp_path / "b", KEY) == "database"
+    assert not list(tmp_path.glob("b*"))
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_disk_without_links_holds_backups_too(home, tmp_path, monkeypatch, number):
+    """As most USB sticks have it: FAT knows no hard links."""
+
+    def refuse(*_arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    make_backup(home.source, tmp_path / "b", KEY)
+    verify_backup(tmp_path / "b", KEY)
+    before = (tmp_path / "b").read_bytes()
+    assert code_of(make_backup, home.source, tmp_path / "b", KEY) == "exists"
+    assert [path.name for path in tmp_path.glob("b*")] == ["b"]
+    assert (tmp_path / "b").read_bytes() == before
+
+
+def test_what_fails_at_the_very_end_leaves_no_backup_either(home, tmp_path, monkeypatch):
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(make, "write_private", full)
+    assert code_of(make_backup, home.source, tmp_path / "b", KEY) == "no_space"
+    assert not list(tmp_path.glob("b*"))
+
+
+def test_backups_in_the_data_directory_are_in_no_backup(home, tmp_path):
+    """Each would hold all those before."""
+    make_backup(home.source, home.data / "first", KEY)
+    made = make_backup(home.source, tmp_path / "b", KEY)
+    assert "data/first" not in {member.name for member in made.manifest.files}
+    assert made.manifest.left_out == (f"{home.data}/first: a backup",)
+
+
+def test_the_sealing_keys_are_in_the_backup_wherever_they_lie(home, tmp_path):
+    keys = KeyFile(tmp_path / "keys/sealing.key")
+    keys.path.parent.mkdir()
+    keys.prepare()
+    source = home.source._replace(sealing=keys, noted=keys.load().current)
+    make_backup(source, tmp_path / "b", KEY)
+    (written,) = restore_configuration(tmp_path / "b", KEY, root=tmp_path / "root")
+    assert written.read_text() == keys.path.read_text()
+    assert written.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_without_the_key_of_its_sealed_values_says_so(home, tmp_path):
+    source = home.source._replace(sealing=KeyFile(home.data / "sealing.key"), noted="01234567")
+    assert "01234567" in make_backup(source, tmp_path / "b", KEY).manifest.left_out[0]
+
+
+def test_a_rotation_in_the_middle_of_a_backup_leaves_no_value_without_its_key(home, tmp_path, monkeypatch):
+    """The files are read before the database, which may hold values of the new key already."""
+    keys = KeyFile(home.data / "sealing.key")
+    keys.prepare()
+    source, made = home.source._replace(sealing=keys), []
+    genuine = source.copier.dump
+
+    def dump(path):
+        if not made:
+            made.append(keys.rotate(None))
+        return genuine(path)
+
+    monkeypatch.setattr(source.copier, "dump", dump)
+    make_backup(source, tmp_path / "b", KEY)
+    keys.path.unlink()
+    restore_backup(tmp_path / "b", home.target, KEY, force=True)
+    assert made[0] in keys.load()
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(home, tmp_path, monkeypatch):

@@ -123,11 +123,14 @@ def test_a_key_that_can_be_guessed_is_weak(config, secret, is_weak):
 
 def test_values_that_are_not_sealed_yet_are_told(used):
     assert check_sealing(used, {}).state == "ok"
-    KeyFile.of(used.data_path, {}).rotate()
+    KeyFile.of(used.data_path, {}).rotate(None)
     assert check_sealing(used, {}).state == "warning"
     (used.data_path / "sealing.key").unlink()
     assert check_sealing(used, {}).state == "failed", "nobody can read them any more"
     assert not (used.data_path / "sealing.key").exists(), "looking makes no key"
+    KeyFile.of(used.data_path, {}).prepare()
+    check = check_sealing(used, {})
+    assert (check.state, "from a backup" in check.mend) == ("failed", True), "a new key opens nothing that is old"
     use_keyring(Keyring())
 
 
