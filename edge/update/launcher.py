@@ -42,6 +42,8 @@ MOST_STARTS = 2
 SHORTEST, LONGEST = 1, 24 * 3600
 """Seconds that a trial may be given."""
 MODULE = ("-P", "-m", "edge")
+WORKED = "worked"
+"""File in a slot that was committed; it goes with what is in the slot."""
 TRIAL, LAUNCHER = "MUSTER_EDGE_TRIAL", "MUSTER_EDGE_LAUNCHER"
 """Environment of what is started: the nonce of its trial, and the command that starts it anew, a JSON array."""
 
@@ -76,11 +78,16 @@ class Home:
         slot = target.rpartition("/")[2]
         return slot if slot in SLOTS else FACTORY
 
+    def has_worked(self, slot: str) -> bool:
+        """Return whether a slot holds a version that was committed once."""
+        return slot == FACTORY or (self.path / "slots" / slot / WORKED).exists()
+
     def turn(self, slot: str) -> None:
         """Make a slot the committed one: the old link or the new one is there, at every moment."""
         link, fresh = self.path / "current", self.path / ".current.new"
-        with contextlib.suppress(FileNotFoundError):
-            fresh.unlink()
+        with contextlib.suppress(OSError):  # it decides what is fallen back to, no more
+            (self.path / "slots" / slot / WORKED).touch()
+        fresh.unlink(missing_ok=True)
         fresh.symlink_to(f"slots/{slot}")
         fresh.replace(link)
         _sync_directory(self.path)
@@ -91,14 +98,14 @@ class Home:
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
             _check(state)
+            return dict(state)
         except FileNotFoundError:
-            return _new_state()
+            pass
         except (OSError, ValueError, RecursionError) as error:
             _say(f"the state {path} cannot be used and is set aside: {error}")
             with contextlib.suppress(OSError):
                 path.replace(path.with_name("state.json.bad"))
-            return _new_state()
-        return dict(state)
+        return {"format": FORMAT, "trial": None, "last": None}
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the state; it is on the disk when this returns.
@@ -144,10 +151,9 @@ def decide(home: Home) -> tuple[list[str], dict[str, Any] | None]:
                 trial["boot"], trial["deadline"] = _boot_id(), now + trial["seconds"]
             home.save(state)
     committed = home.current()
-    others = [slot for slot in (*SLOTS, FACTORY) if slot != committed]
-    # A slot with a trial that has failed is the last resort, behind the factory's.
-    bad = state["last"]["slot"] if state["last"] and state["last"]["outcome"] != "committed" else ""
-    others.sort(key=lambda slot: (slot == bad, slot == FACTORY))
+    # What was half installed, never tried, or has failed is the last resort, behind the factory's.
+    order = sorted((*SLOTS, FACTORY), key=lambda slot: (not home.has_worked(slot), slot == FACTORY))
+    others = [slot for slot in order if slot != committed]
     if trial is None:
         return [committed, *others], None
     return [trial["slot"], *(slot for slot in (committed, *others) if slot != trial["slot"]), trial["slot"]], trial
@@ -206,19 +212,16 @@ def run(home: Home, arguments: Sequence[str], command: Sequence[str]) -> NoRetur
         _say("the trial, if there is one, is not started: its start could not be counted")
         order = [home.current(), FACTORY, *SLOTS]
     for number, slot in enumerate(order):
-        is_trial = trial is not None and number == 0
         if trial is not None and number == 1:
             with contextlib.suppress(LauncherError, OSError):  # its starts are counted anyway
                 give_up(home, trial["nonce"], "not_executable")
         if home.exists(slot):
-            _become(home, slot, arguments, command, trial if is_trial else None)
+            _become(home, slot, arguments, command, None if number else trial)
     _say("there is no version to start: neither slot nor the factory's has a Python that can be executed")
     sys.exit(1)
 
 
-def _become(
-    home: Home, slot: str, arguments: Sequence[str], command: Sequence[str], trial: dict[str, Any] | None
-) -> None:
+def _become(home: Home, slot: str, arguments: Sequence[str], command: Sequence[str], trial: Any) -> None:
     """Replace this process; returns only if that fails."""
     python = home.python(slot)
     environment = {**os.environ, LAUNCHER: json.dumps(list(command))}
@@ -307,10 +310,6 @@ def status(home: Home) -> dict[str, Any]:
 def _refuse_other(state: dict[str, Any], nonce: str) -> None:
     if state["trial"] is None or state["trial"]["nonce"] != nonce:
         raise LauncherError("this trial is not the one that is going on")
-
-
-def _new_state() -> dict[str, Any]:
-    return {"format": FORMAT, "trial": None, "last": None}
 
 
 def _check(state: Any) -> None:

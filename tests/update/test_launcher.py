@@ -95,11 +95,23 @@ def test_a_python_that_cannot_be_executed_goes_back_at_once(slots):
 
 
 def test_a_damaged_committed_slot_falls_to_the_other_and_then_to_the_factory(slots):
+    for slot in ("b", "a"):
+        assert slots.begin(slot, f"{slot}1") == 0
+        assert slots.commit(f"{slot}1") == 0
     (slots.home / "slots/a/bin/python").write_bytes(b"rubbish")
     (slots.home / "slots/a/bin/python").chmod(0o644)
     assert slots.run()["slot"] == "b"
     (slots.home / "slots/b/bin/python").unlink()
     assert slots.run()["slot"] == "factory"
+
+
+def test_a_slot_that_was_never_tried_comes_after_the_factory(slots):
+    """It may be half of an installation: its Python starts, and dies, for ever."""
+    slots.add("b", code=1)
+    (slots.home / "slots/a/bin/python").unlink()
+    assert slots.run()["slot"] == "factory"
+    slots.factory.unlink()
+    assert slots.run()["slot"] == "b"
 
 
 def test_a_slot_that_has_failed_its_trial_comes_after_the_factory(slots):
