@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,17 @@ from .common import print_json
 from .releases import delete, list_, revoke, upload
 
 _PATH = click.Path(path_type=Path)
+_RELEASE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PLATFORM = re.compile(r"cp3\d+-[a-z]+_\w+")
 _KEY_PLACES = (Path("release-key.pub"), Path("/etc/muster/release-keys"))
 """Where `verify` looks for keys when it is given none."""
+
+
+def _check_platforms(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for text in given:
+        if not _PLATFORM.fullmatch(text):
+            raise click.BadParameter(f"`{text}` is no platform, such as `{own_platform()}`, which is this machine's.")
+    return given
 
 
 @click.group(short_help="Build, sign, check and upload releases of the edge.")
@@ -56,7 +66,13 @@ def keygen(*, out: Path, name: str, comment: str, passphrase_file: Path | None, 
 
 @release.command()
 @click.argument("source", type=_PATH)
-@click.option("--platform", "platforms", multiple=True, help="`cp311-linux_aarch64`, repeatable; else this machine's.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    callback=_check_platforms,
+    help="`cp311-linux_aarch64`, repeatable; else this machine's.",
+)
 @click.option("--out", type=_PATH, default=Path("dist"), show_default=True, help="Directory for the release.")
 @click.option("--replaces-from", default="", metavar="VERSION", help="The lowest version that it may replace.")
 @click.option("--wheels", type=_PATH, help="A directory of wheels that are taken before the index's.")
@@ -97,7 +113,7 @@ def build(
 
 
 @release.command()
-@click.argument("path", type=_PATH, metavar="FILE")
+@click.argument("path", type=_RELEASE, metavar="FILE")
 @click.option("--key", type=_PATH, required=True, help="The private key.")
 @click.option("--passphrase-file", type=_PATH, help="Opens the private key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -108,7 +124,7 @@ def sign(*, path: Path, key: Path, passphrase_file: Path | None, as_json: bool) 
 
 
 @release.command()
-@click.argument("path", type=_PATH, metavar="FILE")
+@click.argument("path", type=_RELEASE, metavar="FILE")
 @click.option("--key", "keys", type=_PATH, multiple=True, help="Public key, or a directory of them; repeatable.")
 @click.option("--running", metavar="VERSION", help="Check that it may replace this version.")
 @click.option("--platform", help="Check that it is for this platform.")
