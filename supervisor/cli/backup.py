@@ -29,8 +29,8 @@ def _options(command: Callable[..., R]) -> Callable[..., R]:
     """Add what both commands have."""
 
     @click.argument("file", type=_PATH)
-    @click.option("--passphrase-file", type=_PATH, metavar="FILE", help="Seal it with the first line of this file.")
-    @click.option("--key-file", type=_PATH, metavar="FILE", help="Seal it with this key.")
+    @click.option("--passphrase-file", type=_PATH, metavar="FILE", help="Its first line is the passphrase.")
+    @click.option("--key-file", type=_PATH, metavar="FILE", help="The key, made by `muster backup --new-key FILE`.")
     @click.option("--data-dir", metavar="DIR", help="Data directory of the server.")
     @click.option("--config", metavar="FILE", help="TOML file; else ./muster.toml, else /etc/muster/muster.toml.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
