@@ -61,11 +61,12 @@ class FakeReleases:
         if offset != 3:
             raise ReleasesRefusedError(409, "wrong_offset", "the next byte is 3", {"offset": 3})
         self.told.append(("append", upload, offset, chunk, by))
-        return {"offset": offset + len(chunk), "release": None}
+        return {"offset": offset + len(chunk), "release": RELEASE["version"] if chunk == b"the end" else None}
 
     def revoke(self, version, reason, by):
         self.told.append(("revoke", version, reason, by))
-        return self.get(version) | {"revoked_us": NOON, "revoked_by": by, "reason": reason}
+        self.rows[version] = self.get(version) | {"revoked_us": NOON, "revoked_by": by, "reason": reason}
+        return self.rows[version]
 
     def delete(self, version, by):
         self.get(version)

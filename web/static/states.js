@@ -1,4 +1,4 @@
-// The states of alarms, commands, deliveries and rollouts: a word and a tone each.
+// The states of alarms, commands, deliveries, releases and rollouts: a word and a tone each.
 
 import { setText } from "./dom.js";
 import { words } from "./nodes.js";
@@ -17,6 +17,8 @@ const TONES = {
   completed: "good",
   paused: "open",
   halted: "bad",
+  ready: "good",
+  revoked: "bad",
   rolled_back: "bad",
   silent: "bad",
   critical: "bad",

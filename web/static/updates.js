@@ -1,16 +1,19 @@
-// The page of the updates: rollouts, the newest first, how far their waves are, and what operators do with them.
+// The page of the updates: rollouts, the newest first, how far their waves are, and what operators do with them; releases.
 
 import { get, post } from "./api.js";
+import { confirmed } from "./ask.js";
 import { h, keyed, Refresher, setText, setTime } from "./dom.js";
 import { chosen } from "./filters.js";
 import { button, start } from "./frame.js";
 import { List } from "./list.js";
 import { words } from "./nodes.js";
+import { groups, releases, startReleases } from "./releases.js";
 import { drawState } from "./states.js";
 
 const SHOWN = 100; // devices of one state
 const BAD = ["failed", "refused", "rolled_back", "silent"];
 const OVER = ["completed", "cancelled"];
+const CANCEL = "Cancel this rollout for good? Devices that have begun end what they began.";
 
 let mayOperate = false;
 
@@ -24,12 +27,15 @@ const list = new List("/api/rollouts", {
 
 function make({ id }) {
   const part = (name) => h("span", { class: name });
-  const order = (name, label) => {
-    const made = button(label, `${label}: rollout ${id}`, () => post(`/api/rollouts/${id}/${name}`, {}), list.panel);
+  const order = (name, label, question) => {
+    const give = async () => {
+      if (!question || (await confirmed(question, label))) await post(`/api/rollouts/${id}/${name}`, {});
+    };
+    const made = button(label, `${label}: rollout ${id}`, give, list.panel);
     made.classList.add(name);
     return made;
   };
-  const buttons = [order("pause", "Pause"), order("resume", "Resume"), order("retry", "Retry failed"), order("cancel", "Cancel")];
+  const buttons = [order("pause", "Pause"), order("resume", "Resume"), order("retry", "Retry failed"), order("cancel", "Cancel", CANCEL)];
   const failed = h("ul", { class: "failed" });
   const details = h("details", {}, h("summary"), failed);
   const row = h(
@@ -97,11 +103,12 @@ function updateDevice(line, { state, reason }) {
 }
 
 start({
-  panels: [list.panel],
+  panels: [list.panel, releases, groups],
   often: [list.panel],
   events: { rollout: () => list.onChange() },
   ready: (role) => {
     mayOperate = role === "operate" || role === "admin";
     list.start();
+    startReleases(role, () => list.onChange());
   },
 });
