@@ -67,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def is_staying(name: str) -> bool:
     """Return whether an entry of the data directory stays where it is when a backup is restored into it."""
-    return name in OTHERS or name in _PASSING or name.startswith((STAGING, BEFORE, ".restore-"))
+    return name in OTHERS or name in _PASSING or name.startswith((STAGING, BEFORE, ".restore-")) or f".{BEFORE}" in name
 
 
 def find_files(data_dir: Path, *, without: frozenset[Path]) -> tuple[list[Path], list[str]]:
