@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -22,11 +23,12 @@ MOST_SENDERS = 10_000
 
 
 class DeadLetterDesk:
-    """Takes refused deliveries on the dispatcher's thread."""
+    """Takes refused deliveries on the dispatcher's thread, and judges for every thread what is kept."""
 
     def __init__(self, clock: Clock, outgoing: Outgoing, directory: Directory, *, quota: int = QUOTA) -> None:
         self._clock = clock
         self._quota = quota
+        self._lock = threading.Lock()
         self._outgoing = outgoing
         self._directory = directory
         self._kept: Counter[str] = Counter()
@@ -38,27 +40,23 @@ class DeadLetterDesk:
 
     def refuse(self, delivery: Delivery, reason: str, detail: str, serial: str = "") -> None:
         """End a delivery as a dead letter: it is acknowledged when its row is committed."""
-        self.by_reason[reason] += 1
-        payload, detail = bounded(delivery.payload, detail[:LONGEST_DETAIL])
-        letter = StoreDeadLetter(
-            reason=reason,
-            detail=detail,
-            link=delivery.link,
-            topic=delivery.topic,
-            payload=payload,
-            rx_us=delivery.rx_us,
-            serial=serial,
-            token=delivery.token,
-            qos=delivery.qos,
-        )
-        if not self._over_quota(serial or delivery.topic):
+        letter = letter_of(delivery, reason, detail, serial)
+        if self.admit(letter):
             self._outgoing.add(letter)
-            return
-        self.by_reason["quota"] += 1
-        if delivery.token:
-            self._directory.tell(delivery.link, Settled([delivery.token]))
+
+    def admit(self, letter: StoreDeadLetter) -> bool:
+        """Count a letter and tell whether it is to be kept; one that is not is acknowledged here. Thread-safe."""
+        with self._lock:
+            self.by_reason[letter.reason] += 1
+            is_kept = not self._over_quota(letter.serial or letter.topic)
+            self.by_reason["quota"] += not is_kept
+        if is_kept:
+            return True
+        if letter.token:
+            self._directory.tell(letter.link, Settled([letter.token]))
         if self.on_unkept is not None:
             self.on_unkept(letter)
+        return False
 
     def _over_quota(self, sender: str) -> bool:
         now = self._clock.monotonic()
@@ -67,6 +65,22 @@ class DeadLetterDesk:
             self._window_from = now
         self._kept[sender] += 1
         return self._kept[sender] > self._quota
+
+
+def letter_of(delivery: Delivery, reason: str, detail: str, serial: str = "") -> StoreDeadLetter:
+    """Return the dead letter of a delivery; it inherits the token, so that its delivery is settled."""
+    payload, detail = bounded(delivery.payload, detail[:LONGEST_DETAIL])
+    return StoreDeadLetter(
+        reason=reason,
+        detail=detail,
+        link=delivery.link,
+        topic=delivery.topic,
+        payload=payload,
+        rx_us=delivery.rx_us,
+        serial=serial,
+        token=delivery.token,
+        qos=delivery.qos,
+    )
 
 
 def bounded(payload: bytes, detail: str) -> tuple[bytes, str]:

@@ -60,6 +60,22 @@ def test_a_flood_of_refusals_from_everywhere_is_bounded_and_counted():
     assert len(record._recent) <= MOST_KEYS
 
 
+def test_strangers_do_not_crowd_out_the_refusals_of_those_who_have_a_token():
+    record, _, rows = recorder()
+    for number in range(1_000):
+        record.record(**deed(who="", status=401, address=f"2001:db8::{number:x}"))
+    record.record(**deed(status=403))
+    assert (len(rows), rows[-1].who) == (MOST_REFUSALS + 1, "admin ops")
+
+
+def test_each_change_that_failed_is_told_by_what_it_was_about():
+    record, _, rows = recorder()
+    for subject in ("pi-1", "pi-2", "pi-1"):
+        record.record(**deed(status=503, subject=subject))
+    assert [(row.outcome, row.subject) for row in rows] == [("failed", "pi-1"), ("failed", "pi-2")]
+    assert record.counts == {"failed": 2, "repeated": 1}
+
+
 def test_a_row_has_only_what_every_database_takes():
     record, _, rows = recorder()
     record.record(**deed(subject="a\0b\ud800" + "x" * 1_000, address="y" * 100, details={"odd": object}))

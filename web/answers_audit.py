@@ -10,7 +10,7 @@ from web.answers import Page
 
 
 class AuditEntry(msgspec.Struct, kw_only=True):
-    """A change that somebody made, or was refused."""
+    """A change that somebody made, or was refused, or that failed and may have been made all the same."""
 
     id: int
     ts: str
@@ -21,11 +21,11 @@ class AuditEntry(msgspec.Struct, kw_only=True):
     """The `operationId` of the route in the contract."""
     subject: str | None
     """What the path, or else the answer, names."""
-    outcome: Literal["done", "refused"]
+    outcome: Literal["done", "refused", "failed"]
     status: int
     """Of the HTTP answer."""
     repeated: int
-    """How often the same was refused before and not written, since the last entry of it."""
+    """How often the same was refused or failed before and not written, since the last entry of it."""
     details: dict[str, Any]
 
 

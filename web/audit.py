@@ -15,7 +15,7 @@ class Audit(Protocol):
     def record(
         self, *, who: str, address: str, action: str, subject: str, status: int, details: Mapping[str, Any]
     ) -> None:
-        """Note a change, or with a status of 400 and more its refusal; never waits, never fails."""
+        """Note a change, or with a status of 400 and more its refusal, of 500 its failure; never waits, never fails."""
         ...
 
     def find(

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from web.errors import ApiError, bad_field, too_many
-from web.limits import RateLimiter
+from web.limits import RateLimiter, client_key
 
 if TYPE_CHECKING:
     from web.auth import Principal
@@ -56,6 +56,8 @@ class Notes:
 
     who: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    is_step: bool = False
+    """Whether the request was but a step on the way to a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,13 @@ class Call:
         """Let the audit log tell more of this request; never a secret."""
         self.notes.details |= details
 
+    def take_step(self) -> None:
+        """Leave this request out of the audit log: the change comes with a later one."""
+        self.notes.is_step = True
+
     def pay(self, limiter: RateLimiter, message: str) -> None:
         """Count this request against its client's limit. Raises a 429 when there were too many."""
-        wait = limiter.take(self.client, self.face.clock.monotonic())
+        wait = limiter.take(client_key(self.client), self.face.clock.monotonic())
         if wait:
             raise too_many(wait, message)
 

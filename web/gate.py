@@ -16,6 +16,7 @@ from web.auth import Principal, authenticate, check_origin, unauthenticated
 from web.call import Call, Notes, Reply, check_length, parse_query
 from web.errors import ApiError, ErrorBody, bad_field, error_body, too_many
 from web.face import ConflictError
+from web.limits import client_key
 from web.proxies import Proxies
 from web.route import SAFE_METHODS, Route
 from web.site import Site
@@ -73,9 +74,10 @@ def _runner(site: Site, route: Route) -> Callable[..., Any]:
 
 def _is_kept(route: Route, environ: Mapping[str, Any], status: int, notes: Notes) -> bool:
     """Tell whether the audit log keeps a request: a change by somebody, a right refused, a token or key not known."""
-    if status < 400:
-        # What is only looked at is answered with 200: the form of the login.
-        return route.is_audited and bool(notes.who) and not (route.method in SAFE_METHODS and status == 200)
+    if status < 400 or status >= 500:
+        # What is only looked at is answered with 200: the form of the login. What failed may have been done, though.
+        is_change = not notes.is_step and not (route.method in SAFE_METHODS and status == 200)
+        return route.is_audited and bool(notes.who) and is_change
     if route.judges_token:
         return False  # enrolment has a record of its own, by device
     return status == 403 or (status == 401 and ("HTTP_AUTHORIZATION" in environ or route.access == "open"))
@@ -125,7 +127,7 @@ def _query(route: Route, environ: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | None, notes: Notes) -> Principal | None:
-    client = environ.get("REMOTE_ADDR", "")
+    client = client_key(environ.get("REMOTE_ADDR", ""))
     now = site.face.clock.monotonic()
     try:
         who = None if route.judges_token else authenticate(site.face, environ)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
 MAX_BUCKETS = 10_000
 """Buckets kept; the one untouched for longest is forgotten, which at worst is generous to its owner."""
+
+
+def client_key(address: str) -> str:
+    """Return what a client is counted by: his address, of IPv6 the network of 64 bits that each client has whole."""
+    try:
+        plain = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if plain.ipv4_mapped is not None:
+        return str(plain.ipv4_mapped)
+    return str(ipaddress.IPv6Address(int(plain) >> 64 << 64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,7 @@ class RateLimiter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """The limits of the face. Generous where a token was shown, tight where one is guessed."""
+    """The limits of the face. Generous where a token was shown, tight where one is guessed. Clients: `client_key`."""
 
     token: Rate = Rate(1000, 2000)
     """Per token or session."""

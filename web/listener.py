@@ -79,6 +79,14 @@ class Request(cheroot_server.HTTPRequest):
         if not self.inheaders.get(b"Content-Length"):
             self.conn.due = None
 
+    def read_request_line(self) -> bool:
+        """Read the request line; cheroot fails at brackets in it that hold no address."""
+        try:
+            return bool(super().read_request_line())  # type: ignore[no-untyped-call]
+        except ValueError:
+            self.simple_response("400 Bad Request", "the URL cannot be read")
+            return False
+
     def read_request_headers(self) -> bool:
         """Read the headers; a body whose length is not told in advance is refused with its connection."""
         if not super().read_request_headers():  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The audit log: who has changed what, from where, and who was refused."""
+"""The audit log: who has changed what, from where, and who was refused, and what has failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from web.render import plain
 from web.route import PAGED, Route
 from web.routes_history import cursor_of, page_of
 
-OUTCOMES = ("done", "refused")
+OUTCOMES = ("done", "refused", "failed")
 FILTERS = ("who", "action", "subject", "outcome", "since", "until", *PAGED)
 
 

@@ -8,6 +8,7 @@ from actors.events import EventRing, coalesce
 from web.auth import authenticate
 from web.call import Call, Reply
 from web.errors import ApiError, bad_field
+from web.gate import UNAVAILABLE
 
 WAKE = 0.25
 """Seconds between two looks at the ring: a stream wakes at most four times a second, whatever happens."""
@@ -54,11 +55,13 @@ def stream(call: Call) -> Reply:
 
 
 def authorised(call: Call) -> bool:
-    """Tell whether the caller would still be let in: a revoked token ends its streams."""
+    """Tell whether the caller would still be let in: a stream of a revoked token says nothing more."""
     try:
         who = authenticate(call.face, call.environ)
     except ApiError:
         return False
+    except UNAVAILABLE:
+        return True  # nor can it be revoked while the database is away
     return who is not None and who.may("read", own=False)
 
 
@@ -90,9 +93,9 @@ class Frames:
             wanted = [event for event in batch.events if not self._kinds or event.kind in self._kinds]
             frames = b"".join(event.frame for event in coalesce(wanted))
         self._looks += 1
-        if self._looks % BEAT_EVERY:
-            return frames
-        return frames + BEAT if self._authorised() else None
+        if not self._looks % BEAT_EVERY:
+            frames += BEAT
+        return frames if not frames or self._authorised() else None
 
     def _resync(self) -> bytes:
         return b"id: %s\nevent: resync\ndata: {}\n\n" % self._ring.event_id(self._seq).encode()

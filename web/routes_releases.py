@@ -75,7 +75,11 @@ def append(call: Call, upload: str) -> Item:
     if not _OFFSET.match(told):
         raise bad_field(OFFSET, "must be a header with the number of the body's first byte in the file")
     chunk = read_body(call.environ, CHUNK)
-    return asked(lambda: call.face.releases.append(upload, int(told), chunk, _by(call)))
+    made = asked(lambda: call.face.releases.append(upload, int(told), chunk, _by(call)))
+    if made["release"] is None:
+        call.take_step()
+    call.note(release=made["release"])
+    return made
 
 
 def revoke(call: Call, version: str) -> Item:
@@ -129,7 +133,6 @@ ROUTES = (
         headers=(OFFSET,),
         takes_bytes=True,
         body_limit=CHUNK,
-        audited=False,
     ),
     Route("GET", "/api/releases/<version>", "read", show, Release),
     Route("POST", "/api/releases/<version>/revoke", "admin", revoke, Release, body=Revocation),

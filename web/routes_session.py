@@ -17,6 +17,8 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
 
+MAX_BODY = 4_096
+"""Bytes of a login: nobody has shown anything yet who sends one."""
 _LOGIN = msgspec.json.Decoder(Login)
 
 
@@ -31,7 +33,7 @@ def login(call: Call) -> Reply:
     if call.environ.get("HTTP_SEC_FETCH_SITE"):
         check_origin(call.environ)
     attempt(call)
-    opened = log_in(call.face, "token", call.decode(_LOGIN).token)
+    opened = log_in(call.face, "token", call.decode(_LOGIN, MAX_BODY).token)
     if opened is None:
         raise unauthenticated("this token is not known")
     credential, cookie = opened

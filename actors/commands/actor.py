@@ -22,6 +22,7 @@ from actors.commands.messages import MOST_OPEN, Came, Cancel, CommandError, Issu
 from actors.commands.payloads import Response
 from actors.commands.rules import Accepted, Answered, Change, Command, Judged, Refused, Sent, TimedOut, Waits
 from actors.commands.steps import advance, cancel, issue
+from actors.dead_letters import letter_of
 from actors.device_messages import Told
 from actors.ids import IdMaker
 from actors.link.messages import Publish, Published
@@ -47,8 +48,6 @@ GRACE: Final = 0.25
 """Seconds after a deadline at which it is judged: an answer may be on its way through this process."""
 RETURN_GRACE: Final = 5.0
 """The same for deadlines that had passed before this process began: the broker may hold an answer for us."""
-MOST_KEPT: Final = 65_536
-"""Bytes of a payload that a dead letter keeps."""
 UNKNOWN: Final = "unknown_command"
 """The reason of the dead letter of an answer to a command that there is not."""
 AWAY: Final = (StoreUnavailable, pykka.ActorDeadError, pykka.Timeout)
@@ -89,6 +88,8 @@ class Desk:
     """Tells the name of the link through which a device is reached."""
     show: Callable[[Command], object]
     """Called with each command that is new or has changed."""
+    admit: Callable[[StoreDeadLetter], bool]
+    """Counts a dead letter, and tells whether it is to be kept."""
 
 
 class CommanderActor(ThreadedActor):
@@ -359,19 +360,9 @@ class CommanderActor(ThreadedActor):
 
     def _bury(self, message: Told) -> None:
         self._desk.board.counts["unknown"] += 1
-        delivery = message.delivery
-        letter = StoreDeadLetter(
-            reason=UNKNOWN,
-            detail=f"`id`: {REASONS[UNKNOWN]}",
-            link=delivery.link,
-            topic=delivery.topic,
-            payload=delivery.payload[:MOST_KEPT],
-            rx_us=delivery.rx_us,
-            serial=message.serial,
-            token=delivery.token,
-            qos=delivery.qos,
-        )
-        self._desk.services.tell("registry", WriteBatch([letter]))
+        letter = letter_of(message.delivery, UNKNOWN, f"`id`: {REASONS[UNKNOWN]}", message.serial)
+        if self._desk.admit(letter):
+            self._desk.services.tell("registry", WriteBatch([letter]))
 
     # The writer
 

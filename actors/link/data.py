@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from actors.dead_letters import bounded
+from actors.dead_letters import letter_of
 from actors.link.messages import PauseReading, ResumeReading
 from actors.link.settling import SettlingLink
 from actors.link.status import LinkState
 from actors.link.wire import Publication
-from actors.messages import Delivery, StoreDeadLetter, WriteBatch
+from actors.messages import Delivery, WriteBatch
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,9 @@ class DataLink(SettlingLink):
         if reason == "stuck":
             self._board.counters.stuck += len(deliveries)
             self._complain()
-        self._directory.tell(self._registry, WriteBatch([_dead_letter(item, reason) for item in deliveries]))
+        self._directory.tell(
+            self._registry, WriteBatch([letter_of(item, reason, _DETAILS[reason]) for item in deliveries])
+        )
 
     def _complain(self) -> None:
         """Log that deliveries are not settled: once a minute, since a database that is away delays them all."""
@@ -125,17 +127,3 @@ _DETAILS = {
     "stuck": "received, but neither stored nor refused in time",
     "unrouted": "received on a topic that this server does not subscribe any more",
 }
-
-
-def _dead_letter(delivery: Delivery, reason: str) -> StoreDeadLetter:
-    payload, detail = bounded(delivery.payload, _DETAILS[reason])
-    return StoreDeadLetter(
-        reason=reason,
-        detail=detail,
-        link=delivery.link,
-        topic=delivery.topic,
-        payload=payload,
-        rx_us=delivery.rx_us,
-        token=delivery.token,
-        qos=delivery.qos,
-    )

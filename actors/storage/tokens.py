@@ -89,6 +89,8 @@ class TokenBook:
         self._find = find
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, Token | None]] = {}
+        self._age = 0
+        """How often all was forgotten: an answer that was on its way then is not remembered."""
 
     def verify(self, plain: str, now_us: int) -> Identity | None:
         """Return whose token this is; None if it is unknown, expired or revoked."""
@@ -101,6 +103,7 @@ class TokenBook:
 
     def forget(self) -> None:
         """Ask the database again: a token was made or revoked here."""
+        self._age += 1
         self._known.clear()
 
     def _look_up(self, digest: str) -> Token | None:
@@ -108,7 +111,10 @@ class TokenBook:
         known = self._known.get(digest)
         if known is not None and now < known[0]:
             return known[1]
+        age = self._age
         token = self._find(digest)
+        if age != self._age:
+            return token
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[digest] = (now + BELIEVED, token)

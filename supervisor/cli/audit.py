@@ -19,7 +19,7 @@ Item = Mapping[str, Any]
 @click.option("--who", metavar="NAME", help="Only of this one, such as `admin ops`.")
 @click.option("--action", help="Only this, such as `post_api_tokens`.")
 @click.option("--subject", help="Only of this device, group, token, ...")
-@click.option("--outcome", type=click.Choice(("done", "refused")))
+@click.option("--outcome", type=click.Choice(("done", "refused", "failed")))
 @click.option("--since", metavar="TIME", help="RFC 3339, such as 2026-01-31T12:00:00Z.")
 @click.option("--until", metavar="TIME")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, the newest.")
@@ -36,7 +36,7 @@ def audit(client: ApiClient, *, limit: int, as_json: bool, **filters: str | None
 def _row(item: Item) -> tuple[Any, ...]:
     details = ", ".join(f"{name}={value}" for name, value in item["details"].items() if value is not None)
     times = f" ({item['repeated']} more before)" if item["repeated"] else ""
-    outcome = item["outcome"] if item["outcome"] == "done" else f"refused {item['status']}{times}"
+    outcome = item["outcome"] if item["outcome"] == "done" else f"{item['outcome']} {item['status']}{times}"
     return (ago(item["ts"]), item["who"], item["address"], item["action"], item["subject"], outcome, details)
 
 

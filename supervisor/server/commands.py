@@ -38,6 +38,7 @@ def commander(parts: Parts) -> CommanderActor:
             is_online=lambda serial: _presence_of(parts, serial) == "online",
             link_of=lambda serial: _link_of(parts, serial),
             show=lambda row: parts.ring.publish("command", row.serial, command_event(row)),
+            admit=parts.desk.admit,
         )
     )
 

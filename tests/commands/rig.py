@@ -11,6 +11,7 @@ from actors.commands.actor import CommanderActor, Desk, Due
 from actors.commands.book import CommandBoard
 from actors.commands.messages import COMMANDER, Came, Cancel, Issue
 from actors.commands.payloads import decode_response
+from actors.dead_letters import DeadLetterDesk
 from actors.device_messages import Told
 from actors.link.messages import Publish, Published
 from actors.messages import Delivery, Settled
@@ -21,6 +22,7 @@ from actors.storage.commands import FindCommand
 from actors.storage.errors import StoreUnavailable
 from actors.storage.queries import FindDeadLetters, FindEvents
 from actors.topics import parse_pi
+from actors.writes import Outgoing
 from tests.support.wait import eventually
 from tests.support.world import Notebook
 
@@ -49,6 +51,7 @@ class Rig:
         self.services, self.board, self.online = Directory(), CommandBoard(), set()
         self.told = {LINK: [], DATA: []}
         self.shown = []
+        self.letters = DeadLetterDesk(self.clock, Outgoing(self.services), self.services, quota=3)
         self.away = False
         self.refs = []
         self.registry_board = RegistryBoard()
@@ -78,6 +81,7 @@ class Rig:
             is_online=self.online.__contains__,
             link_of=lambda _serial: LINK,
             show=self.shown.append,
+            admit=self.letters.admit,
         )
         self.commander = self.launch(COMMANDER, CommanderActor(desk))
         return self

@@ -208,6 +208,17 @@ def test_an_answer_to_no_command_of_this_device_becomes_a_dead_letter_that_ends_
     assert rig.row(command).state == "queued"
 
 
+def test_answers_to_no_command_are_kept_up_to_the_quota_of_their_sender_and_all_of_them_end(rig):
+    for token in range(1, 8):
+        rig.answer({"id": f"nothing-{token}", "state": "succeeded"}, token=token)
+    eventually(lambda: sorted(rig.settled) == list(range(1, 8)), what="all are acknowledged")
+    assert len(rig.dead_letters()) == 3
+    assert rig.letters.by_reason == {"unknown_command": 7, "quota": 4}
+    rig.answer({"id": "nothing", "state": "succeeded"}, serial="pi-2", token=9)
+    eventually(lambda: 9 in rig.settled, what="another sender has a quota of its own")
+    assert len(rig.dead_letters()) == 4
+
+
 def test_an_answer_that_bears_a_name_is_confirmed_by_it(rig):
     command = rig.one()
     rig.answer({"id": command, "state": "running", "response_id": "r-1"})

@@ -35,6 +35,7 @@ def supervised(rig):
         is_online=rig.online.__contains__,
         link_of=lambda _serial: "local.control",
         show=rig.shown.append,
+        admit=rig.letters.admit,
     )
     tree = Supervisor(
         runtime=rig.runtime,

@@ -6,6 +6,7 @@ from actors.runtime import ManualClock
 from actors.storage.tokens import (
     BELIEVED,
     Identity,
+    Token,
     TokenBook,
     create_token,
     digest_token,
@@ -90,3 +91,17 @@ def test_answers_are_remembered_and_their_number_is_bounded(clock, monkeypatch):
     for plain in "cdef":
         book.verify(plain, NOON)
     assert len(book._known) <= 3
+
+
+def test_an_answer_that_a_revocation_has_overtaken_is_not_remembered():
+    answers = [Token(id=1, name="n", role="read", serial="", created_us=0), None]
+
+    def find(_digest):
+        found = answers.pop(0)
+        if found is not None:
+            book.forget()  # revoked after the row was read, and before it was remembered
+        return found
+
+    book = TokenBook(find, lambda: 0.0)
+    assert book.verify("x", 1) is not None
+    assert book.verify("x", 1) is None

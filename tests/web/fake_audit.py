@@ -16,5 +16,8 @@ class FakeAudit:
         if cursor and not cursor.isdigit():
             raise ValueError(cursor)
         fixed = {"id": 1, "ts_us": 1_700_000_000_000_000, "repeated": 0}
-        rows = [fixed | row | {"outcome": "refused" if row["status"] >= 400 else "done"} for row in reversed(self.rows)]
+        rows = [
+            fixed | row | {"outcome": ("done", "refused", "failed")[max(0, row["status"] // 100 - 3)]}
+            for row in reversed(self.rows)
+        ]
         return rows[:limit], None

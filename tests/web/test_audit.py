@@ -110,6 +110,29 @@ def test_behind_a_proxy_the_address_is_that_of_the_client():
     assert last(client)["address"] == "198.51.100.1"
 
 
+def test_of_an_upload_the_piece_that_makes_it_a_release_is_kept(client):
+    path = client.post("/api/releases/uploads", {"size": 12, "sha256": "c" * 64, "name": "x"}).headers["Location"]
+    kept = len(client.face.audit.rows)
+    assert client.call("PATCH", path, body=b"a piece", HTTP_UPLOAD_OFFSET="3").status == 200
+    assert len(client.face.audit.rows) == kept
+    assert client.call("PATCH", path, body=b"the end", HTTP_UPLOAD_OFFSET="3").json["release"] == "1.2"
+    assert (last(client)["action"], last(client)["details"]) == (
+        "patch_api_releases_uploads_upload",
+        {"release": "1.2"},
+    )
+
+
+@pytest.mark.parametrize(("error", "status"), [(TimeoutError(), 503), (RuntimeError("a bug"), 500)])
+def test_a_change_that_failed_is_kept_since_it_may_have_been_done_all_the_same(client, monkeypatch, error, status):
+    def delete(_serial):
+        raise error
+
+    monkeypatch.setattr(client.face.fleet, "delete", delete)
+    assert client.call("DELETE", "/api/devices/pi-1").status == status
+    assert (last(client)["who"], last(client)["subject"], last(client)["status"]) == ("admin ops", "pi-1", status)
+    assert client.get("/api/audit").json["items"][0]["outcome"] == "failed"
+
+
 CHANGES = [route for route in ROUTES if route.is_audited and route.access not in ("open", "read")]
 
 
@@ -127,7 +150,6 @@ def test_the_routes_that_change_something_and_are_not_kept_are_these():
         "/api/scans",
         "/api/register_device",
         "/api/ota/update_status",
-        "/api/releases/uploads/<upload>",
     }
 
 

@@ -240,6 +240,35 @@ def test_requests_without_a_token_are_limited_by_client():
     assert client.get("/api/health", REMOTE_ADDR="192.0.2.8").status == 200
 
 
+@pytest.mark.parametrize(
+    ("others", "status"),
+    [
+        ("2001:db8:1:2:ffff::9", 429),
+        ("2001:db8:1:2::1%eth0", 429),
+        ("2001:db8:1:3::1", 401),
+        ("198.51.100.1", 401),
+        ("nonsense", 401),
+    ],
+)
+def test_all_addresses_of_an_ipv6_network_are_one_client(others, status):
+    client = Client(make_face(), token=None, rates=Rates(login=Rate(0.1, 2)))
+    guesses = [client.post("/api/login", {"token": "x"}, REMOTE_ADDR=f"2001:db8:1:2::{n}").status for n in range(3)]
+    assert guesses == [401, 401, 429]
+    assert client.post("/api/login", {"token": "x"}, REMOTE_ADDR=others).status == status
+
+
+def test_an_ipv4_client_is_the_same_on_a_socket_for_both():
+    client = Client(make_face(), token=None, rates=Rates(login=Rate(0.1, 1)))
+    assert client.post("/api/login", {"token": "x"}, REMOTE_ADDR="192.0.2.1").status == 401
+    assert client.post("/api/login", {"token": "x"}, REMOTE_ADDR="::ffff:192.0.2.1").status == 429
+    assert client.post("/api/login", {"token": "x"}, REMOTE_ADDR="::ffff:192.0.2.2").status == 401
+
+
+def test_a_login_with_a_long_body_is_not_read():
+    answer = Client(make_face(), token=None).post("/api/login", {"token": "x" * 5_000})
+    assert (answer.status, answer.error["details"]) == (413, {"limit": 4096})
+
+
 def test_a_bucket_refills_no_higher_than_its_burst_and_names_the_wait():
     limiter = RateLimiter(Rate(per_second=2.0, burst=3.0))
     assert [limiter.take("a", 0.0) for _ in range(3)] == [0.0] * 3

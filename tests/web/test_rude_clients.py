@@ -99,6 +99,15 @@ def test_what_is_refused_is_counted_by_reason(serve):
     }
 
 
+@pytest.mark.parametrize("target", ["http://[::1", "//[", "http://[x]/", "http://a]/", "/[", "*", "//", "http://\xb2/"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "CONNECT"])
+def test_a_url_that_cannot_be_read_is_no_failure_of_ours(serve, caplog, method, target):
+    answers = ask(serve(), f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+    assert len(statuses(answers)) == 1
+    assert 200 <= statuses(answers)[0] < 500, answers
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 # Requests that two readers would take for different ones
 
 
