@@ -41,6 +41,8 @@ class UpdateServer(Registrar):
         self.told: list[dict[str, Any]] = []
         self.ranges: list[str] = []
         self.commits = True
+        self.askers: list[str] = []
+        """The versions that have asked whether there is something for them."""
         self.cut_after = 0
         """Bytes after which a download is cut off, once; 0 for never."""
         self.on_state = lambda _state: None
@@ -83,6 +85,7 @@ class UpdateServer(Registrar):
             self._answer(request, 401, {"error": {"code": "unauthorized", "message": "no"}})
         elif parts.path == "/api/ota/check_update":
             running = parse_qs(parts.query)["version"][0]
+            self.askers.append(running)
             is_news = self.offer is not None and self.offer["version"] != running
             self._answer(request, 200, self.offer if is_news else {"update": False, "reason": "none"})
         elif parts.path == "/api/ota/update_status":
@@ -131,7 +134,8 @@ def make_factory(directory: Path, wheel: Path) -> Path:
 class Pi(Started):
     """One device; `power_cut` is SIGKILL to all of it."""
 
-    def __init__(self, factory: Path, server_url: str, *keys: PrivateKey, **env: str) -> None:
+    def __init__(self, factory: Path, server_url: str, *keys: PrivateKey, disk_mb: int = 0, **env: str) -> None:
+        """Prepare it; with `disk_mb` its data is on a disk of this size, which nobody else sees but by `disk`."""
         self.directory = Path(tempfile.mkdtemp(prefix="muster-pi-"))
         self.home = self.directory / "data" / "update"
         (self.directory / "keys").mkdir()
@@ -154,10 +158,20 @@ class Pi(Started):
         }
         self._factory = factory
         self._launch = [sys.executable, "-I", str(LAUNCHER), "--home", str(self.home), "--factory", str(factory)]
+        self._prefix: list[str] = []
+        if disk_mb:
+            (self.directory / "data").mkdir()
+            mount = f'mount -t tmpfs -o size={disk_mb}m tmpfs "{self.directory}/data" && exec "$@"'
+            self._prefix = ["unshare", "--mount", "sh", "-c", mount, "sh"]
         self._init: Process | None = None
 
+    @property
+    def disk(self) -> Path:
+        """The data of the device that runs, as it sees it."""
+        return Path(f"/proc/{self._init.pid}/root{self.directory}/data")
+
     def start(self) -> Pi:
-        init = [sys.executable, Path(__file__).with_name("init.py"), self.directory / "starts"]
+        init = [*self._prefix, sys.executable, Path(__file__).with_name("init.py"), self.directory / "starts"]
         command = [*self._launch, "run", "--", "run"]
         self._init = Process(*init, *command, env=self._env, cwd=self.directory, log=self.directory / "log")
         return self

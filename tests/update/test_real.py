@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +174,54 @@ DAMAGES = {
     lambda content: content.replace(b"wheels/muster", b"../../x/muster", 1): "not_a_release",
     lambda _content: b"no release at all" * 1000: "not_a_release",
 }
+
+
+def runs_on(server, version):
+    """Wait until this version asks the server again."""
+    server.askers.clear()
+    eventually(lambda: version in server.askers, PATIENCE, f"{version} asks")
+    assert set(server.askers) == {version}
+
+
+@pytest.fixture
+def small(factory, server, shop, needs):
+    """A device with a disk of 120 MB."""
+    needs("unshare")
+    if os.geteuid():
+        pytest.skip("only root may mount")
+    with Pi(factory, server.url, shop.key, disk_mb=120) as made:
+        yield made
+
+
+def test_a_release_for_which_the_disk_has_no_room_is_refused(small, server, shop):
+    big = {"edge/much.bin": random.Random(1).randbytes(45 * 2**20).hex()[: 45 * 2**20]}
+    server.put(shop.make("2.0.0", big), "2.0.0")
+    wait_for(server, "refused")
+    assert server.last["reason"] == "no_space"
+    assert server.ranges == [], "nothing was downloaded"
+    runs_on(server, "1.0.0")
+
+
+def test_a_disk_that_becomes_full_while_it_is_installed_is_told_and_gets_its_room_back(small, server, shop):
+    filler = small.disk / "filler"
+
+    def fill(state):
+        if state == "verifying" and not filler.exists():
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while file.write(b"x" * 2**16):
+                    continue
+
+    server.on_state = fill
+    server.put(shop.make("2.0.0"), "2.0.0")
+    wait_for(server, "refused")
+    assert server.last["reason"] == "no_space"
+    runs_on(server, "1.0.0")
+    assert not [path for path in (small.disk / "update").glob("[ds]*/*") if path.name != ".install.lock"]
+    filler.unlink()
+    server.put(shop.make("2.0.0"), "2.0.0")
+    server.on_state = lambda _state: None
+    wait_for(server, "succeeded")
+    runs_on(server, "2.0.0")
 
 
 def test_a_download_that_is_cut_off_goes_on_where_it_was(pi, server, shop):
