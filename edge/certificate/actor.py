@@ -26,6 +26,8 @@ AGAIN = 600.0
 """Seconds after a request that was in vain, half more or less: the whole fleet may have asked."""
 NOT_OFFERED = 86_400.0
 """Seconds after which a server that gives no certificates is asked again; an update or its owner may change that."""
+SOONEST = 21_600.0
+"""Seconds between two certificates, though the new one be due already: our clock is wrong, or the authority ends."""
 ASK_SECONDS = 20.0
 HANG_AFTER = 180.0
 """For the specification of this child: longer than a key and a request take together."""
@@ -125,4 +127,4 @@ class Certifier(ThreadedActor):
         logger.info("This device has a new certificate.")
         if self._bearings.broker() != before:
             self._on_changed()
-        return 0.0
+        return SOONEST

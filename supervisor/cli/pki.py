@@ -14,12 +14,15 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from supervisor.backup.ownership import give_to_owner
 from supervisor.pki.authority import AUTHORITY_DAYS, DEVICE_DAYS, SERVER_DAYS, Authority, Issued
 from supervisor.pki.certificates import is_due
 from supervisor.pki.errors import PkiError
 from supervisor.pki.index import Kind, Record
+from supervisor.pki.settings import read_passphrase
 from supervisor.process.data_dir import default_data_dir
 from supervisor.process.private_file import write_private
+from supervisor.server.access.accounts import RESERVED
 
 from .common import print_json, print_table, show
 
@@ -42,7 +45,13 @@ def _on_authority(command: Callable[..., R]) -> Callable[..., R]:
     @functools.wraps(command)
     def wrapper(*, directory: Path | None, passphrase_file: Path | None, **options: Any) -> R:
         found = directory or (_data_dir() / DIRECTORY)
-        return command(directory=found, passphrase=_passphrase(passphrase_file), **options)
+        passphrase = read_passphrase(passphrase_file) if passphrase_file is not None else None
+        whose = found if found.exists() else found.parent
+        try:
+            return command(directory=found, passphrase=passphrase, **options)
+        finally:
+            if found.exists():  # made by root, the server could not use it
+                give_to_owner(whose, found)
 
     return wrapper
 
@@ -99,6 +108,8 @@ def issue(
     if request and not device:
         raise click.UsageError("--request belongs to a --device.")
     authority = Authority.open(directory, passphrase=passphrase)
+    if device in RESERVED:
+        raise PkiError("bad_name", f"`{device}` is the name of a user that the broker has for others.")
     if device is None:
         issued = authority.issue_server(_with_local(servers), days=days or SERVER_DAYS)
     elif request is not None:
@@ -283,16 +294,6 @@ def _day(seconds: float) -> str:
 def _data_dir() -> Path:
     told = os.environ.get("MUSTER_DATA_DIR", "")
     return Path(told) if told else default_data_dir(os.environ)
-
-
-def _passphrase(path: Path | None) -> bytes | None:
-    """Return the first line of a file."""
-    if path is None:
-        return None
-    line = _read(path).partition(b"\n")[0].strip()
-    if not line:
-        raise PkiError("unreadable", f"{path} holds no passphrase: its first line is empty.")
-    return line
 
 
 def _read(path: Path) -> bytes:

@@ -106,13 +106,13 @@ class Authority:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
             with _locked(directory):
-                for existing in ("ca.pem", "ca.key"):
-                    if (directory / existing).exists():
-                        raise PkiError(
-                            "exists",
-                            f"{directory / existing} exists; an authority is never overwritten: what it has"
-                            " issued would be worth nothing.",
-                        )
+                existing = _found(directory)
+                if existing:
+                    raise PkiError(
+                        "exists",
+                        f"{existing} exists; an authority is never overwritten: what it has issued would be worth"
+                        " nothing.",
+                    )
                 pair = adopt or make_authority(name, passphrase=passphrase, lifetime=dt.timedelta(days=days))
                 write_private(directory / "ca.key", pair.key, durable=True)
                 _write_public(directory / "ca.pem", pair.cert)
@@ -134,10 +134,11 @@ class Authority:
             certificate = (directory / "ca.pem").read_bytes()
             x509.load_pem_x509_certificate(certificate)
         except FileNotFoundError:
-            raise PkiError(
-                "no_authority",
-                f"There is no authority in {directory}; make one with `muster pki init --dir {directory}`.",
-            ) from None
+            existing = _found(directory)
+            mend = f"make one with `muster pki init --dir {directory}`"
+            if existing:
+                mend = f"{existing} is there, put back the ca.pem that belongs to it"
+            raise PkiError("no_authority", f"There is no authority in {directory}; {mend}.") from None
         except OSError as error:
             raise PkiError("unreadable", f"{directory / 'ca.pem'} cannot be read: {error.strerror}.") from None
         except ValueError:
@@ -147,7 +148,7 @@ class Authority:
     @classmethod
     def open_or_create(cls, directory: Path, name: str, *, passphrase: bytes | None = None) -> Authority:
         """Return the authority of a directory, made where there is none. Raises as both."""
-        if (directory / "ca.pem").exists() or (directory / "ca.key").exists():
+        if _found(directory):
             return cls.open(directory, passphrase=passphrase)
         return cls.create(directory, name, passphrase=passphrase)
 
@@ -280,19 +281,39 @@ class Authority:
             return [_revoked(record, now) for record in good]
 
     def revocations(self) -> bytes:
-        """Return the list of what is revoked, in PEM; written where it is missing.
+        """Return the list of what is revoked, in PEM; written anew where it is missing or does not say all of it.
 
         Raises:
             PkiError: it cannot be read, or is missing and cannot be signed.
 
         """
         try:
-            return self.crl_file.read_bytes()
+            pem = self.crl_file.read_bytes()
         except FileNotFoundError:
-            with self._signing() as signer:
-                return self._write_revocations(signer)
+            pem = b""
         except OSError as error:
             raise PkiError("unreadable", f"{self.crl_file} cannot be read: {error.strerror}.") from None
+        if self._is_whole(pem):
+            return pem
+        with self._signing() as signer:
+            return self._write_revocations(signer)
+
+    def _is_whole(self, pem: bytes) -> bool:
+        """Tell whether a list is good now and names all that is revoked: a power cut comes between index and list."""
+        try:
+            known = x509.load_pem_x509_crl(pem)
+        except ValueError:
+            return False
+        public = x509.load_pem_x509_certificate(self.certificate).public_key()
+        with self._thread:
+            self._index.refresh()
+            named = {entry.serial_number for entry in known}
+            return (
+                isinstance(public, ec.EllipticCurvePublicKey)
+                and known.is_signature_valid(public)
+                and known.last_update_utc <= certificates.now()
+                and named >= {serial for serial, _ in self._revoked()}
+            )
 
     @contextlib.contextmanager
     def _signing(self) -> Iterator[Signer]:
@@ -327,17 +348,27 @@ class Authority:
         return Issued(record, certificate.public_bytes(serialization.Encoding.PEM))
 
     def _write_revocations(self, signer: Signer) -> bytes:
-        # An expired certificate is refused as it is; the list need not name it for ever.
+        number, before = _read_revocations(self.crl_file)
+        pem = sign_revocations(signer, self._revoked(), number=number + 1, after=before)
+        _write_public(self.crl_file, pem)
+        return pem
+
+    def _revoked(self) -> list[tuple[int, dt.datetime]]:
+        """Return what a list has to name: an expired certificate is refused as it is, and need not stand there."""
         horizon = certificates.now().timestamp() - 30 * _DAY
-        revoked = [
+        return [
             (int(record.serial, 16), dt.datetime.fromtimestamp(record.revoked, dt.UTC))
             for record in self._index
             if record.revoked and record.not_after > horizon
         ]
-        number, before = _read_revocations(self.crl_file)
-        pem = sign_revocations(signer, revoked, number=number + 1, after=before)
-        _write_public(self.crl_file, pem)
-        return pem
+
+
+def _found(directory: Path) -> Path | None:
+    """Return what there is of an authority that may have issued something.
+
+    A key alone is what a power cut has left of one that was being made: the list is written when it is whole.
+    """
+    return next((path for name in ("ca.pem", "crl.pem", "index.jsonl") if (path := directory / name).exists()), None)
 
 
 def _read_signer(directory: Path, certificate: bytes, passphrase: bytes | None) -> Signer:

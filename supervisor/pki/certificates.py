@@ -114,13 +114,14 @@ def sign_revocations(
         signer: the authority.
         revoked: serial number of each certificate, and since when.
         number: of the list, higher than that of any before.
-        after: when the list before was made. Of two lists made in the same second OpenSSL goes by the one that it has
-            read first, so that this one is dated later.
+        after: the date of the list before. OpenSSL goes by the later of two, so that each is dated a second after the
+            last one, and not by the clock: were that ahead for a while, the broker would take the list for one of the
+            future afterwards, and shut every device out.
 
     """
     made = now().replace(microsecond=0) - BACKDATED
-    if after is not None:
-        made = max(made, after + _SECOND)
+    if after is not None and after < now():
+        made = after + _SECOND
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(signer.certificate.subject)
@@ -190,10 +191,11 @@ def check_name(name: str) -> str:
         ValueError: it is neither.
 
     """
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        pass
+    if "%" not in name:  # a scope says something on one machine alone
+        try:
+            return str(ipaddress.ip_address(name))
+        except ValueError:
+            pass
     host = name.rstrip(".")
     if not host or len(host) > 253 or not _DNS_NAME.fullmatch(host) or host.rpartition(".")[2].isdecimal():
         raise ValueError(f"`{name[:80]}` is neither a host name nor an address")

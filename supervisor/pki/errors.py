@@ -14,6 +14,7 @@ Code = Literal[
     "bad_name",
     "bad_request",
     "unknown",
+    "too_many",
     "busy",
     "unwritable",
 ]

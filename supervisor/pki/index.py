@@ -66,9 +66,10 @@ class Index:
         """
         try:
             with self._path.open("rb") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                if inode != self._inode:  # restored from a backup, or the first time
-                    self._inode, self._offset, self._records = inode, 0, {}
+                found = os.fstat(file.fileno())
+                # Restored from a backup, or the first time.
+                if found.st_ino != self._inode or found.st_size < self._offset:
+                    self._inode, self._offset, self._records = found.st_ino, 0, {}
                 file.seek(self._offset)
                 added = file.read()
         except FileNotFoundError:

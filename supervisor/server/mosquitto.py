@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 SERVER, DEVICES = "muster", "devices"
@@ -25,6 +26,9 @@ _IN_FLIGHT = 30_000
 #: What `mosquitto_passwd` of 2.0 takes; our passwords are random, and no number of rounds makes them safer.
 _ROUNDS = 101
 _SALT_BYTES, _HASH_BYTES = 12, 64
+
+DEVICES_CA, DEVICES_CRL = "devices-ca.pem", "devices-crl.pem"
+"""Whose certificates a broker that is not our child takes, and which of them are revoked: beside its users' files."""
 
 
 class BrokerUser(NamedTuple):
@@ -146,6 +150,7 @@ def hash_password(password: str, salt: bytes | None = None, rounds: int = _ROUND
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(derived).decode()}"
 
 
+@lru_cache(maxsize=2**17)  # every line is looked at with each device that enrols: a second with 10,000 of them
 def verify(password: str, hashed: str) -> bool:
     """Return whether a hash of a password file is that of this password; False for anything malformed."""
     try:

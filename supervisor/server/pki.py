@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from collections import Counter
@@ -18,12 +19,15 @@ from paho.mqtt.properties import Properties
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from actors.runtime import Runtime, ThreadedActor
+from supervisor.pki import certificates
 from supervisor.pki.authority import Authority
 from supervisor.pki.certificates import is_due, names_of
 from supervisor.pki.errors import PkiError
 from supervisor.pki.names import own_name, own_names
-from supervisor.pki.settings import HttpTls, Pki
+from supervisor.pki.settings import HttpTls, Pki, read_passphrase
+from supervisor.server.access.files import write_files
 from supervisor.server.embedded import BrokerTls
+from supervisor.server.mosquitto import DEVICES_CA, DEVICES_CRL
 from supervisor.server.settings import WILDCARD, Broker, Config
 from web.tls import TlsBoard
 
@@ -37,8 +41,12 @@ RENEW_EVERY = 3_600.0
 """Seconds between two looks at what may be due, or at addresses that a certificate does not have yet."""
 LOOK_BACK = 600.0
 """Seconds before our start whose revocations are told to the broker once more: we may have been killed in between."""
-ROUNDS = 2
-"""Times that a client is disconnected: the first time the broker may not have read the list yet."""
+ROUNDS = 5
+"""Times that a client is disconnected, one in each look: the first times the broker may not have read the list yet."""
+MOST_ENDED = 50
+"""Clients that are disconnected in one look: of a whole fleet that is revoked nobody has to wait for the last."""
+MOST_A_DAY = 20
+"""Certificates that a device gets within a day: one that asks without end must not fill the disk."""
 CONNECT_WITHIN = 5.0
 EVENTS = ("issued", "refused", "revoked", "disconnected", "renewed", "failed")
 
@@ -48,6 +56,10 @@ class DevicePki:
 
     def __init__(self, authority: Authority, settings: Pki) -> None:
         self.authority, self.settings = authority, settings
+        self.shared: Path | None = None
+        """Where a broker that is not our child finds whom to trust; None where it is told by others."""
+        self.trust = _trust(authority, settings)
+        """What devices have to trust for broker and page, PEM."""
         self.counts: Counter[str] = Counter()
         """By event, see `EVENTS`."""
 
@@ -62,13 +74,17 @@ class DevicePki:
         settings = config.pki
         if not settings.directory:
             return None
-        passphrase = _first_line(Path(settings.passphrase_file)) if settings.passphrase_file else None
+        passphrase = read_passphrase(Path(settings.passphrase_file)) if settings.passphrase_file else None
         directory = Path(settings.directory)
-        return cls(Authority.open_or_create(directory, f"Muster of {own_name()}", passphrase=passphrase), settings)
+        pki = cls(Authority.open_or_create(directory, f"Muster of {own_name()}", passphrase=passphrase), settings)
+        if config.broker_access.directory:
+            pki.shared = Path(config.broker_access.directory)
+        return pki
 
     def check(self, request: str, serial: str) -> None:
-        """Raise PkiError for what is no request of this device."""
+        """Raise PkiError for what is no request of this device, or one too many."""
         try:
+            self._refuse_too_many(serial)
             self.authority.check_request(request.encode(), serial)
         except PkiError:
             self.counts["refused"] += 1
@@ -77,12 +93,19 @@ class DevicePki:
     def sign(self, request: str, serial: str) -> str:
         """Return a certificate for a device's key, PEM. Raises PkiError."""
         try:
+            self._refuse_too_many(serial)
             issued = self.authority.sign_request(request.encode(), serial, days=self.settings.device_days)
         except PkiError as error:
-            self.counts["refused" if error.code == "bad_request" else "failed"] += 1
+            self.counts["refused" if error.code in ("bad_request", "too_many") else "failed"] += 1
             raise
         self.counts["issued"] += 1
         return issued.cert.decode()
+
+    def _refuse_too_many(self, serial: str) -> None:
+        since = (certificates.now() - dt.timedelta(days=1) - certificates.BACKDATED).timestamp()
+        recent = [record for record in self.authority.find(serial, "device") if record.not_before > since]
+        if len(recent) >= MOST_A_DAY:
+            raise PkiError("too_many", f"{serial} was given {len(recent)} certificates within a day; it has to wait.")
 
     def revoke(self, serial: str) -> None:
         """End a device's certificates; a device that has none has nothing to lose. Raises PkiError."""
@@ -116,11 +139,13 @@ class PkiKeeper(ThreadedActor):
         super().__init__()
         self._pki, self._server, self._broker = pki, server, broker
         self._reload, self._runtime = reload, runtime
+        self._shared = pki.shared if reload is None else None
         self._known: tuple[object, ...] = ()
         self._renew_at = float("-inf")
-        self._told = runtime.clock.time() - LOOK_BACK
-        self._seen: set[str] = set()
+        self._seen: set[str] | None = None
+        """Certificates whose revocation was noted; None before the first look."""
         self._to_end: Counter[str] = Counter()
+        """Rounds that are left, by client id."""
         self._trouble = ""
 
     def on_start(self) -> None:
@@ -148,10 +173,12 @@ class PkiKeeper(ThreadedActor):
             self._renew()
         stamps = tuple(_stamp(path) for path in self._files())
         if stamps != self._known:
+            if self._shared is not None:
+                share(self._pki.authority, self._shared)
             if self._reload is not None:
                 self._reload()
-            self._known = stamps
             self._note_revoked()
+            self._known = stamps  # last: what has failed is done again
         self._end_connections()
 
     def _files(self) -> list[Path]:
@@ -160,6 +187,7 @@ class PkiKeeper(ThreadedActor):
         return [*own, authority.crl_file, authority.ca_file]
 
     def _renew(self) -> None:
+        self._pki.authority.revocations()
         if self._server and is_stale(self._pki.authority, self._server):
             self._pki.authority.issue_server(own_names(self._server))
             self._pki.counts["renewed"] += 1
@@ -167,28 +195,46 @@ class PkiKeeper(ThreadedActor):
 
     def _note_revoked(self) -> None:
         """Remember who has to be disconnected: a list of revocations keeps new connections out, and ends no old one."""
-        for record in self._pki.authority.records():
-            if record.kind == "device" and record.revoked >= self._told and record.serial not in self._seen:
-                self._seen.add(record.serial)
-                self._to_end[record.name] = ROUNDS
+        revoked = {
+            record.serial: record
+            for record in self._pki.authority.records()
+            if record.kind == "device" and record.revoked
+        }
+        if self._seen is None:
+            # By the clock only here: it may be set back while we run.
+            long_ago = self._runtime.clock.time() - LOOK_BACK
+            self._seen = {serial for serial, record in revoked.items() if record.revoked < long_ago}
+        for serial in revoked.keys() - self._seen:
+            self._to_end[revoked[serial].name] = ROUNDS
+        self._seen = set(revoked)
 
     def _end_connections(self) -> None:
-        for serial in list(self._to_end):
-            self._to_end[serial] -= 1
-            if self._to_end[serial] <= 0:
-                del self._to_end[serial]
-            if end_connection(self._broker, serial):
-                self._pki.counts["disconnected"] += 1
+        for client_id in list(self._to_end)[:MOST_ENDED]:
+            if not end_connection(self._broker, client_id):
+                return  # the broker is away; it is tried again in the next look
+            self._pki.counts["disconnected"] += 1
+            left = self._to_end.pop(client_id) - 1
+            if left:
+                self._to_end[client_id] = left  # behind the others
 
 
 def is_stale(authority: Authority, name: str) -> bool:
-    """Tell whether the certificate of this machine is missing, due, or lacks one of its addresses."""
+    """Tell whether the certificate of this machine is missing, due or revoked, or lacks one of its addresses."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.server_file(name).read_bytes())
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.certificate))
     except Exception:  # noqa: BLE001 - whatever is wrong with it, a new one mends it
         return True
-    return is_due(certificate) or not set(own_names(name)) <= set(names_of(certificate))
+    revoked = any(record.revoked for record in authority.find(f"{certificate.serial_number:x}"))
+    return revoked or is_due(certificate) or not set(own_names(name)) <= set(names_of(certificate))
+
+
+def share(authority: Authority, directory: Path) -> None:
+    """Have a broker that is not our child know whom to trust, and who is revoked. Raises OSError and PkiError."""
+    for name, content in ((DEVICES_CA, authority.certificate), (DEVICES_CRL, authority.revocations())):
+        path = directory / name
+        if not path.exists() or path.read_bytes() != content:
+            write_files(directory, {name: content.decode()})
 
 
 def secure(config: Config) -> tuple[Config, BrokerTls]:
@@ -263,8 +309,15 @@ def _stamp(path: Path) -> object:
     return (found.st_mtime_ns, found.st_ino, found.st_size)
 
 
-def _first_line(path: Path) -> bytes:
+def _trust(authority: Authority, settings: Pki) -> str:
+    if not settings.trust:
+        return authority.certificate.decode()
+    path = Path(settings.trust)
     try:
-        return path.read_bytes().partition(b"\n")[0].strip()
+        pem = path.read_bytes()
+        x509.load_pem_x509_certificates(pem)
+        return pem.decode()
     except OSError as error:
-        raise PkiError("unreadable", f"{path} cannot be read: {error.strerror}.") from None
+        raise PkiError("unreadable", f"{path} (`pki.trust`) cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise PkiError("unreadable", f"{path} (`pki.trust`) holds no certificate in PEM.") from None

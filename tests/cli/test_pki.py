@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import stat
 
@@ -112,6 +113,8 @@ def test_the_key_of_the_authority_may_be_sealed(muster, tmp_path):
         (("renew", "pi-9"), 1, "Nothing was issued to `pi-9`"),
         (("issue", "--server", "a b"), 1, "neither a host name nor an address"),
         (("issue", "--device", "pi/1"), 1, "is not a serial number"),
+        (("issue", "--device", "muster"), 1, "`muster` is the name of a user"),
+        (("issue", "--device", "devices"), 1, "`devices` is the name of a user"),
         (("issue", "--device", "pi-1", "--out", "no/where.pem"), 1, "cannot be written"),
         (("issue", "--device", "pi-1", "--request", "missing"), 1, "cannot be read"),
         (("issue",), 2, "either --server or --device"),
@@ -125,6 +128,16 @@ def test_the_key_of_the_authority_may_be_sealed(muster, tmp_path):
 def test_what_cannot_be_done_is_told_in_a_sentence(muster, authority, arguments, code, reason):
     result = muster("pki", *arguments)
     assert (result.code, reason in result.err) == (code, True), result
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make what is another's")
+def test_what_root_makes_belongs_to_whose_the_directory_is(muster, authority):
+    for path in (authority, *authority.rglob("*")):
+        os.chown(path, 12_345, 12_345)
+    muster("pki", "issue", "--server", "a.local")
+    muster("pki", "issue", "--device", "pi-1")
+    muster("pki", "revoke", "pi-1")
+    assert {path.stat().st_uid for path in (authority, *authority.rglob("*"))} == {12_345}
 
 
 def test_an_authority_that_has_ended_is_told(muster, authority, monkeypatch):

@@ -193,6 +193,19 @@ def test_one_that_is_due_is_renewed_and_the_connection_stays(certifier, authorit
     assert changed == []
 
 
+def test_a_clock_that_finds_every_certificate_due_does_not_ask_without_end(
+    certifier, authority, files, server, monkeypatch
+):
+    monkeypatch.setattr(Dates, "is_due", lambda *_: True)
+    certifier()
+    eventually(lambda: server.asked, 20, "the server is asked")
+    looks = []
+    real = files.dates
+    files.dates = lambda: (looks.append(1), real())[1]
+    eventually(lambda: len(looks) > 5, 20, "it has looked again")
+    assert len(server.asked) == 1
+
+
 def test_one_that_is_good_is_left_alone(certifier, authority, files, server):
     issue(authority, files)
     looked = threading.Event()

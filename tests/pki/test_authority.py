@@ -18,7 +18,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from supervisor.pki.authority import Authority
-from supervisor.pki.certificates import Pair, common_name, is_due, make_authority, make_request
+from supervisor.pki.certificates import (
+    Pair,
+    Signer,
+    common_name,
+    is_due,
+    make_authority,
+    make_request,
+    sign_revocations,
+)
 from supervisor.pki.errors import PkiError
 from supervisor.process.lock import FileLock
 
@@ -150,7 +158,9 @@ def test_a_request_that_is_not_the_devices_own_is_refused_with_the_reason(author
     assert authority.records() == []
 
 
-@pytest.mark.parametrize("name", ["", "a b", "-a.local", "a..b", "../etc", "1.2.3", "a" * 300, "a/b", "x\n.y"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "-a.local", "a..b", "../etc", "1.2.3", "a" * 300, "a/b", "x\n.y", "fe80::1%eth0"]
+)
 def test_a_server_is_not_given_a_name_that_is_none(authority, name):
     with pytest.raises(PkiError, match="neither a host name nor an address"):
         authority.issue_server([name])
@@ -243,6 +253,56 @@ def test_a_certificate_that_has_ended_leaves_the_list_a_month_later(authority, l
     assert len(revoked(authority)) == 1
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(path.read_bytes()[:200]),
+        lambda path: path.write_bytes(sign_revocations(Signer.of(make_authority("another")), (), number=9)),
+    ],
+    ids=["missing", "cut short", "of another authority"],
+)
+def test_a_list_that_is_of_no_use_is_written_anew(authority, damage):
+    issued = authority.issue_device("pi-1")
+    authority.revoke("pi-1")
+    damage(authority.crl_file)
+    authority.revocations()
+    assert revoked(authority) == {issued.record.serial}
+
+
+def test_a_list_that_a_power_cut_has_kept_from_being_written_is_written_by_the_next_look(authority, monkeypatch):
+    issued = authority.issue_device("pi-1")
+    with monkeypatch.context() as broken:
+        broken.setattr("supervisor.pki.authority._write_public", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O")))
+        with pytest.raises(PkiError, match="cannot be written"):
+            authority.revoke("pi-1")
+    Authority.open(authority.directory).revocations()
+    assert revoked(authority) == {issued.record.serial}
+
+
+def test_a_clock_that_was_ahead_for_a_while_leaves_no_list_of_the_future(authority, later):
+    authority.issue_device("pi-1", days=1_000)
+    authority.issue_device("pi-2", days=1_000)
+    later(days=30)
+    authority.revoke("pi-1")
+    later(days=0)
+    known = x509.load_pem_x509_crl(authority.crl_file.read_bytes())
+    assert known.last_update_utc < dt.datetime.now(dt.UTC)
+
+
+def test_a_list_of_the_future_is_written_anew(authority, monkeypatch):
+    # A release before dated lists by the clock.
+    with monkeypatch.context() as patch:
+        patch.setattr("supervisor.pki.certificates.now", lambda: dt.datetime.now(dt.UTC) + 30 * DAY)
+        ahead = sign_revocations(
+            Signer.of(Pair(authority.certificate, (authority.directory / "ca.key").read_bytes())), (), number=5
+        )
+    authority.crl_file.write_bytes(ahead)
+    known = x509.load_pem_x509_crl(authority.revocations())
+    assert known.last_update_utc < dt.datetime.now(dt.UTC)
+    assert known.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 6
+
+
 def test_a_list_that_a_power_cut_has_kept_from_being_written_is_written_by_the_next_try(authority, monkeypatch):
     issued = authority.issue_device("pi-1")
     with monkeypatch.context() as broken:
@@ -286,6 +346,19 @@ def test_half_an_authority_is_not_made_whole_by_another_key(authority):
     authority.ca_file.unlink()
     with pytest.raises(PkiError, match="There is no authority"):
         Authority.open_or_create(authority.directory, "another")
+
+
+def test_a_key_that_a_power_cut_has_left_alone_is_no_authority_yet(tmp_path):
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "pki/ca.key").write_bytes(make_authority("never finished").key)
+    made = Authority.open_or_create(tmp_path / "pki", "Muster of a test")
+    made.issue_device("pi-1")
+
+
+def test_half_an_authority_says_what_is_missing(authority):
+    authority.ca_file.unlink()
+    with pytest.raises(PkiError, match=r"crl.pem is there, put back the ca.pem"):
+        Authority.open(authority.directory)
 
 
 def test_an_authority_of_before_is_taken_over(tmp_path):
@@ -345,6 +418,17 @@ def test_half_a_line_that_a_power_cut_has_left_is_dropped(authority):
     again = Authority.open(authority.directory)
     second = again.issue_device("pi-2")
     assert Authority.open(authority.directory).records() == [first.record, second.record]
+
+
+def test_an_index_that_a_backup_has_made_shorter_is_read_anew(authority):
+    first = authority.issue_device("pi-1")
+    index = authority.directory / "index.jsonl"
+    before = index.read_bytes()
+    authority.issue_device("pi-2")
+    with index.open("r+b") as file:  # the same file, as `cp` leaves it
+        file.truncate(len(before))
+    third = authority.issue_device("pi-3")
+    assert Authority.open(authority.directory).records() == [first.record, third.record]
 
 
 def test_a_damaged_line_is_told_and_nothing_is_issued_on_top_of_it(authority):
