@@ -129,6 +129,14 @@ def load_entries(database: Any, rollout_id: str, after: str, limit: int) -> list
     return [_entry(row) for row in query.dicts().execute(database)]
 
 
+def is_device_of(database: Any, rollout_id: str, serial: str) -> bool:
+    """Return whether a device is in a rollout."""
+    if not _ID.fullmatch(rollout_id):
+        return False
+    where = (RolloutDevice.rollout_id == rollout_id) & (RolloutDevice.serial == serial)
+    return bool(list(RolloutDevice.select(RolloutDevice.wave).where(where).tuples().execute(database)))
+
+
 def find_rollout_of(database: Any, serial: str, version: str) -> str | None:
     """Return the id of the newest rollout that has brought a version to a device, or was to."""
     query = (

@@ -18,7 +18,7 @@ MOST_TARGETS: Final = 100_000
 MOST_WINDOWS: Final = 20
 """Maintenance windows of one site."""
 
-Code = Literal["not_found", "ended", "in_rollout", "revoked", "nobody", "too_many", "configured", "not_here"]
+Code = Literal["not_found", "ended", "in_rollout", "revoked", "nobody", "too_many", "configured", "not_here", "busy"]
 Order = Literal["pause", "resume", "cancel"]
 Windows = Annotated[tuple[Window, ...], msgspec.Meta(max_length=MOST_WINDOWS)]
 

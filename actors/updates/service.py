@@ -9,12 +9,15 @@ from actors.storage import updates as storage
 from actors.updates.book import Live
 from actors.updates.entry import Entry
 from actors.updates.keeper import SPARED, Keeper
-from actors.updates.messages import Offer, Offered, Report, Reported
+from actors.updates.messages import Offer, Offered, Report, Reported, RolloutError
 from actors.updates.offers import Verdict, judge_offer
 from actors.updates.states import TOLD
 
 WRITE_AFTER: Final = 30.0
 """Seconds until it is written again that a device still is in its state, with its progress."""
+
+LOOK_UP_EVERY: Final = 60.0
+"""Seconds between two rollouts that are over and are read for one device."""
 
 
 class Service:
@@ -23,6 +26,8 @@ class Service:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._book, self._board, self._desk = keeper.book, keeper.board, keeper.desk
+        self._looked_up: dict[str, float] = {}
+        """When a rollout that is over was read again for a device, monotonic seconds by serial, the oldest first."""
 
     def offer(self, asked: Offer) -> Offered:
         """Return what a device is to have now."""
@@ -89,7 +94,7 @@ class Service:
         if told.state not in TOLD:
             return None
         if told.rollout:
-            live = self._keeper.visit(told.rollout)
+            live = self._book.get(told.rollout) or self._look_up(told.serial, told.rollout)
         elif told.state == "checking":
             return None  # every device does that all the time
         else:
@@ -107,7 +112,29 @@ class Service:
             return None
         find = partial(storage.find_rollout_of, serial=told.serial, version=told.version)
         rollout_id = self._keeper.ask(find)
-        return self._keeper.visit(rollout_id) if rollout_id is not None else None
+        return self._look_up(told.serial, rollout_id) if rollout_id is not None else None
+
+    def _look_up(self, serial: str, rollout_id: str) -> Live | None:
+        """Return a rollout that is over, for one of its devices; to read it takes a while, so each has its turn.
+
+        Raises:
+            RolloutError: `busy`: the device was here a moment ago.
+
+        """
+        if (live := self._book.get(rollout_id)) is not None:
+            return live
+        if not self._keeper.ask(partial(storage.is_device_of, rollout_id=rollout_id, serial=serial)):
+            return None
+        now = self._desk.runtime.clock.monotonic()
+        while self._looked_up and now >= next(iter(self._looked_up.values())) + LOOK_UP_EVERY:
+            del self._looked_up[next(iter(self._looked_up))]
+        if serial in self._looked_up:
+            self._board.reports["busy"] += 1
+            raise RolloutError(
+                "busy", f"{serial} reports about one rollout that is over after the other", device=serial
+            )
+        self._looked_up[serial] = now
+        return self._keeper.visit(rollout_id)
 
     def _is_version(self, told: Report, live: Live) -> bool:
         return self._desk.compare(told.version, live.header.version) == 0

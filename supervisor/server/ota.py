@@ -13,12 +13,12 @@ from pykka import ActorDeadError, Timeout
 from actors.runtime import Directory, Runtime, ThreadedActor
 from actors.storage.errors import StoreUnavailable
 from actors.storage.releases import StoredRelease
-from actors.updates.messages import UPDATES, InUse, Offer, Offered, Report, Reported, Revoked
+from actors.updates.messages import UPDATES, InUse, Offer, Offered, Report, Reported, Revoked, RolloutError
 from actors.updates.states import TOLD
 from supervisor.server.releases import EVENTS
 from supervisor.server.uploads import Uploads
 from web.face import Item
-from web.releases import OpenRelease, Outcome
+from web.releases import OpenRelease, Outcome, ReleasesRefusedError
 
 if TYPE_CHECKING:
     from supervisor.server.parts import Parts
@@ -227,7 +227,10 @@ class OtaFace:
 
     def report(self, report: Report) -> bool:
         """Note how far a device is."""
-        reported: Reported = self._updates.ask(report)
+        try:
+            reported: Reported = self._updates.ask(report)
+        except RolloutError as error:
+            raise ReleasesRefusedError(503, error.code, error.message, error.details) from None
         self._board.reports[report.state] += 1
         if report.state == "confirming":
             self._board.confirmed[reported.commit] += 1

@@ -52,6 +52,7 @@ _STATUS: Final[dict[Code, int]] = {
     "too_many": 413,
     "configured": 409,
     "not_here": 409,
+    "busy": 503,
 }
 
 

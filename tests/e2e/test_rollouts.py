@@ -11,6 +11,7 @@ import pytest
 
 from supervisor.release.keys import PrivateKey
 from tests.release.support import make_release, make_wheel
+from tests.support.mqtt import Device
 from tests.support.muster import MusterUp
 from tests.support.wait import eventually
 
@@ -165,6 +166,25 @@ def test_a_deleted_device_leaves_its_rollout(fleet):
     eventually(lambda: server.get(f"/api/rollouts/{rollout['id']}")["devices"] == 1, what="it has left")
     assert list(states(server, rollout)) == ["edge-001"]
     assert edges["edge-001"].ask()
+
+
+def test_a_device_that_is_online_is_told_to_ask_when_its_wave_begins(fleet):
+    server, edges = fleet
+    del edges
+    with Device(server.broker_url) as wire:
+        wire.subscribe("devices/+/commands")
+        for serial, state in (("edge-010", "idle"), ("edge-011", "off")):
+            wire.publish("devices/announce", {"device_id": serial, "services": {"update": state, "slot": "a"}})
+            server.wait_presence(serial, "online")
+        rollout = start(server, release="2.0", devices=["edge-010", "edge-011"], force=True, waves=[{"share": 1}])
+        asked = wire.next("devices/edge-010/commands").json
+        assert (asked["name"], asked["args"]) == ("update", {})
+        wire.publish("devices/edge-010/responses", {"id": asked["id"], "state": "succeeded"})
+        eventually(lambda: server.get(f"/api/commands/{asked['id']}")["state"] == "succeeded", what="it is answered")
+        counted = "muster_rollout_calls_total"
+        eventually(lambda: server.metric(counted, outcome="called") == 1, what="it is counted")
+    assert server.items("/api/devices/edge-011/commands") == []
+    server.post(f"/api/rollouts/{rollout['id']}/cancel", expect=200)
 
 
 def test_a_revoked_release_halts_its_rollout(fleet):

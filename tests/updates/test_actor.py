@@ -393,6 +393,22 @@ def test_a_device_that_runs_it_already_has_succeeded_when_it_asks(rig):
     assert rig.states(rollout)["pi-1"] == "succeeded"
 
 
+def test_a_device_cannot_have_one_rollout_that_is_over_read_after_the_other(rig):
+    over = []
+    for _ in range(6):
+        over.append(rig.start("pi-1", "pi-2"))
+        rig.command(over[-1], "cancel")
+    rig.restart()
+    rig.report("pi-1", "failed", rollout=over[0].id)
+    assert refused(rig.report, "pi-1", "failed", rollout=over[1].id).code == "busy"
+    assert rig.board.reports["busy"] == 1
+    assert rig.report("stranger", "confirming", rollout=over[2].id) == Reported(commit=False)
+    assert rig.report("pi-2", "confirming", rollout=over[2].id) == Reported(commit=True)
+    rig.clock.advance(60)
+    rig.report("pi-1", "failed", rollout=over[1].id)
+    assert rig.states(over[1])["pi-1"] == "failed"
+
+
 def test_reports_that_are_about_no_rollout_change_nothing_and_are_counted(rig):
     rollout = rig.start("pi-1")
     assert not rig.report("stranger", "confirming").commit
