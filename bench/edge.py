@@ -15,6 +15,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 
 from bench.support import broker, muster
+from edge.update import launcher
 from tests.support.edge import Edge as DeviceUnderTest
 from tests.support.muster import MusterUp
 from tests.support.network import Network
@@ -27,9 +28,11 @@ REST = 60.0
 
 
 class Edge:
-    """`muster-edge run` against a broker and a server."""
+    """`muster-edge run` against a broker and a server; by the launcher, as installed, it has an updater, too."""
 
-    def __init__(self, broker_url: str, server_url: str, directory: str, **environment: str) -> None:
+    def __init__(
+        self, broker_url: str, server_url: str, directory: str, *, launched: bool, environment: dict[str, str]
+    ) -> None:
         environ = os.environ | {
             "MUSTER_BROKER_URL": broker_url,
             "MUSTER_SERVER_URL": server_url,
@@ -39,9 +42,13 @@ class Edge:
             "MUSTER_RUNTIME_DIR": f"{directory}/run",
             **environment,
         }
+        command = [sys.executable, "-m", "edge", "run"]
+        if launched:
+            slots = ["--home", f"{directory}/update", "--factory", sys.executable]
+            command = [sys.executable, "-I", launcher.__file__, *slots, "run", "--", "run"]
         self.started_at = time.monotonic()
         with Path(directory, "edge.log").open("w") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "edge", "run"], env=environ, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
 
     def memory_mb(self) -> tuple[float, float]:
         """PSS as if it were the only Python on its machine, as on a Pi, and RSS.
@@ -81,7 +88,7 @@ def first_announcement(port: int, heard: threading.Event) -> mqtt.Client:
     return client
 
 
-def measure(name: str, **environment: str) -> None:
+def measure(name: str, *, launched: bool = False, **environment: str) -> None:
     heard = threading.Event()
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -89,7 +96,9 @@ def measure(name: str, **environment: str) -> None:
         muster(mosquitto.url, MUSTER_ENROLMENT_KEY=KEY) as server,
     ):
         listener = first_announcement(mosquitto.port, heard)
-        edge = Edge(mosquitto.url, f"http://127.0.0.1:{server.port}", directory, **environment)
+        edge = Edge(
+            mosquitto.url, f"http://127.0.0.1:{server.port}", directory, launched=launched, environment=environment
+        )
         heard.wait(30)
         announced = time.monotonic() - edge.started_at
         time.sleep(SETTLED)
@@ -164,4 +173,4 @@ def run() -> None:
     contact()
     moves()
     measure("as started by hand")
-    measure("as its systemd unit starts it", MALLOC_ARENA_MAX="1")
+    measure("as its systemd unit starts it, by the launcher", launched=True, MALLOC_ARENA_MAX="1")
