@@ -7,7 +7,9 @@ import importlib.metadata
 import os
 import queue
 import shutil
+import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from actors.storage.database import open_database
 from actors.version import __version__
+from supervisor.backup.contents import is_staying
 from supervisor.server.config import Broker, Config, Tls, redact_url
 from supervisor.server.embedded import find_mosquitto, has_amqtt
+from supervisor.server.instance import InstanceError, read_id
 from supervisor.server.values import broker_url
 
 from .access import check_access
@@ -33,6 +37,9 @@ _BROKER_VERSION = "$SYS/broker/version"
 #: Seconds to wait for the broker's `$SYS` topics after connecting; they are retained and come at once.
 _SYS_WAIT = 1.0
 _REFUSED = "it refused the connection"
+#: Seconds for which SQLite looks through a database, some hundred MB each.
+_LOOK_THROUGH = 10.0
+_RESTORE = "restore it, see docs/backup.md, or move it away to begin anew"
 _LOW_DISK = 200 * 2**20
 #: Days before the end of a certificate; the rule `certificates` of the alarms has the same.
 _ENDS_SOON = 30
@@ -74,10 +81,36 @@ def check_data_directory(path: Path) -> Check:
     if not os.access(existing, os.W_OK):
         mend = f"run `chown $USER {existing}` or choose another one with MUSTER_DATA_DIR"
         return Check("data directory", "failed", f"{existing} cannot be written", mend)
+    try:
+        read_id(path)
+        stranger = _owned_by_another(path)
+    except InstanceError as error:
+        found, _, mend = str(error).rstrip(".").partition("; ")
+        return Check("data directory", "failed", found, mend)
+    except OSError as error:
+        return Check("data directory", "failed", f"{error.filename or path}: {error.strerror}", "look who owns it")
+    if stranger is not None:
+        mend = f"run `chown -R --reference={path} {path}`; a command of Muster was run as another user"
+        return Check("data directory", "failed", f"{stranger} belongs to another user than the directory", mend)
     free = shutil.disk_usage(existing).free
     if free < _LOW_DISK:
         return Check("data directory", "warning", f"only {free // 2**20} MB free in {existing}", "make room there")
     return Check("data directory", "ok", f"{path}, {free / 2**30:.1f} GB free")
+
+
+def _owned_by_another(data_dir: Path) -> Path | None:
+    """Return a file that the owner of the data directory does not own, None where there is none."""
+    if not data_dir.is_dir():
+        return None
+    owner = data_dir.stat().st_uid
+    places = (path for place in sorted(data_dir.iterdir()) if not is_staying(place.name) for path in _below(place))
+    return next((path for path in places if path.lstat().st_uid != owner), None)
+
+
+def _below(place: Path) -> Iterator[Path]:
+    yield place
+    if place.is_dir() and not place.is_symlink():
+        yield from sorted(place.rglob("*"))
 
 
 def check_database(url: str) -> Check:
@@ -88,18 +121,33 @@ def check_database(url: str) -> Check:
     shown = redact_url(url)
     # SQLite reads nothing of the file before it is asked for something that is in it.
     question = "SELECT 1" if path is None else "SELECT COUNT(*) FROM sqlite_master"
+    damage = ""
     try:
         database: Any = open_database(url, read_only=True)
         database.connect()
         try:
             database.execute_sql(question).fetchone()
+            damage = "" if path is None else _damage(database.connection())
         finally:
             database.close()
     except Exception as error:  # noqa: BLE001 - each driver has errors of its own; here they are all the same finding
         reason = " ".join(str(error).split()) or type(error).__name__
-        mend = "restore it, or move it away to begin anew" if path else "start it, or correct MUSTER_DATABASE_URL"
+        mend = _RESTORE if path else "start it, or correct MUSTER_DATABASE_URL"
         return Check("database", "failed", f"{shown}: {reason}", mend)
+    if damage:
+        return Check("database", "failed", f"{path} is damaged: {damage}", _RESTORE)
     return Check("database", "ok", shown if path is None else f"{path}, {_size_of(path)}")
+
+
+def _damage(database: sqlite3.Connection) -> str:
+    """Return what SQLite finds wrong in its pages; empty, too, where it is not through in time."""
+    deadline = time.monotonic() + _LOOK_THROUGH
+    database.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+    try:
+        ((verdict, *_),) = database.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.OperationalError as error:
+        return "" if time.monotonic() > deadline else str(error)
+    return "" if verdict == "ok" else " ".join(str(verdict).split())
 
 
 def _size_of(path: Path) -> str:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from packaging.version import InvalidVersion, Version
 
@@ -265,7 +266,7 @@ def check_clock() -> Check:
 def check_edges(running: ServerFiles) -> Iterator[Check]:
     """Look for edges of a release that is older than the server's."""
     try:
-        with ApiClient(running.url, running.token, timeout=5.0) as client:
+        with ApiClient(running.url, running.token, timeout=5.0, ca_file=running.ca_file) as client:
             devices = list(client.pages("/api/devices"))
     except ApiError:
         return  # told of already
@@ -292,7 +293,7 @@ def _is_older(device: Mapping[str, Any]) -> bool:
 def _ask_database(config: Config, question: Any) -> Any:
     """Return the answer; None where there is no database, or none that can be asked: that is told elsewhere."""
     url = config.database.url
-    if url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:///")).exists():
+    if url.startswith("sqlite:") and not Path(unquote(urlsplit(url).path)[1:]).exists():
         return None
     try:
         with connected(url, read_only=True) as database:

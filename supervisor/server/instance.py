@@ -41,8 +41,7 @@ class Instance(LockedDirectory):
         """
         super().__init__(data_dir, "instance.lock")
         try:
-            _refuse_half(data_dir)
-            self.id = _load_or_create_id(data_dir / "instance")
+            self.id = read_id(data_dir) or _create_id(data_dir / "instance")
         except OSError as error:
             self.close()
             raise InstanceError(f"The instance id in {data_dir} cannot be used: {error.strerror}.") from None
@@ -65,18 +64,23 @@ def public_name(instance_id: str) -> str:
     return hashlib.sha256(f"muster-server\n{instance_id}".encode()).hexdigest()[:12]
 
 
-def _refuse_half(data_dir: Path) -> None:
+def read_id(data_dir: Path) -> str:
+    """Return the instance id of a data directory, empty where there is none yet; changes nothing.
+
+    Raises:
+        InstanceError: no server may start on it.
+        OSError: it cannot be read.
+
+    """
     if (data_dir / RESTORING).exists():
         raise InstanceError(
             f"A restore of the data directory {data_dir} was interrupted; repeat it: `muster restore FILE --force`."
         )
-
-
-def _load_or_create_id(path: Path) -> str:
+    path = data_dir / "instance"
     try:
         found = path.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
-        return _create_id(path)
+        return ""
     if not _ID.fullmatch(found):
         # A new id would abandon what the broker queued under the old one: that is for the operator to decide.
         raise InstanceError(f"The file {path} does not hold an instance id; restore it, or delete it to get a new one.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import socket
@@ -140,6 +141,47 @@ def test_a_data_directory_that_cannot_be_written_is_a_failure(tmp_path):
     tmp_path.chmod(0o500)
     assert check_data_directory(tmp_path / "data").state == "failed"
     tmp_path.chmod(0o700)
+
+
+def test_a_restore_that_was_interrupted_is_a_failure_since_no_server_starts(tmp_path):
+    (tmp_path / "restoring").touch()
+    check = check_data_directory(tmp_path)
+    assert (check.state, "interrupted" in check.found) == ("failed", True)
+    assert check.mend == "repeat it: `muster restore FILE --force`"
+
+
+def test_an_instance_that_is_none_is_a_failure(tmp_path):
+    (tmp_path / "instance").write_text("garbage!")
+    check = check_data_directory(tmp_path)
+    assert (check.state, "does not hold an instance id" in check.found) == ("failed", True)
+    assert "delete it" in check.mend
+    (tmp_path / "instance").write_text("0123456789abcdef\n")
+    assert check_data_directory(tmp_path).state == "ok"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_of_another_user_in_the_data_directory_is_a_failure(tmp_path):
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "pki/ca.key").touch()
+    (tmp_path / "edge").mkdir()
+    os.chown(tmp_path / "edge", 65534, 65534)
+    assert check_data_directory(tmp_path).state == "ok", "the edge's is the edge's"
+    os.chown(tmp_path / "pki/ca.key", 65534, 65534)
+    check = check_data_directory(tmp_path)
+    assert (check.state, "pki/ca.key" in check.found, "chown -R" in check.mend) == ("failed", True, True)
+
+
+def test_a_damaged_database_is_a_failure(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as database:
+        database.execute("CREATE TABLE t (x)")
+        database.executemany("INSERT INTO t VALUES (?)", [("x" * 1000,)] * 100)
+        database.commit()
+    assert check_database(f"sqlite:///{tmp_path}/x.db").state == "ok"
+    with (tmp_path / "x.db").open("r+b") as file:
+        file.seek(40_960)
+        file.write(b"\xff" * 4096)
+    check = check_database(f"sqlite:///{tmp_path}/x.db")
+    assert (check.state, "is damaged" in check.found, "restore" in check.mend) == ("failed", True, True)
 
 
 def test_a_full_disk_is_a_warning(tmp_path, monkeypatch):
