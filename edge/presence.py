@@ -184,7 +184,7 @@ class PresenceActor(PooledActor):
             if request.request == "announce" and request.device_id in ("", self._facts.device_id):
                 spread = min(max(request.spread, 0.0), LONGEST_SPREAD)
                 self._runtime.timers.after(spread * self._rng(), self.actor_ref, Announce())
-            elif request.request == "renew" and request.device_id == self._facts.device_id:
+            elif request.request == "renew" and request.device_id in ("", self._facts.device_id):
                 spread = min(max(request.spread, 0.0), LONGEST_SPREAD)
                 self._directory.tell("locator", Renew(spread * self._rng()))
         self._boards.sight.done("presence", deliveries.number)

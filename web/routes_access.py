@@ -33,8 +33,8 @@ class Rotation(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class DeviceRotation(Rotation, forbid_unknown_fields=True, kw_only=True):
     """The body of `POST /api/access/devices`."""
 
-    devices: Annotated[list[Serial], msgspec.Meta(max_length=10_000)] = []
-    """Empty: all that have a user of their own."""
+    devices: Annotated[list[Serial], msgspec.Meta(max_length=1_000)] = []
+    """Empty: all that have a user of their own. Each name here is a message to the whole fleet; all are one message."""
 
 
 _ROTATION = msgspec.json.Decoder(Rotation)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.storage.models import BrokerAccount as Row
+from actors.storage.models import Enrolment
 
 _SLICE: Final = 400
 """Rows of one statement: SQLite takes 999 parameters at least."""
@@ -37,6 +38,32 @@ def find_accounts(database: Any) -> list[BrokerAccount]:
     """Return every row."""
     found = Row.select(*_COLUMNS).dicts().execute(database)
     return [BrokerAccount(**{**row, "topics": tuple(msgspec.json.decode(row["topics"]))}) for row in found]
+
+
+def load_accounts(database: Any) -> list[BrokerAccount]:
+    """Return every row, once those are gone whose devices may have none: a crash may have come before a revocation."""
+    Row.delete().where(Row.serial.not_in(_may_have_one())).execute(database)
+    return find_accounts(database)
+
+
+def grant_accounts(database: Any, accounts: Sequence[BrokerAccount]) -> list[BrokerAccount]:
+    """Write those rows whose devices may have one, drop the others and return what was written.
+
+    A device may have been denied or deleted since its enrolment was granted.
+    """
+    granted: set[str] = set()
+    for start in range(0, len(accounts), _SLICE):
+        serials = [account.serial for account in accounts[start : start + _SLICE]]
+        found = _may_have_one().where(Enrolment.serial.in_(serials)).tuples().execute(database)
+        granted |= {str(serial) for (serial,) in found}
+    drop_accounts(database, [account.serial for account in accounts])
+    kept = [account for account in accounts if account.serial in granted]
+    put_accounts(database, kept)
+    return kept
+
+
+def _may_have_one() -> Any:
+    return Enrolment.select(Enrolment.serial).where(Enrolment.state != "denied")
 
 
 def put_accounts(database: Any, accounts: Sequence[BrokerAccount]) -> None:

@@ -128,8 +128,7 @@ class EnrolmentFace:
             _certified(lambda: pki.check(application.csr, serial))
         granted = self._enrol(application, proof, address)
         named = _certified(lambda: pki.sign(application.csr, serial)) if pki is not None and application.csr else ""
-        password = self._parts.access.grant([serial], application.device_type).get(serial)
-        own = BrokerUser(serial, password) if password else None
+        own = self._user_of(application)
         broker = device_broker(self._parts.config, host, named=serial if named else "", user=own)
         return {
             "device_id": application.device_id,
@@ -146,6 +145,16 @@ class EnrolmentFace:
             "certificate": named,
             "ca": self._authority(),
         }
+
+    def _user_of(self, application: Application) -> BrokerUser | None:
+        """Return the device's new user of the broker; None where Muster does not manage that."""
+        access, serial = self._parts.access, application.device_id
+        if not access.manages:
+            return None
+        password = access.grant([serial], application.device_type).get(serial)
+        if password is None:  # an operator was faster
+            raise EnrolmentRefusedError(409, "denied", f"{serial} was denied while it enrolled", {"device_id": serial})
+        return BrokerUser(serial, password)
 
     def _check_key(self, application: Application, proof: str, address: str) -> None:
         """Refuse who knows neither the fleet's key nor a token of this device: the key may have changed since."""

@@ -29,7 +29,7 @@ class Guarded(Mosquitto):
         super().__init__(tls=tls)
         self.how, self.anonymous = how, anonymous
         self.users = Users(SERVER_USER, SHARED_USER if shared else None, PREFIXES)
-        self.files = Files(self.directory, reload=self.reload, check=self.lets_in, with_devices=how == "files")
+        self.files = Files(self.directory, reload=self.reload, check=self.lets_in)
         self.mechanism = self.make_mechanism("muster-test-access")
         self.devices: dict[str, Account] = {}
         self.each_user = lambda: self.users.servers
@@ -79,7 +79,10 @@ class Guarded(Mosquitto):
 
     def put(self, *accounts: Account) -> None:
         self.devices.update({account.serial: account for account in accounts})
-        self.mechanism.apply(self.everyone(), accounts, ())
+        while accounts:
+            taken = self.mechanism.apply(self.everyone(), accounts, ())
+            assert taken
+            accounts = [account for account in accounts if account.serial not in taken]
 
     def use(self, server: BrokerUser, ending: BrokerUser | None) -> None:
         """Change the users of the server."""

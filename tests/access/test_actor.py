@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from actors.enrolment.rules import Enrolment
 from actors.registry import Execute, RegistryActor, RegistryBoard
 from actors.runtime import Directory
 from actors.storage.access import find_accounts
+from actors.storage.enrolment import find_enrolment, put_enrolment
 from actors.storage.errors import StoreUnavailable
 from supervisor.server.access.accounts import Account
 from supervisor.server.access.actor import AccessActor, AccessBoard
@@ -38,6 +40,7 @@ class World:
         self.services, self.ref = Directory(), None
         self.tokens: dict[str, tuple[str, ...]] = {}
         self.renewals: list[str] = []
+        self.linked = SERVER_USER.name
         self.switched: list[str] = []
         self.is_away = False
         board = RegistryBoard()
@@ -63,20 +66,37 @@ class World:
                 users=self.users,
                 key=KEY,
                 topics=lambda serial: self.tokens.get(serial, ()),
-                request_renewal=self.renewals.extend,
-                switch=lambda: self.switched.append(self.users.now.server.name),
+                request_renewal=lambda serials, number: self.renewals.append((tuple(serials), number)),
+                switch=self.switch,
                 runtime=self.runtime,
                 board=self.board,
             )
         )
+
+    def switch(self):
+        """Have the links connect as the server's user of now, unless they do."""
+        name = self.users.now.server.name
+        if name != self.linked:
+            self.linked = name
+            self.switched.append(name)
 
     def ask_registry(self, message):
         if self.is_away:
             raise StoreUnavailable("the database is away")
         return self.registry.ask(message, timeout=10)
 
+    def enrol(self, *serials, state="enrolled"):
+        """Note them, as the enrolment does before anybody asks for a user."""
+
+        def work(database):
+            for serial in serials:
+                put_enrolment(database, find_enrolment(database, serial), Enrolment(serial=serial, state=state))
+
+        self.registry.ask(Execute(work), timeout=10)
+
     def grant(self, *serials, publishes=False):
-        return self.ref.ask(Grant(dict.fromkeys(serials, publishes)), timeout=30)
+        self.enrol(*serials)
+        return self.ask(Grant(dict.fromkeys(serials, publishes)))
 
     def ask(self, message):
         return self.ref.ask(message, timeout=30)
@@ -203,7 +223,7 @@ def test_a_topic_that_a_device_registers_is_readable_at_once(world):
 def test_devices_that_are_to_renew_keep_their_password_until_they_have_another_one(world):
     passwords = world.grant("pi-1", "pi-2")
     assert world.ask(RenewDevices((), DAY)) == ["pi-1", "pi-2"]
-    assert world.renewals == ["pi-1", "pi-2"]
+    assert world.renewals == [((), 2)]
     assert world.board.renewing == 2
     assert all(world.lets_in(serial, password) for serial, password in passwords.items())
     new = world.grant("pi-1")["pi-1"]
@@ -219,6 +239,27 @@ def test_who_has_not_renewed_in_time_is_let_in_no_more(world):
     eventually(lambda: not world.lets_in("pi-1", passwords["pi-1"]), 20, "the old password ends")
     assert world.board.counts["expired"] == 1
     assert world.lets_in("pi-1", world.grant("pi-1")["pi-1"])
+
+
+def test_who_was_denied_while_it_enrolled_gets_no_user(world):
+    world.enrol("pi-1", state="denied")
+    assert world.ask(Grant({"pi-1": False, "never-seen": False})) == {}
+    assert world.rows() == {}
+
+
+def test_who_is_denied_has_no_user_after_a_crash_before_the_broker_was_told(world):
+    passwords = world.grant("pi-1", "pi-2")
+    world.enrol("pi-1", state="denied")
+    world.begin()
+    eventually(lambda: not world.lets_in("pi-1", passwords["pi-1"]), 20, "the device is refused")
+    assert world.lets_in("pi-2", passwords["pi-2"])
+    assert set(world.rows()) == {"pi-2"}
+
+
+def test_a_device_that_is_named_twice_renews_once(world):
+    world.grant("pi-1")
+    assert world.ask(RenewDevices(("pi-1", "pi-1"), DAY)) == ["pi-1"]
+    assert world.renewals == [(("pi-1",), 1)]
 
 
 def test_a_device_without_a_user_of_its_own_has_nothing_to_renew(world):
@@ -237,6 +278,21 @@ def test_the_server_changes_its_user_and_the_one_of_before_ends(world):
     world.wait_settled()
     assert world.users.now.server.name == "muster~2"
     assert world.lets_in("pi-1", passwords["pi-1"])
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_server_whose_broker_was_away_while_it_changed_its_user_connects_with_it_later(world, crashes):
+    world.wait_settled()
+    world.broker.stop()
+    if world.broker.how == "files":
+        world.broker.files._reload = lambda: None
+    world.ask(RotateServer(DAY))
+    if crashes:
+        world.begin()
+    world.broker.start()
+    eventually(lambda: world.switched, 30, "the links connect anew")
+    assert set(world.switched) == {"muster~2"}
+    assert world.broker.lets_in(world.users.now.server) is True
 
 
 def test_the_shared_user_ends_for_good(world):

@@ -14,34 +14,28 @@ def everyone(*devices, prefixes=("harit-samarth",), **fields):
 
 
 def test_sensors_may_publish_under_every_prefix():
-    lines = access_list(everyone(prefixes=["harit-samarth", "farm/east"]), with_devices=True).splitlines()
+    lines = access_list(everyone(prefixes=["harit-samarth", "farm/east"])).splitlines()
     assert {"topic write harit-samarth/sensor/data", "topic write farm/east/sensor/data"} <= set(lines)
     assert "topic read farm/east/soil-health/analysis" in lines
 
 
 def test_without_a_shared_user_there_is_no_line_of_it():
-    for with_devices in (True, False):
-        assert "user devices" not in access_list(everyone(shared=None), with_devices=with_devices)
+    assert "user devices" not in access_list(everyone(shared=None))
 
 
 def test_who_is_let_in_without_a_name_is_never_more_than_who_has_none():
-    lines = access_list(everyone(Account("pi-1", "x"), anonymous=True), with_devices=True).splitlines()
+    lines = access_list(everyone(Account("pi-1", "x"), anonymous=True)).splitlines()
     first_user = next(number for number, line in enumerate(lines) if line.startswith("user "))
     assert "topic deny devices/pi-1/#" in lines[:first_user]
 
 
 def test_a_topic_that_would_begin_another_line_is_left_out():
-    text = access_list(everyone(Account("pi-1", "x", topics=("a\ntopic readwrite #",))), with_devices=True)
+    text = access_list(everyone(Account("pi-1", "x", topics=("a\ntopic readwrite #",))))
     assert text.count("topic readwrite #\n") == 1  # the server's
 
 
 def test_hashes_that_are_right_stay_as_they_are():
     many = [Account(f"pi-{number}", f"password {number}") for number in range(5)]
-    first = passwords(everyone(*many), "", with_devices=True)
-    assert passwords(everyone(*many), first, with_devices=True) == first
+    first = passwords(everyone(*many), "")
+    assert passwords(everyone(*many), first) == first
     assert set(password_names(first)) == {account.serial for account in many}
-
-
-def test_with_the_plugin_the_password_file_has_no_device():
-    text = passwords(everyone(Account("pi-1", "x")), "", with_devices=False)
-    assert [line.partition(":")[0] for line in text.splitlines()] == ["muster", "devices"]

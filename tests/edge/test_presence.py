@@ -13,6 +13,7 @@ from actors.messages import Deliveries, Delivery
 from actors.payloads import LARGEST_ANNOUNCEMENT, decode_announcement, decode_beat
 from actors.runtime import Directory, PooledActor, Runtime
 from edge.facts import Boards, Facts
+from edge.locator import Renew
 from edge.network import Address, NetworkChanged
 from edge.presence import Announce, Connected, Pace, PresenceActor, SetHeartbeat, TellStatus
 
@@ -164,6 +165,15 @@ def test_a_request_of_the_server_is_answered_within_the_spread_that_it_names():
     assert device.said("/announce") == []
     device.runtime.advance(2.0)
     assert len(device.said("/announce")) == 1
+
+
+@pytest.mark.parametrize(("device_id", "orders"), [("", 1), ("pi-7", 1), ("pi-8", 0)])
+def test_a_new_password_is_fetched_when_we_are_asked_or_all_are(device_id, orders):
+    device, told = Device(jitter=0.5), []
+    device.directory.publish("locator", device.runtime.launch(Link(told)))
+    device.connect()
+    device.ask({"request": "renew", "device_id": device_id, "spread": 100})
+    assert told == [Renew(50.0)] * orders
 
 
 @pytest.mark.parametrize(

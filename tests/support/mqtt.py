@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -44,8 +45,8 @@ class Device:
     """One MQTT connection; a context manager that connects, and disconnects in the end.
 
     Credentials may stand in the URL (`mqtt://user:password@host:port`). `ca_file` is for `mqtts`, and `cert_file`,
-    which holds the key as well. paho's own thread runs the connection; once it was welcomed, it reconnects when the
-    connection is lost.
+    which holds the key as well. The broker keeps the session for `keeps` seconds, and an earlier one goes on then.
+    paho's own thread runs the connection; once it was welcomed, it reconnects when the connection is lost.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Device:
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
         ca_file: Path | None = None,
         cert_file: Path | None = None,
+        keeps: int = 0,
     ) -> None:
         self._address = urlsplit(url)
+        self._keeps = keeps
         self.client_id = client_id or f"test-{uuid4().hex[:12]}"
         self.received: list[Message] = []
         """Everything that came, in order."""
@@ -94,7 +97,10 @@ class Device:
     def connect(self) -> Self:
         """Connect and wait for the broker's answer; AssertionError unless it is a welcome."""
         self._connack = None
-        self.client.connect(self._address.hostname, self._address.port or 1883)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = self._keeps
+        lasting = {"clean_start": False, "properties": properties} if self._keeps else {}
+        self.client.connect(self._address.hostname, self._address.port or 1883, **lasting)
         self.client.loop_start()
         self._wait(lambda: self._connack is not None, "CONNACK")
         assert not self._connack.is_failure, f"refused: {self._connack}"

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -65,10 +66,14 @@ class Mechanism(Protocol):
         """Return the devices that have a user there."""
         ...
 
+    def lacking(self, serials: AbstractSet[str]) -> set[str]:
+        """Return those of these devices that the broker has to be told of, as far as was known last."""
+        ...
+
     def apply(
         self, everyone: Everyone, put: Sequence[Account], remove: Iterable[str], rights: Sequence[Account] = ()
-    ) -> None:
-        """Bring the broker to `everyone`; return when it has taken it.
+    ) -> list[str]:
+        """Bring the broker to `everyone`; return which of `put` it has taken: the others have to come again.
 
         Args:
             everyone: all that there is.
@@ -114,9 +119,9 @@ def derive_password(key: bytes, serial: str, nonce: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def own_topics(name: str) -> list[str]:
-    """Return the filters of what bears a device's name: its own topics, and where its link finds its place in them."""
-    return [f"devices/{name}/#", f"server/markers/{name}"]
+def own_topics(name: str, client_id: str) -> list[str]:
+    """Return the filters of what bears a user's name, and of where its link finds its own place in what comes."""
+    return [f"devices/{name}/#", f"server/markers/{client_id}"]
 
 
 def site_topics(prefixes: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import pykka
 
 from actors.registry import Execute
 from actors.runtime import Runtime, ThreadedActor, compute_backoff
-from actors.storage.access import BrokerAccount, drop_accounts, find_accounts, put_accounts
+from actors.storage.access import BrokerAccount, drop_accounts, grant_accounts, load_accounts, put_accounts
 from actors.storage.errors import StoreUnavailable
 from supervisor.server.access.accounts import Account, BrokerAwayError, Everyone, Mechanism, derive_password
 from supervisor.server.access.messages import (
@@ -71,8 +72,9 @@ class AccessActor(ThreadedActor):
         users: those that are no devices.
         key: from which passwords are derived.
         topics: returns the further topics that a device may read.
-        request_renewal: asks devices to fetch new passwords.
-        switch: has the server connect with its new user.
+        request_renewal: asks devices to fetch new passwords: those of these serials, or all without any; and how many
+            that are.
+        switch: has the server connect with its user of now, unless it does; called when the broker knows that.
         runtime: clock and timers.
         board: is kept up to date.
 
@@ -86,7 +88,7 @@ class AccessActor(ThreadedActor):
         users: ServerUsers,
         key: bytes,
         topics: Callable[[str], tuple[str, ...]],
-        request_renewal: Callable[[Sequence[str]], None],
+        request_renewal: Callable[[Sequence[str], int], None],
         switch: Callable[[], None],
         runtime: Runtime,
         board: AccessBoard,
@@ -97,7 +99,8 @@ class AccessActor(ThreadedActor):
         self._runtime, self._board = runtime, board
         self._rows: dict[str, BrokerAccount] | None = None
         """What the database holds; None until it was read."""
-        self._put: set[str] = set()
+        self._put: dict[str, None] = {}
+        """In this order: who has just asked for a password waits for it."""
         self._rights: set[str] = set()
         self._gone: set[str] = set()
         """What the broker has to be told."""
@@ -149,25 +152,33 @@ class AccessActor(ThreadedActor):
             )
             for serial, publishes in order.publishes.items()
         ]
-        self._write(lambda database: put_accounts(database, made))
-        rows.update({account.serial: account for account in made})
-        self._put |= {account.serial for account in made}
-        self._gone -= self._put
-        self._board.counts["granted"] += len(made)
+        kept: list[BrokerAccount] = self._write(lambda database: grant_accounts(database, made))
+        granted = {account.serial: account for account in kept}
+        self._drop(rows, order.publishes.keys() - granted.keys())
+        rows.update(granted)
+        self._put = dict.fromkeys(granted) | self._put
+        self._gone -= granted.keys()
+        self._board.counts["granted"] += len(granted)
         self._push()
-        return {account.serial: self._password(account) for account in made}
+        return {account.serial: self._password(account) for account in kept}
 
     def _revoke(self, serials: Iterable[str]) -> int:
         rows = self._load()
         # Also those without a row: a deletion has taken it already.
         gone = set(serials)
         self._write(lambda database: drop_accounts(database, gone))
+        known = self._drop(rows, gone)
+        self._push()
+        return known
+
+    def _drop(self, rows: dict[str, BrokerAccount], gone: AbstractSet[str]) -> int:
+        """Note that these have no row any more; return how many had one."""
         known = sum(rows.pop(serial, None) is not None for serial in gone)
-        self._put -= gone
+        for serial in gone:
+            self._put.pop(serial, None)
         self._rights -= gone
         self._gone |= gone
         self._board.counts["revoked"] += known
-        self._push()
         return known
 
     def _look(self, serials: Iterable[str]) -> None:
@@ -197,13 +208,12 @@ class AccessActor(ThreadedActor):
         if missing is not None:
             raise UnknownDeviceError(missing)
         until_us = self._now_us() + int(order.grace * 1_000_000)
-        due = [
-            msgspec.structs.replace(rows[serial], renew_by_us=until_us) for serial in (order.serials or sorted(rows))
-        ]
+        wanted = dict.fromkeys(order.serials or sorted(rows))
+        due = [msgspec.structs.replace(rows[serial], renew_by_us=until_us) for serial in wanted]
         self._write(lambda database: put_accounts(database, due))
         rows.update({row.serial: row for row in due})
         self._board.counts["renewal"] += len(due)
-        self._request_renewal([row.serial for row in due])
+        self._request_renewal(order.serials and tuple(wanted), len(due))
         self._show()
         self._wake_in(order.grace)
         return [row.serial for row in due]
@@ -213,8 +223,7 @@ class AccessActor(ThreadedActor):
         self._users.rotate(self._now_us() + int(grace * 1_000_000))
         self._is_stale = True
         self._board.counts["server_rotated"] += 1
-        if self._push():
-            self._switch()
+        self._push()
         self._wake_in(grace)
         return self._users.now.server.name
 
@@ -239,9 +248,9 @@ class AccessActor(ThreadedActor):
         except AWAY as error:
             self._fail(f"the database is away: {error}")
             return
-        self._compare = True
-        if self._push():
-            self._wake_in(self._next_due())
+        if not self._put:  # else it is being told
+            self._compare = True
+        self._push()
 
     def _end_what_is_over(self, rows: dict[str, BrokerAccount]) -> None:
         """End the old password of devices that have not fetched their new one, and of the server."""
@@ -270,8 +279,8 @@ class AccessActor(ThreadedActor):
 
     # The broker
 
-    def _push(self) -> bool:
-        """Tell the broker what it does not know yet; return whether it has taken it, else come back."""
+    def _push(self) -> None:
+        """Tell the broker what it does not know yet; come back with what it has not taken."""
         rows = self._load()
         try:
             if self._compare:
@@ -281,42 +290,43 @@ class AccessActor(ThreadedActor):
         except BrokerAwayError as error:
             self._compare = self._is_stale = True
             self._fail(f"{error}")
-            return False
+            return
         except AWAY as error:
             self._fail(f"the database is away: {error}")
-            return False
+            return
         if self._board.reason:
             logger.info("the broker has taken its users again")
         self._compare, self._failures, self._board.reason = False, 0, ""
         self._show()
-        self._wake_in(self._next_due())
-        return True
+        self._switch()
+        self._wake_in(0.0 if self._put else self._next_due())
 
     def _find_differences(self, rows: dict[str, BrokerAccount]) -> None:
-        known = self._mechanism.known()
-        self._gone |= known - rows.keys()
-        self._put |= {row.serial for row in rows.values() if row.granted != row.nonce or row.serial not in known}
-        self._look(rows.keys() - self._put)
+        self._gone |= self._mechanism.known() - rows.keys()
+        lacking = self._mechanism.lacking(rows.keys())
+        told_anew = (row.serial for row in rows.values() if row.granted != row.nonce or row.serial in lacking)
+        self._put |= dict.fromkeys(told_anew)
+        self._look(rows.keys() - self._put.keys())
 
     def _apply(self, rows: dict[str, BrokerAccount]) -> None:
         devices = {serial: self._account(row) for serial, row in rows.items()}
         users = self._users.now
         everyone = Everyone(users.servers, list(devices.values()), users.devices, self._users.anonymous, users.prefixes)
-        told = [rows[serial] for serial in sorted(self._put)]
-        self._mechanism.apply(
+        taken = self._mechanism.apply(
             everyone,
-            [devices[row.serial] for row in told],
+            [devices[serial] for serial in self._put],
             sorted(self._gone),
-            [devices[serial] for serial in sorted(self._rights - self._put)],
+            [devices[serial] for serial in sorted(self._rights - self._put.keys())],
         )
-        granted = [msgspec.structs.replace(row, granted=row.nonce) for row in told]
+        granted = {serial: msgspec.structs.replace(rows[serial], granted=rows[serial].nonce) for serial in taken}
         self._gone.clear()
         self._rights.clear()
         self._is_stale = False
         if granted:
-            self._write(partial(put_accounts, accounts=granted))
-        rows.update({row.serial: row for row in granted})
-        self._put.clear()
+            self._write(partial(put_accounts, accounts=[*granted.values()]))
+        rows.update(granted)
+        for serial in granted:
+            del self._put[serial]
 
     def _fail(self, reason: str) -> None:
         self._failures += 1
@@ -337,12 +347,12 @@ class AccessActor(ThreadedActor):
 
     def _load(self) -> dict[str, BrokerAccount]:
         if self._rows is None:
-            found: list[BrokerAccount] = self._ask(Execute(find_accounts))
+            found: list[BrokerAccount] = self._ask(Execute(load_accounts))
             self._rows = {row.serial: row for row in found}
         return self._rows
 
-    def _write(self, work: Callable[[Any], Any]) -> None:
-        self._ask(Execute(work))
+    def _write(self, work: Callable[[Any], Any]) -> Any:
+        return self._ask(Execute(work))
 
     def _show(self) -> None:
         rows = self._rows or {}

@@ -1,7 +1,11 @@
 """The mechanism `dynsec`: Mosquitto's plugin for dynamic security, told over MQTT and at work at once.
 
-Many commands go in one message: each message rewrites the plugin's file. Answers come on a topic that everybody who
-administers the broker reads, so ours are known by their `correlationData`.
+Mosquitto 2.0 writes the plugin's whole file anew for each command and serves nobody meanwhile: some 10 ms with 1,000
+devices, 200 ms with 10,000. So the plugin is told of `MOST` devices, a few commands in each message, and whoever it
+does not know comes in by the password and ACL files, where all devices are: those beyond that number, and everybody as
+long as a plugin that has lost its file is told anew.
+
+Answers come on a topic that everybody who administers the broker reads, so ours are known by their `correlationData`.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ import contextlib
 import json
 import queue
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Self
 
 import paho.mqtt.client as mqtt
@@ -31,10 +37,17 @@ from supervisor.server.access.dynsec_file import (
 from supervisor.server.access.files import Files
 from supervisor.server.mosquitto import BrokerUser
 
+MOST: Final = 1_000
+"""Devices that the plugin is told of where there are the files for the others."""
+SLICE: Final = 20
+"""Devices that it is told of before other orders have their turn."""
+FIRST: Final = 10
 BATCH: Final = 500
-"""Commands in one message."""
+"""Commands in the first message, and at most."""
+HOLD: Final = 0.1
+"""Seconds for which one message may keep the broker busy."""
 PATIENCE: Final = 5.0
-"""Seconds for the connection, and for the answer to a message; 500 commands take about one."""
+"""Seconds for the connection, and for the answer to a message."""
 _PAGE: Final = 5_000
 _EXISTS = ("Role already exists", "Client already exists")
 _GONE = ("Role not found", "Client not found")
@@ -47,14 +60,24 @@ class Dynsec:
     Args:
         options: returns how the server may connect now, with each of its users; they may administer the broker.
         client_id: ours.
-        others: keeps the files for those who have no user of their own; None where we may not write them.
+        others: keeps the files, which count for whoever the plugin does not know; None where we may not write them.
+        most: of how many devices the plugin is told; without `others`, of all.
 
     """
 
-    def __init__(self, options: Callable[[], Sequence[BrokerOptions]], client_id: str, others: Files | None) -> None:
+    def __init__(
+        self,
+        options: Callable[[], Sequence[BrokerOptions]],
+        client_id: str,
+        others: Files | None,
+        *,
+        most: int = MOST,
+    ) -> None:
         self._options = options
         self._client_id = client_id
-        self._others = others
+        self._others, self._most = others, most
+        self._inside: set[str] | None = None
+        """Devices that the plugin knew last; None before the first look."""
         self._servers: tuple[BrokerUser, ...] = ()
         """Those that the broker was told last; none yet: it is told anew."""
 
@@ -70,35 +93,76 @@ class Dynsec:
             yield console
 
     def known(self) -> set[str]:
-        """Return the devices that have a role of their own."""
+        """Return the devices that have a role of their own, or stand in the files."""
         with self._connected() as console:
-            roles: set[str] = set()
-            offset, total = 0, 1
-            while offset < total:
-                page = console.ask("listRoles", count=_PAGE, offset=offset)["data"]
-                roles |= set(page["roles"])
-                offset, total = offset + _PAGE, int(page["totalCount"])
-        if SERVER_ROLE not in roles:  # it has lost its file
-            self._servers = ()
-        return {name[len(OWN_ROLE) :] for name in roles if name.startswith(OWN_ROLE)}
+            self._look(console)
+        return self._known_inside() | (self._others.known() if self._others is not None else set())
+
+    def lacking(self, serials: AbstractSet[str]) -> set[str]:
+        """Return those that the files do not name, and those for whom the plugin has room."""
+        outside = sorted(serials - self._known_inside())
+        if self._others is None:
+            return set(outside)
+        return self._others.lacking(serials) | set(outside[: self._room()])
 
     def apply(
         self, everyone: Everyone, put: Sequence[Account], remove: Iterable[str], rights: Sequence[Account] = ()
-    ) -> None:
-        """Add, change and remove users; who is removed, or has another password, is disconnected."""
+    ) -> list[str]:
+        """Add, change and remove users; who is removed, or has another password, is disconnected.
+
+        The files come first: who is removed must not come in by them again.
+        """
         gone = list(remove)
         with self._connected() as console:
+            if self._inside is None:
+                self._look(console)
+            inside, outside, later = self._divide(put)
+            if self._others is not None:
+                self._others.apply(everyone, outside, gone)
             console.run([command for serial in gone for command in _remove(serial)], but=_GONE)
+            self._inside = self._known_inside() - set(gone)
             if tuple(everyone.servers) != self._servers:
                 _tell_servers(console, everyone, self._servers)
                 self._servers = tuple(everyone.servers)
-            told = [(account, command) for account in put for command in _create(account)]
+            told = [(account, command) for account in inside for command in _create(account)]
             refused = console.run([command for _, command in told], but=_EXISTS)
             again = dict.fromkeys(told[number][0] for number in refused)
             console.run([command for account in again for command in _change(account)])
-            console.run([_allow(account) for account in rights])
-        if self._others is not None:
-            self._others.apply(everyone, put, gone)
+            self._inside |= {account.serial for account in inside}
+            console.run([_allow(account) for account in rights if account.serial in self._inside])
+        return [account.serial for account in put if account.serial not in later]
+
+    def _look(self, console: Console) -> None:
+        """See whom the plugin knows."""
+        roles = console.roles()
+        if SERVER_ROLE not in roles:  # it has lost its file
+            self._servers = ()
+        self._inside = {name[len(OWN_ROLE) :] for name in roles if name.startswith(OWN_ROLE)}
+
+    def _known_inside(self) -> set[str]:
+        return self._inside or set()
+
+    def _room(self) -> int:
+        """Return of how many more devices the plugin may be told."""
+        return max(0, self._most - len(self._known_inside()))
+
+    def _divide(self, put: Sequence[Account]) -> tuple[list[Account], list[Account], set[str]]:
+        """Return of whom the plugin is told now, who stands in the files alone, and who has to come again."""
+        inside: list[Account] = []
+        outside: list[Account] = []
+        later: set[str] = set()
+        room = len(put) if self._others is None else self._room()
+        for account in put:
+            is_new = account.serial not in self._known_inside()
+            if is_new and not room:
+                outside.append(account)
+                continue
+            room -= is_new
+            if len(inside) < SLICE:
+                inside.append(account)
+            else:
+                later.add(account.serial)
+        return inside, outside, later
 
 
 class RefusedError(BrokerAwayError):
@@ -112,6 +176,7 @@ class Console:
         self._options = options
         self._answers: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._steps: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._batch = FIRST
         self._client = client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, reconnect_on_failure=False
         )
@@ -168,18 +233,31 @@ class Console:
 
         """
         excused = []
-        for start in range(0, len(commands), BATCH):
-            for number, answer in enumerate(self._send(commands[start : start + BATCH]), start):
+        start = 0
+        while start < len(commands):
+            answers = self._send(commands[start : start + self._batch])
+            for number, answer in enumerate(answers, start):
                 error = answer.get("error")
                 if error in but:
                     excused.append(number)
                 elif error:
                     raise BrokerAwayError(f"the broker refuses `{answer.get('command')}`: {error}")
+            start += len(answers)
         return excused
+
+    def roles(self) -> set[str]:
+        """Return the names of all roles."""
+        roles: set[str] = set()
+        offset, total = 0, 1
+        while offset < total:
+            page = self.ask("listRoles", count=_PAGE, offset=offset)["data"]
+            roles |= set(page["roles"])
+            offset, total = offset + _PAGE, int(page["totalCount"])
+        return roles
 
     def _send(self, commands: Sequence[Json]) -> list[Json]:
         """Return the answers in the order of the commands."""
-        tag = secrets.token_hex(8)
+        tag, began = secrets.token_hex(8), time.monotonic()
         marked = [{**command, "correlationData": f"{tag}.{number}"} for number, command in enumerate(commands)]
         self._client.publish(CONTROL, json.dumps({"commands": marked}), 1)
         answers: dict[str, Json] = {}
@@ -193,6 +271,9 @@ class Console:
                 ) from None
             if answer.get("correlationData") in wanted:
                 answers[answer["correlationData"]] = answer
+        # As many as are done in time the next time; what a single one takes is only known by and by.
+        fits = int(len(commands) * HOLD / max(time.monotonic() - began, 1e-6))
+        self._batch = max(1, min(fits, 2 * self._batch, BATCH))
         return [answers[command["correlationData"]] for command in marked]
 
     def _expect(self, what: str) -> None:

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from actors.topics import SERIAL
-from supervisor.server.access.accounts import RESERVED, Account, own_topics, site_topics, told_topics
+from supervisor.server.access.accounts import Account, own_topics, site_topics, told_topics
 from supervisor.server.mosquitto import BrokerUser
 
 logger = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ _RECEIVE = "publishClientReceive"
 
 def own_rules(account: Account) -> list[Json]:
     """Return the rules of the role that one device has for itself."""
-    own = own_topics(account.serial)
+    own = own_topics(account.serial, account.serial)
     return acls(own, [*own, *account.topics])
 
 
@@ -109,12 +108,6 @@ def render(said: Json, servers: Sequence[BrokerUser], prefixes: Sequence[str]) -
         ],
     }
     return json.dumps(whole, indent="\t").encode()
-
-
-def device_names(whole: bytes) -> dict[str, str]:
-    """Return the devices that a file names; the values are empty."""
-    names = (client["username"] for client in json.loads(whole)["clients"])
-    return {name: "" for name in names if SERIAL.fullmatch(name) and name not in RESERVED}
 
 
 def _read(path: Path) -> Json:

@@ -1,7 +1,7 @@
 """The mechanism `files`: a password file, and an ACL file with one pattern rule for all devices, read again on SIGHUP.
 
 Mosquitto disconnects on SIGHUP who is connected with a password that is no longer in the file. With dynamic security
-the same two files hold what is said of those who have no user of their own.
+the same two files are there for whoever the plugin does not know: see `dynsec`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -52,18 +53,20 @@ class Files:
         directory: where they lie.
         reload: has the broker read them again; returns at once.
         check: tells whether a user is let in: the one sign that the broker has read them.
-        with_devices: whether devices are in them; else dynamic security knows those.
 
     """
 
-    def __init__(self, directory: Path, *, reload: Callable[[], None], check: Check, with_devices: bool = True) -> None:
+    def __init__(self, directory: Path, *, reload: Callable[[], None], check: Check) -> None:
         self._directory = directory
         self._reload, self._check = reload, check
-        self._with_devices = with_devices
 
     def known(self) -> set[str]:
         """Return the devices that the password file names."""
         return set(password_names(self._read(PASSWORDS)))
+
+    def lacking(self, serials: AbstractSet[str]) -> set[str]:
+        """Return those that the password file does not name."""
+        return set(serials) - self.known()
 
     def apply(
         self,
@@ -71,23 +74,22 @@ class Files:
         put: Sequence[Account],
         remove: Iterable[str],  # noqa: ARG002 - the files are written whole
         rights: Sequence[Account] = (),  # noqa: ARG002
-    ) -> None:
+    ) -> list[str]:
         """Write both files, have them read, and wait until what has changed is so."""
+        taken = [account.serial for account in put]
         before = Written(self._read(PASSWORDS), self._read(RIGHTS))
-        now = Written(
-            passwords(everyone, before.passwords, with_devices=self._with_devices),
-            access_list(everyone, with_devices=self._with_devices),
-        )
+        now = Written(passwords(everyone, before.passwords), access_list(everyone))
         if now == before:
-            return
+            return taken
         try:
             self._write(RIGHTS, now.rights)
             self._write(PASSWORDS, now.passwords)
         except OSError as error:
             raise BrokerAwayError(f"{self._directory} cannot be written: {error.strerror}") from None
         self._reload()
-        if self._with_devices and put:
+        if put:
             self._wait_for(BrokerUser(put[-1].serial, put[-1].password))
+        return taken
 
     def _wait_for(self, user: BrokerUser) -> None:
         until = time.monotonic() + PATIENCE
@@ -135,15 +137,14 @@ def write_files(directory: Path, texts: dict[str, str]) -> None:
             raise
 
 
-def passwords(everyone: Everyone, existing: str, *, with_devices: bool) -> str:
+def passwords(everyone: Everyone, existing: str) -> str:
     """Return the password file; lines that are right stay as they are."""
     users = [*everyone.servers, *([everyone.shared] if everyone.shared is not None else [])]
-    if with_devices:
-        users += [BrokerUser(account.serial, account.password) for account in everyone.devices]
+    users += [BrokerUser(account.serial, account.password) for account in everyone.devices]
     return password_file(users, existing)
 
 
-def access_list(everyone: Everyone, *, with_devices: bool) -> str:
+def access_list(everyone: Everyone) -> str:
     """Return the ACL file: who has no user of its own never speaks for a device that has one, nor hears it."""
     prefixes, told = everyone.prefixes, told_topics(everyone.prefixes)
     # The names of those who have a user, denied to all who have none: Mosquitto looks for denials first.
@@ -152,21 +153,19 @@ def access_list(everyone: Everyone, *, with_devices: bool) -> str:
     # Receipts bear the ids of a sender's items and nothing else; a program that sends for several stations reads
     # those of each.
     unnamed += [f"topic read {topic}" for topic in (*told, "devices/+/receipts")]
+    unnamed += ["topic readwrite devices/#", *taken, ""]
     lines = ["# Written by Muster; changes are lost."]
     if everyone.anonymous:
-        lines += [*unnamed, "topic readwrite devices/#", *taken, ""]
-    # With the plugin, too: it loses its file when the power goes while it writes, and is told of everybody anew then.
-    control = [] if with_devices else ["topic readwrite $CONTROL/#"]
+        lines += unnamed
     for user in everyone.servers:
-        lines += [f"user {user.name}", "topic readwrite #", "topic read $SYS/#", *control, ""]
+        # `$CONTROL` also here: a plugin that has lost its file is told of everybody anew.
+        lines += [f"user {user.name}", "topic readwrite #", "topic read $SYS/#", "topic readwrite $CONTROL/#", ""]
     if everyone.shared is not None:
-        names = [] if not with_devices else ["topic readwrite devices/#"]
-        lines += [f"user {DEVICES}", *unnamed, *names, *taken, ""]
-    lines += _of_devices(everyone.devices, prefixes) if with_devices else []
-    # Where no client id is pinned, `%c` would let a device speak under the name of another. With a certificate both are
-    # the same.
-    name = "%u" if with_devices else "%c"
-    lines += [f"pattern readwrite {topic}" for topic in own_topics(name)]
+        lines += [f"user {DEVICES}", *unnamed]
+    lines += _of_devices(everyone.devices, prefixes)
+    lines += [f"pattern readwrite {topic}" for topic in own_topics("%u", "%c")]
+    # Mosquitto warns that these have no name in them. A block for each user instead would cost it a second at each
+    # SIGHUP with 10,000 devices: it looks for every user from the first one on.
     lines += [f"pattern read {topic}" for topic in told]
     return "\n".join(lines) + "\n"
 

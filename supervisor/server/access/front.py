@@ -48,6 +48,8 @@ _OWN_SPACES = ("devices", "server")
 SPREAD = 60.0
 """Seconds over which devices fetch their new passwords when more than `CROWD` are asked at a time."""
 CROWD = 20
+PACE = 0.5
+"""Seconds of that time for each of very many devices: what an enrolment takes among ten thousand."""
 
 
 class BrokerAccess(Protocol):
@@ -82,6 +84,8 @@ class Access:
         self.on_retired: Callable[[], None] = lambda: None
         """Called when the shared user has ended."""
         self.users: ServerUsers | None = self._find_users() if self.manages else None
+        self._linked = self.users.now.server if self.users is not None else None
+        """The user with which the links connect: that of when they were made."""
 
     @property
     def manages(self) -> bool:
@@ -194,12 +198,7 @@ class Access:
 
     def _make_mechanism(self) -> Mechanism:
         directory = self._parts.config.broker_access.directory
-        files = Files(
-            Path(directory),
-            reload=self._reload,
-            check=self._is_let_in,
-            with_devices=self.mechanism == "files",
-        )
+        files = Files(Path(directory), reload=self._reload, check=self._is_let_in)
         if self.mechanism == "files":
             return files
         client_id = f"muster-{self._parts.instance_id}-access"
@@ -231,14 +230,21 @@ class Access:
         is_foreign = levels[0] in _OWN_SPACES and levels[:2] != ["devices", serial]
         return () if is_foreign or token.startswith("$") else (token,)
 
-    def _request_renewal(self, serials: Sequence[str]) -> None:
-        """Ask devices that are there to enrol anew; who is not there is asked by the broker's refusal later."""
+    def _request_renewal(self, serials: Sequence[str], number: int) -> None:
+        """Ask devices that are there to enrol anew; who is not there is asked by the broker's refusal later.
+
+        All are asked by one message: each device reads what every other one is asked.
+        """
         link = f"{self._parts.config.brokers[0].name}.control"
-        spread = SPREAD if len(serials) > CROWD else 0.0
-        for serial in serials:
+        spread = max(SPREAD, number * PACE) if number > CROWD else 0.0
+        for serial in serials or ("",):
             request = {"request": "renew", "device_id": serial, "spread": spread}
             self._parts.services.tell(link, Publish("server/requests", json.dumps(request).encode(), 1, False))
 
     def _switch(self) -> None:
-        """Have the links connect with the server's new user; what they have not handled comes again."""
-        self.restart_links()
+        """Have the links connect with the server's user of now; what they have not handled comes again."""
+        assert self.users is not None
+        user = self.users.now.server
+        if user != self._linked:
+            self.restart_links()
+            self._linked = user

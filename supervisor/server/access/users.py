@@ -16,7 +16,7 @@ import msgspec
 
 from supervisor.process.private_file import write_private
 from supervisor.server.access.accounts import SERVERS, Account, Everyone
-from supervisor.server.access.dynsec_file import device_names, prepare
+from supervisor.server.access.dynsec_file import prepare
 from supervisor.server.access.files import PASSWORDS, RIGHTS, access_list, password_names, write_files
 from supervisor.server.child import ChildError
 from supervisor.server.mosquitto import DEVICES, SERVER, BrokerUser, password_file
@@ -152,24 +152,19 @@ def start_files(directory: Path, users: Users, *, dynsec: bool, anonymous: bool)
     Args:
         directory: where its files lie.
         users: who there is beside the devices.
-        dynsec: whether the plugin keeps the devices; else the files do.
+        dynsec: whether there is the plugin, too.
         anonymous: whether who shows nothing may be a device that has no user.
 
     """
-    texts = {}
     before = _read(directory / PASSWORDS)
-    if dynsec:
-        whole = prepare(directory / DYNSEC, users.servers, users.prefixes)
-        texts[DYNSEC] = whole.decode()
-        names = device_names(whole)
-    else:
-        names = password_names(before)
+    names = password_names(before)
     others = [*users.servers, *([users.devices] if users.devices is not None else [])]
-    kept = "" if dynsec else "".join(f"{name}:{hashed}\n" for name, hashed in names.items())
+    kept = "".join(f"{name}:{hashed}\n" for name, hashed in names.items())
     devices = [Account(name, "") for name in names]
     everyone = Everyone(users.servers, devices, users.devices, anonymous, users.prefixes)
-    texts[PASSWORDS] = password_file(others, before) + kept
-    texts[RIGHTS] = access_list(everyone, with_devices=not dynsec)
+    texts = {PASSWORDS: password_file(others, before) + kept, RIGHTS: access_list(everyone)}
+    if dynsec:
+        texts[DYNSEC] = prepare(directory / DYNSEC, users.servers, users.prefixes).decode()
     return texts
 
 
