@@ -111,6 +111,8 @@ class Aftermath:
     retain: bool = False
     on_committed: Callable[[], None] = lambda: None
     """Called after each commit that stored readings: wakes who follows the table."""
+    is_private: Callable[[str], bool] = lambda _serial: False
+    """Tells of which devices nothing is published that they have sealed."""
 
 
 class EffectsActor(PooledActor):
@@ -291,7 +293,7 @@ class EffectsActor(PooledActor):
         shown = {name: explained[name] for name in SHOWN if name in explained}
         event = {"serial": reading.serial, "ts": when, "measures": measures, **verdict, **shown}
         after.ring.publish("reading", reading.serial, event)
-        if not reading.topic.endswith(SENSOR_TAIL):
+        if not reading.topic.endswith(SENSOR_TAIL) or after.is_private(reading.serial):
             return
         body = {
             "publisher_id": reading.serial,

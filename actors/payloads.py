@@ -59,6 +59,8 @@ REASONS = {
     "refused_by_database": "the database refused the row",
     "unknown_device": "the database has no row of its device",
     "unrouted": "the topic is not subscribed any more",
+    "not_encrypted": "the device has given a key, and this is not sealed with it",
+    "not_decipherable": "the sealed payload cannot be opened",
     "unknown_command": "there is no such command of this device",
 }
 """Every reason a message is dead-lettered for; the label of `muster_dead_letters_total`."""
@@ -212,6 +214,21 @@ def _not_finite(value: Any, path: str, depth: int) -> str | None:
     items = value.items() if isinstance(value, dict) else enumerate(value)
     found = (_not_finite(item, f"{path}.{key}" if path else str(key), depth + 1) for key, item in items)
     return next(filter(None, found), None)
+
+
+def sender_id_of(told: Any) -> str | None:
+    """Return the sender's own id of a message.
+
+    Raises:
+        RefusedError: `wrong_type` or `too_long`.
+
+    """
+    if isinstance(told, bool) or not isinstance(told, str | int):
+        raise RefusedError("wrong_type", f"`id` is neither text nor an integer but {type(told).__name__}")
+    text = str(told)
+    if len(text) > LONGEST_SENDER_ID:
+        raise RefusedError("too_long", f"`id` has {len(text)} characters, at most {LONGEST_SENDER_ID} are taken")
+    return text or None  # an empty one tells nothing apart
 
 
 def serial_of(body: dict[str, Any] | Beat, *, bound_id: str, names: tuple[str, ...]) -> str:

@@ -25,15 +25,17 @@ from actors.identity import (
 from actors.link.messages import Replay
 from actors.messages import Deliveries, Delivery, Settled, StoreReading
 from actors.notifications.receipts import decode_receipt, is_own
+from actors.payload_keys.book import PayloadKeys
+from actors.payload_keys.envelope import is_sealed
 from actors.payloads import (
     LARGEST_PAYLOAD,
-    LONGEST_SENDER_ID,
     RefusedError,
     answer_refused,
     decode_announcement,
     decode_beat,
     decode_reading,
     measures_of,
+    sender_id_of,
     serial_of,
 )
 from actors.runtime import Directory, GuardedFuture, PooledActor
@@ -65,6 +67,8 @@ class Intake:
     """Whether `devices/announce`, `/heartbeat`, `/status` are served."""
     counts: Counter[str] = field(default_factory=Counter)
     """Messages by verb, for the metrics."""
+    keys: PayloadKeys = field(default_factory=PayloadKeys)
+    """Which devices speak sealed."""
     inherited: set[str] = field(default_factory=set)
     """Subscribers that crashed and whose mail is kept for their next incarnation."""
 
@@ -153,7 +157,34 @@ class SubscriberActor(PooledActor):
             address = type(self).parse(delivery.topic)
         except BadTopicError as error:
             raise RefusedError("bad_topic", str(error)) from None
-        return self.decoders[address.verb](self, address, delivery)
+        if not is_sealed(delivery.payload):
+            decoded = self.decoders[address.verb](self, address, delivery)
+            return self._checked(decoded, "") if self._intake.keys else decoded
+        opened = self._intake.keys.open(delivery.topic, delivery.payload)
+        if opened is None:
+            self._pass_over(delivery)
+            return None
+        opening = msgspec.structs.replace(delivery, payload=opened.payload)
+        return self._checked(self.decoders[address.verb](self, address, opening), opened.sealer)
+
+    def _checked(self, decoded: FromDevice | None, sealer: str) -> FromDevice | None:
+        """Return what its device may have said.
+
+        Raises:
+            RefusedError: `not_encrypted` or `unbound`.
+
+        """
+        if decoded is not None:
+            is_presence = isinstance(decoded, Beaten | Farewell)
+            bound_id = decoded.address.bound_id
+            self._intake.keys.check(decoded.serial, sealer, bound_id=bound_id, is_presence=is_presence)
+        return decoded
+
+    def _pass_over(self, delivery: Delivery) -> None:
+        """Settle what we have published ourselves."""
+        self._intake.counts["own_receipts"] += 1
+        if delivery.token:
+            self._intake.services.tell(delivery.link, Settled([delivery.token]))
 
     def _beat(self, address: Address, delivery: Delivery) -> FromDevice:
         self._check_shared(address)
@@ -189,7 +220,7 @@ class SubscriberActor(PooledActor):
         """
         serial, channel, told, told_id, clock, measures, names, rest = said
         encoded = encode_canonical(measures)
-        sender_id = None if told_id is None else _sender_id(told_id)
+        sender_id = None if told_id is None else sender_id_of(told_id)
         if sender_id is not None:
             fingerprint = digest_id(channel, sender_id)
         else:
@@ -259,9 +290,7 @@ class PiSubscriber(SubscriberActor):
 
     def _receipt(self, address: Address, delivery: Delivery) -> FromDevice | None:
         if is_own(delivery.payload):
-            self._intake.counts["own_receipts"] += 1
-            if delivery.token:
-                self._intake.services.tell(delivery.link, Settled([delivery.token]))
+            self._pass_over(delivery)
             return None
         receipt = decode_receipt(delivery, bound_id=address.bound_id, zone=self._intake.zone)
         return Told(address.bound_id, address, delivery, "ledger", receipt)
@@ -350,21 +379,6 @@ def said_of(serial: str, channel: str, body: dict[str, Any], measures: dict[str,
     names = frozenset(measures)
     rest = None if flat else body
     return Said(serial, channel, body.get("timestamp"), body.get("id"), body.get("clock"), measures, names, rest)
-
-
-def _sender_id(told: Any) -> str | None:
-    """Return the sender's own id of a message.
-
-    Raises:
-        RefusedError: `wrong_type` or `too_long`.
-
-    """
-    if isinstance(told, bool) or not isinstance(told, str | int):
-        raise RefusedError("wrong_type", f"`id` is neither text nor an integer but {type(told).__name__}")
-    text = str(told)
-    if len(text) > LONGEST_SENDER_ID:
-        raise RefusedError("too_long", f"`id` has {len(text)} characters, at most {LONGEST_SENDER_ID} are taken")
-    return text or None  # an empty one tells nothing apart
 
 
 def _guess_serial(delivery: Delivery) -> str:

@@ -13,6 +13,7 @@ NAMES = {
     "fleet": "100,000 devices: start-up, memory, lateness of verdicts",
     "crash": "SIGKILL of the server in mid-stream, 50 times",
     "analysis": "one analysis and one update of what is usual, in microseconds",
+    "sealed": "a sealed payload, sealed, opened and decoded, against a plain one",
     "notify": "a bulk of notifications through the ledger, against a bare paho publish loop",
     "edge": "an edge: how soon it is found and missed; memory and CPU at rest",
     "soak": "100 publishers and 10 subscribers for ten minutes: memory",

@@ -17,6 +17,7 @@ COMMANDS = {
     "announce": ("edge.commands.announce", "have the running edge announce itself now"),
     "scan": ("edge.commands.scan", "queue a scan by hand or from a script"),
     "update": ("edge.commands.update", "show how the updates of this device are, ask for one, put them off"),
+    "payload-key": ("edge.commands.payload_key", "show whether payloads are sealed, make another key"),
     "scan-test": ("edge.scanner.test", "show what the scanners read, and send nothing"),
     "install": ("edge.install", "install the edge on this machine as a service"),
     "uninstall": ("edge.install", "remove what install has made"),
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items())
+    listed = "\n".join(f"  {name:<11} {what}" for name, (_, what) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="muster-edge",
         description="The runtime of Muster on a device.",

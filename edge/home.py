@@ -1,7 +1,7 @@
 """The data directory of an edge, and the lock on all of it: one process uses it at a time.
 
     {data directory}/edge/  lock  identity.json  enrolment.json  outbox.db  inbox.db  state.json  control.sock
-                              subscriptions.json  stations/{id}.json  device.pem  ca.pem
+                              subscriptions.json  stations/{id}.json  device.pem  ca.pem  payload-key.json
 
 The directory may be entered by its group, so that `muster-edge scan` works for whoever is in it; what is secret in it
 is 0600. The lock is the kernel's (`flock`): it ends with the process, however that ends.
@@ -34,6 +34,8 @@ class Places:
         """What the server has given: credentials, 0600."""
         self.certificate = path / "device.pem"
         """Key and certificate by which the broker knows this device, 0600."""
+        self.payload_key = path / "payload-key.json"
+        """Our key for sealed payloads and the server's, 0600."""
         self.ca = path / "ca.pem"
         """The authority of server and broker, as the server has named it."""
         self.outbox = path / "outbox.db"

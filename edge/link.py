@@ -13,10 +13,13 @@ from typing import Any
 import msgspec
 from paho.mqtt.properties import Properties
 
+from actors.link.client import BufferedClient
 from actors.link.messages import Announcement, Publish, Reconnect
 from actors.link.status import LinkState
+from actors.link.wire import Publication
 from actors.runtime import compute_backoff
 from edge.inbox.link import InboxLink
+from edge.payload_keys.keys import PayloadKeys, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class EdgeLink(InboxLink):
         line: Line,
         offline: Callable[[str], Announcement],
         on_connected: Callable[[], None],
+        keys: PayloadKeys,
         **settings: Any,
     ) -> None:
         """Assign.
@@ -61,10 +65,14 @@ class EdgeLink(InboxLink):
             line: where session and address are left.
             offline: returns the message that we are gone, given its reason: `will` or `goodbye`.
             on_connected: called whenever the subscriptions stand.
+            keys: seal what we say, and open what we are told.
             settings: see `InboxLink`.
 
         """
-        super().__init__(will=self._last_will, greet=self._greet, farewell=self._leave_broker, **settings)
+        super().__init__(
+            will=self._last_will, greet=self._greet, farewell=self._leave_broker, seal=keys.seal, **settings
+        )
+        self._keys = keys
         self._line = line
         self._offline = offline
         self._on_connected = on_connected
@@ -92,6 +100,26 @@ class EdgeLink(InboxLink):
             self._yield(now)
         elif now >= self._return_at:
             super().on_receive(Reconnect())
+
+    def take(self, client: BufferedClient) -> None:
+        """Open what is sealed; what is not the server's ends here, acknowledged, or it would come again for ever."""
+        if self._keys.encrypt and client.received:
+            client.received[:] = [opened for one in client.received if (opened := self._opened(client, one))]
+        super().take(client)
+
+    def _opened(self, client: BufferedClient, publication: Publication) -> Publication | None:
+        topic, payload, qos, retain, dup, mid, correlation = publication
+        try:
+            opened = self._keys.open(topic, payload)
+        except Refused as refused:
+            self._keys.refuse(topic, str(refused))
+            opened = None
+        if opened is None:
+            if mid:
+                client.acknowledge([mid])
+            return None
+        # That it is retained is the broker's word: it must not make an older twin count as the newest again.
+        return topic, opened, qos, retain and opened is payload, dup, mid, correlation
 
     def connection_up(self, properties: Properties | None) -> None:
         """Learn which of our addresses the connection has."""

@@ -18,6 +18,7 @@ from edge.bearings import Bearings
 from edge.facts import Boards, Facts
 from edge.home import Home
 from edge.identity import Board, Identity
+from edge.payload_keys.keys import PayloadKeys
 from edge.presence import Pace
 from edge.settings import EdgeSettings, SensorSettings
 from edge.vitals import Vitals
@@ -59,6 +60,8 @@ class EdgeParts:
         self.started_us = int(runtime.clock.time() * 1e6)
         self.directory = Directory()
         self.bearings = Bearings(home, settings, self.device_id)
+        self.payload_keys = PayloadKeys(home, self.device_id, encrypt=settings.payloads.encrypt)
+        self.payload_keys.prepare()
         self.sensors = name_sensors(settings.sensors, self.device_id)
         self.boards = Boards(list(self.sensors), runtime.clock.monotonic())
         self.boards.sight.on_change = self._wake_uplink

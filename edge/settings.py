@@ -89,6 +89,13 @@ class FindSettings(Section, frozen=True):
     """Try port 5000 on the hosts of our own subnets."""
 
 
+class PayloadSettings(Section, frozen=True):
+    """Whether what passes the broker is for the server alone."""
+
+    encrypt: bool = False
+    """Seal what this device says, and believe only what the server has sealed."""
+
+
 class SensorSettings(Section, frozen=True):
     """One soil station that hangs on this device."""
 
@@ -130,6 +137,7 @@ class EdgeSettings(Section, frozen=True):
     api_token: Secret = ""
     """A token for the server's API; empty takes the one of the enrolment."""
     broker: BrokerSettings = BrokerSettings()
+    payloads: PayloadSettings = PayloadSettings()
     hub_connection_string: Secret = ""
     """Of an IoT hub's device; empty takes the one of the enrolment, if it brought one."""
     hub_ca_file: str = ""

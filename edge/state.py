@@ -42,6 +42,7 @@ def describe_edge(parts: EdgeParts, phase: str = "running") -> dict[str, Any]:
             "enrolled": credentials is not None,
             "certified": credentials is not None and credentials.certified,
         },
+        "payloads": parts.payload_keys.describe(),
         "link": _link(boards.link.status),
         "uplink": _uplink(boards.uplink),
         "hub": _hub(boards.hub),

@@ -24,6 +24,8 @@ from edge.locator import HANG_AFTER as SEARCH_HANG_AFTER
 from edge.locator import Locator, Look, make_locator
 from edge.network import NetworkWatcher
 from edge.parts import HUB, SERVER, EdgeParts
+from edge.payload_keys.exchanger import HANG_AFTER as EXCHANGE_HANG_AFTER
+from edge.payload_keys.exchanger import KeyExchanger, Renew
 from edge.presence import REQUESTS, Announce, Connected, PresenceActor, SetHeartbeat
 from edge.report import Reporter
 from edge.scanner.tree import ScannerParts, scanners_spec
@@ -71,6 +73,7 @@ def edge_tree(parts: EdgeParts, notifier: Notifier) -> Supervisor:
             ChildSpec("network", lambda: network(parts), hang_after=HANG_AFTER),
             ChildSpec("locator", lambda: locator(parts), shutdown=1.0, hang_after=SEARCH_HANG_AFTER),
             ChildSpec("certifier", lambda: certifier(parts), shutdown=1.0, hang_after=CERTIFY_HANG_AFTER),
+            ChildSpec("payload_keys", lambda: key_exchanger(parts), shutdown=1.0, hang_after=EXCHANGE_HANG_AFTER),
             ChildSpec("updater", lambda: make_updater(parts), shutdown=5.0, hang_after=UPDATE_HANG_AFTER),
             ChildSpec("reporter", lambda: Reporter(parts, notifier), hang_after=HANG_AFTER),
         ),
@@ -106,6 +109,7 @@ def control(parts: EdgeParts) -> Control:
             "look": ("locator", Look()),
             "update": ("updater", Check()),
             "update-force": ("updater", Check(force=True)),
+            **({"renew-payload-key": ("payload_keys", Renew())} if parts.payload_keys.encrypt else {}),
         },
     )
 
@@ -150,9 +154,10 @@ def contact(parts: EdgeParts, inbox: InboxParts) -> Supervisor:
 def link(parts: EdgeParts, inbox: InboxParts) -> Actor | None:
     """Return the link to the broker, None while nobody knows one."""
     options = parts.bearings.broker()
-    if options is None:
+    if options is None or not parts.payload_keys.is_ready:
         return None
     return EdgeLink(
+        keys=parts.payload_keys,
         line=parts.boards.line,
         offline=parts.facts.offline,
         on_connected=lambda: parts.directory.tell("presence", Connected()),
@@ -191,7 +196,7 @@ def uplink(parts: EdgeParts) -> Uplink:
         watch=parts.link_watch,
         link_board=parts.boards.link,
         board=parts.boards.uplink,
-        can_publish=parts.bearings.broker() is not None,
+        can_publish=parts.bearings.broker() is not None and parts.payload_keys.is_ready,
         on_lost=parts.bearings.lost,
         correlation=correlation_of,
     )
@@ -220,6 +225,19 @@ def locator(parts: EdgeParts) -> Locator:
         runtime=parts.runtime,
         on_found=parts.found,
         certificate=CertificateFiles(parts.home, parts.device_id),
+    )
+
+
+def key_exchanger(parts: EdgeParts) -> KeyExchanger | None:
+    """Return who gives the server our payload key; None where nothing is sealed."""
+    if not parts.payload_keys.encrypt:
+        return None
+    return KeyExchanger(
+        keys=parts.payload_keys,
+        bearings=parts.bearings,
+        device_id=parts.device_id,
+        runtime=parts.runtime,
+        on_changed=parts.found,
     )
 
 

@@ -45,6 +45,7 @@ ELSEWHERE = {
     "refused_by_database",
     "quarantined",
     "unknown_device",
+    "not_encrypted",
 }
 """Reasons that a subscriber does not give by itself."""
 
@@ -55,6 +56,7 @@ REFUSED = [
     ("not_json", "devices/A/status", b"Offline"),
     ("not_json", INPUT, b""),
     ("not_an_object", INPUT, b"[1]"),
+    ("not_decipherable", INPUT, b'{"muster_sealed":1}'),
     ("missing_field", "devices/announce", b"{}"),
     ("missing_field", INPUT, b'{"t":1}'),
     ("wrong_type", INPUT, b'{"serial_number":7}'),

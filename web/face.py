@@ -26,6 +26,7 @@ from web.commands import Commands
 from web.enrolments import Enrolments
 from web.groups import Groups
 from web.notifications import Notifications
+from web.payload_keys import PayloadKeys
 from web.releases import Ota, Releases
 from web.rollouts import Rollouts
 from web.sessions import Credential, Role, SessionStore
@@ -353,6 +354,7 @@ class Face:
     ota: Ota
     rollouts: Rollouts
     access: Access
+    payload_keys: PayloadKeys
     followers: Followers
     links: Links
     supervision: Supervision

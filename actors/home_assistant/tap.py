@@ -36,6 +36,8 @@ class HomeTap:
         self._changed: dict[str, None] = {}
         self._deleted: deque[str] = deque()
         self._is_born = False
+        self.is_private: Callable[[str], bool] = lambda _serial: False
+        """Tells of which devices nothing is shown that they have sealed."""
 
     @classmethod
     def listening(cls, presence: list[Callable[[str, DerivedPresence], None]], *, enabled: bool) -> Self:
@@ -50,7 +52,7 @@ class HomeTap:
         if not self.enabled:
             return
         self._deleted.extend(deleted)
-        self._readings.extend(readings)
+        self._readings.extend(reading for reading in readings if not self.is_private(reading.serial))
         while len(self._readings) > MOST_READINGS:
             self._readings.popleft()
             self.counts["reading_missed"] += 1

@@ -24,7 +24,7 @@ from actors.link.marker import Marker, Sign
 from actors.link.messages import Announcement, Publish, Reconnect
 from actors.link.options import BrokerOptions
 from actors.link.poller import Poller
-from actors.link.publisher import Publisher
+from actors.link.publisher import Publisher, Seal
 from actors.link.status import LinkBoard, LinkState, LinkStatus
 from actors.link.wire import Publication
 from actors.messages import Deliveries
@@ -63,8 +63,10 @@ class LinkActor(ConnectionActor):
         clock: Clock,
         sight: Sight,
         board: LinkBoard,
+        seal: Seal | None = None,
     ) -> None:
         super().__init__()
+        self._seal = seal
         self._name = name
         self._client_id = client_id
         self._options = options
@@ -136,7 +138,7 @@ class LinkActor(ConnectionActor):
     def on_start(self) -> None:
         """Open the selector; the first attempt to connect is made by the loop."""
         self._poller = Poller()
-        self._publisher = Publisher(self._clock, self._board.counters, self._directory.tell)
+        self._publisher = Publisher(self._clock, self._board.counters, self._directory.tell, self._seal)
         self._intake = Intake(self._name, self._routes, self.optional_filters(), self.ledger())
         self._connection = Connection(
             options=self._options,

@@ -26,6 +26,8 @@ class Publish(msgspec.Struct, frozen=True, gc=False):
     correlation: bytes = b""
     """Given back with the answer."""
     content_type: str = ""
+    to: str = ""
+    """The serial of the device that it is for, where its topic does not say so: it may have to be sealed."""
 
 
 ACCEPTED = 0x00

@@ -14,9 +14,13 @@ from paho.mqtt.properties import Properties
 from actors.link.client import BufferedClient
 from actors.link.messages import ACCEPTED, DROPPED, REFUSED, Publish, Published
 from actors.link.status import LinkCounters
+from actors.payload_keys.envelope import BadKeyError
 from actors.runtime.clock import Clock
 
 logger = logging.getLogger(__name__)
+
+Seal = Callable[[str, bytes, str], bytes]
+"""Returns what goes on the wire, given topic, payload and `Publish.to`."""
 
 #: QoS 1 and 2 publications kept while the broker is away or slow.
 QUEUE_LIMIT = 10_000
@@ -43,9 +47,14 @@ class Publisher:
     """Sends `Publish` messages through whichever connection is up, and tells `report` what has become of them."""
 
     def __init__(
-        self, clock: Clock, counters: LinkCounters, report: Callable[[str, Published], None] | None = None
+        self,
+        clock: Clock,
+        counters: LinkCounters,
+        report: Callable[[str, Published], None] | None = None,
+        seal: Seal | None = None,
     ) -> None:
         self._clock = clock
+        self._seal = seal
         self._counters = counters
         self._report = report
         self._client: BufferedClient | None = None
@@ -124,13 +133,19 @@ class Publisher:
             self._counters.publish_expired += 1
             self._drop(message, "expired", "its time was over before it could be sent")
             return
-        if self._largest and len(message.topic.encode()) + len(message.payload) + _OVERHEAD > self._largest:
+        try:
+            # Here and not before: what waits, or goes to the next incarnation, is sealed once, with the key of now.
+            payload = self._seal(message.topic, message.payload, message.to) if self._seal else message.payload
+        except BadKeyError as error:
+            self._refuse(message, str(error))
+            return
+        if self._largest and len(message.topic.encode()) + len(payload) + _OVERHEAD > self._largest:
             # Sent all the same it would end the connection, again and again.
             self._refuse(message, f"larger than the broker's {self._largest} bytes")
             return
         properties = _properties(message, left) if client.v5 else None
         try:
-            info = client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+            info = client.publish(message.topic, payload, message.qos, message.retain, properties)
         except ValueError as error:
             self._refuse(message, str(error))
             return

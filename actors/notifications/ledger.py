@@ -215,6 +215,7 @@ class LedgerActor(ThreadedActor):
             left,
             reply_to="ledger",
             token=row.id,
+            to=row.device,
         )
         self._services.tell(self._links[row.link], message)
 

@@ -27,6 +27,7 @@ from actors.storage.models import (
     Event,
     FleetGroupMember,
     LastSeen,
+    PayloadKey,
     Reading,
     Receipt,
     RolledBack,
@@ -56,7 +57,16 @@ class Purge:
         self._eraser = Eraser(connection, dialect)
         self._rename = dialect.update(Device, ("serial",), "id")
         self._by_id = [dialect.delete(model, "device_id") for model in (LastSeen, Sensor, Receipt)]
-        of_serial = (AlarmDevice, Command, FleetGroupMember, Enrolment, BrokerAccount, RolloutDevice, RolledBack)
+        of_serial = (
+            AlarmDevice,
+            Command,
+            FleetGroupMember,
+            Enrolment,
+            BrokerAccount,
+            PayloadKey,
+            RolloutDevice,
+            RolledBack,
+        )
         self._by_serial = [dialect.delete(model, "serial") for model in of_serial]
         self._by_serial.append(dialect.delete(Delivery, "device"))
         timeline = f"DELETE FROM {dialect.table(Event)} WHERE serial = ? AND kind <> ?"  # noqa: S608  # marks only

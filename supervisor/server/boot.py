@@ -49,6 +49,7 @@ from supervisor.server.mosquitto import BrokerUser
 from supervisor.server.notifications import NotificationsFace
 from supervisor.server.ota import OtaFace, ReleasesFace
 from supervisor.server.parts import Parts
+from supervisor.server.payload_keys import PayloadKeysFace
 from supervisor.server.pki import DevicePki, PkiKeeper, secure, told_to_encrypt
 from supervisor.server.presence import ServerPresence
 from supervisor.server.scans import ScansFace
@@ -253,6 +254,7 @@ class Server(TreeProcess):
             http=parts.http_board,
             audit=AuditFace(parts),
             access=AccessFace(parts),
+            payload_keys=PayloadKeysFace(parts),
         )
 
     def _root_ref(self) -> ActorRef[Any]:

@@ -29,6 +29,7 @@ from supervisor.server.devices import MOST_DEVICES, CreateDevice
 from supervisor.server.mosquitto import BrokerUser
 from supervisor.server.own_hosts import OwnHosts, read_authority
 from supervisor.server.parts import Parts
+from supervisor.server.payload_keys import end_payload_key
 from supervisor.server.settings import LOOPBACK, WILDCARD, Broker, Config
 from supervisor.server.values import broker_url
 from web.enrolments import EnrolmentRefusedError
@@ -222,6 +223,7 @@ class EnrolmentFace:
         """End a device's credentials."""
         item = self._decide("revoke", serial, by, address)
         self._parts.access.revoke(serial)
+        end_payload_key(self._parts, serial)
         pki = self._parts.pki
         if pki is not None:
             _certified(lambda: pki.revoke(serial))

@@ -18,6 +18,7 @@ from actors.groups.messages import Forget
 from actors.link.messages import Reconnect
 from actors.link.status import LinkStatus
 from actors.messages import Deliveries, Delivery, DeviceSnapshot, StoreDeadLetter
+from actors.payload_keys.envelope import is_sealed
 from actors.registry import Execute, LoadDeadLetter, MarkReplayed
 from actors.runtime import GuardedFuture
 from actors.storage.buckets import FindBuckets
@@ -291,11 +292,15 @@ class DeadLettersFace:
         if found is None:
             raise KeyError(letter)
         subscriber = subscriber_of(found.topic)
+        payload = found.payload
+        if found.reason != "not_encrypted" and not is_sealed(payload):
+            # It was opened before it was refused; whoever gave it up decides now that it came from its device.
+            payload = self._parts.payload_keys.seal_again(found.topic, payload, found.serial)
         delivery = Delivery(
             link=found.link,
             token=0,
             topic=found.topic,
-            payload=found.payload,
+            payload=payload,
             qos=found.qos,
             retain=False,
             dup=False,

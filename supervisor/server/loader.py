@@ -13,6 +13,8 @@ from actors.messages import DeviceSnapshot
 from actors.registry import LoadDevices
 from actors.runtime import Directory, ThreadedActor
 from actors.storage.errors import StoreUnavailable
+from supervisor.server.parts import Parts
+from supervisor.server.payload_keys import load_payload_keys
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +35,25 @@ class LoaderActor(ThreadedActor):
 
     defer_ready = True
 
-    def __init__(self, fleet: Fleet, directory: Directory, is_ours: Callable[[DeviceSnapshot], bool]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        directory: Directory,
+        is_ours: Callable[[DeviceSnapshot], bool],
+        *,
+        first: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Assign.
+
+        Args:
+            fleet: what is loaded.
+            directory: where the registry is found.
+            is_ours: which devices are wanted.
+            first: loads what else has to be known by then; may raise what an ask of the registry raises.
+
+        """
         super().__init__()
+        self._first = first
         self._fleet = fleet
         self._directory = directory
         self._is_ours = is_ours
@@ -73,6 +92,8 @@ class LoaderActor(ThreadedActor):
         if registry is None:
             return None
         try:
+            if not after:
+                self._first()
             devices: list[DeviceSnapshot] = registry.ask(LoadDevices(after, SLICE), block=True, timeout=PATIENCE)
         except (ActorDeadError, Timeout, StoreUnavailable) as error:
             if not self._told:
@@ -80,3 +101,8 @@ class LoaderActor(ThreadedActor):
                 logger.warning("the fleet cannot be loaded yet, and is asked for again every second: %s", error)
             return None
         return devices
+
+
+def loader(parts: Parts) -> LoaderActor:
+    """Return who loads what is known before the first device is heard."""
+    return LoaderActor(parts.fleet, parts.services, parts.is_ours, first=lambda: load_payload_keys(parts))

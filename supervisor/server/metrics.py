@@ -23,6 +23,7 @@ from supervisor.server.access.face import access_metrics
 from supervisor.server.audit import audit_metrics
 from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
+from supervisor.server.payload_keys import payload_metrics
 from supervisor.server.pki import pki_metrics
 from supervisor.server.updates import rollout_metrics
 
@@ -58,6 +59,7 @@ class MusterCollector(Collector):
         yield from audit_metrics(self._parts)
         yield from rollout_metrics(self._parts)
         yield from access_metrics(self._parts)
+        yield from payload_metrics(self._parts)
         yield from self._followers()
         yield from self._actors(health)
 

@@ -34,6 +34,7 @@ from actors.link.status import LinkBoard
 from actors.live import LiveFeed
 from actors.messages import DeviceSnapshot, StoreEvent
 from actors.notifications.board import LedgerBoard
+from actors.payload_keys.book import PayloadKeys
 from actors.pipeline import PipelineState
 from actors.presence import OfflineAfter
 from actors.reader import Readers
@@ -166,6 +167,7 @@ class Parts:
         if config.alarms.enabled:
             self.on_presence.append(self.alarm_tap.changed)
         self.home_tap = HomeTap.listening(self.on_presence, enabled=config.home_assistant.enabled)
+        self.home_tap.is_private = self.aftermath.is_private = self.payload_keys.is_private
         self.twin_board = TwinBoard()
         self.ledger_board = LedgerBoard()
         self.groups = GroupBook(self.fleet, {site: roster.serials for site, roster in config.roster.items()})
@@ -186,6 +188,11 @@ class Parts:
         self.uploads = Uploads(self.releases)
         self.ota_board = OtaBoard()
         self.updates_board = UpdatesBoard(config.updates.windows_by_site())
+
+    @property
+    def payload_keys(self) -> PayloadKeys:
+        """Which devices speak sealed."""
+        return self.intake.keys
 
     @property
     def serves_all(self) -> bool:

@@ -39,7 +39,7 @@ from supervisor.server.devices import DeviceSupervisor
 from supervisor.server.enrolment import enrolment_actor
 from supervisor.server.groups import groups_actor
 from supervisor.server.home_assistant import home_assistant, tell_home_assistant, watched_topics
-from supervisor.server.loader import LoaderActor
+from supervisor.server.loader import loader
 from supervisor.server.notifications import ledger
 from supervisor.server.ota import releases_actor
 from supervisor.server.parts import READERS, Parts, filters_file, link_options
@@ -93,7 +93,7 @@ def server_tree(
             ChildSpec("http", http, shutdown=10.0),
             ChildSpec("watcher", lambda: watcher(parts, tree)),
             ChildSpec("sealer", lambda: SealerActor(parts.ask_registry, parts.runtime, parts.sealing), hang_after=60.0),
-            ChildSpec("loader", lambda: LoaderActor(parts.fleet, parts.services, parts.is_ours), hang_after=60.0),
+            ChildSpec("loader", lambda: loader(parts), hang_after=60.0),
             ChildSpec("groups", lambda: groups_actor(parts), hang_after=60.0),
             ChildSpec("releases", lambda: releases_actor(parts), hang_after=60.0),
             ChildSpec("devices", lambda: device_supervisor(parts), hang_after=60.0),
@@ -167,6 +167,7 @@ def forget_tokens(parts: Parts, result: CommitResult) -> None:
     if result.deleted:
         parts.tokens.forget()
         parts.access.forget(result.deleted)
+        parts.payload_keys.drop(result.deleted)
 
 
 def rollups(parts: Parts) -> RollupActor:
@@ -294,6 +295,7 @@ def control_link(parts: Parts, broker: Broker, presence: ServerPresence) -> Cont
         clock=parts.runtime.clock,
         sight=parts.sights[broker.name].control,
         board=parts.link_boards[f"{broker.name}.control"],
+        seal=parts.payload_keys.seal,
     )
 
 

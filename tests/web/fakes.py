@@ -22,6 +22,7 @@ from tests.web.fake_commands import FakeCommands
 from tests.web.fake_enrolments import FakeEnrolments
 from tests.web.fake_groups import FakeGroups
 from tests.web.fake_notifications import FakeNotifications
+from tests.web.fake_payload_keys import FakePayloadKeys
 from tests.web.fake_releases import FakeOta, FakeReleases
 from tests.web.fake_rollouts import FakeRollouts
 from tests.web.fake_scans import FakeScans
@@ -276,6 +277,7 @@ def make_face(*devices, clock=None, ring=None):
         ota=FakeOta(),
         rollouts=FakeRollouts(),
         access=FakeAccess(),
+        payload_keys=FakePayloadKeys(),
         followers=FakeFollowers(),
         links=FakeLinks(),
         supervision=FakeSupervision(),

@@ -17,6 +17,7 @@ from actors.storage.models.base import DigestField, Table
 from actors.storage.models.data import Analysed, Reading, Receipt, Rollup, RollupDay, RollupHour, Scan
 from actors.storage.models.fleet import Device, Enrolment, FleetGroup, FleetGroupMember, LastSeen, Roster, Sensor, Twin
 from actors.storage.models.house import ApiToken, DeadLetter, Event, Setting
+from actors.storage.models.payload_keys import PayloadKey
 from actors.storage.models.reach import (
     Alarm,
     AlarmDevice,
@@ -53,6 +54,7 @@ __all__ = [
     "LastSeen",
     "MaintenanceWindow",
     "Notification",
+    "PayloadKey",
     "Reading",
     "Receipt",
     "Release",
@@ -106,4 +108,5 @@ MODELS: Final = (
     Upload,
     AuditEntry,
     BrokerAccount,
+    PayloadKey,
 )

@@ -1,0 +1,1 @@
+"""Payloads between the server and one device that no broker on the way can read or forge."""
