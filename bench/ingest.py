@@ -51,11 +51,11 @@ def wait_audited(server: MusterServer, count: int) -> float:
     return time.monotonic() - started
 
 
-def stream(port: int, database_url: str) -> tuple[float, float]:
+def stream(port: int, database_url: str, ca: str = "") -> tuple[float, float]:
     """Publish one reading of each station, then the flood; return both rates, readings per second."""
     rates = []
     for first, count in ((0, SENSORS), (SENSORS, COUNT)):
-        publisher = start_publisher(port, first=first, count=count, sensors=SENSORS, qos=1, kind="soil")
+        publisher = start_publisher(port, first=first, count=count, sensors=SENSORS, qos=1, kind="soil", ca=ca)
         started = first_write(publisher)
         rates.append(count / (wait_rows(database_url, first + count) - started))
         publisher.wait()

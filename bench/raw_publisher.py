@@ -1,7 +1,7 @@
 """A publisher that is no bottleneck: packets encoded beforehand, written to a raw socket, PUBACKs counted.
 
-Run as a process of its own: `python -m bench.raw_publisher PORT COUNT SENSORS QOS KIND RATE FIRST`; it prints the wall
-clock of the first write, in seconds.
+Run as a process of its own: `python -m bench.raw_publisher PORT COUNT SENSORS QOS KIND RATE FIRST CA`; it prints the
+wall clock of the first write, in seconds. CA is the file of an authority, for TLS; empty for none.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -28,10 +29,12 @@ def encode_length(length: int) -> bytes:
             return bytes(out)
 
 
-def connect(port: int, client_id: str) -> socket.socket:
+def connect(port: int, client_id: str, ca: str = "") -> socket.socket:
     """MQTT 3.1.1 CONNECT with a clean session."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if ca:
+        sock = ssl.create_default_context(cafile=ca).wrap_socket(sock, server_hostname="127.0.0.1")
     encoded = client_id.encode()
     body = b"\0\4MQTT\4\2\0\0" + struct.pack("!H", len(encoded)) + encoded
     sock.sendall(b"\x10" + encode_length(len(body)) + body)
@@ -77,10 +80,12 @@ def message(number: int, sensors: int, kind: str) -> tuple[str, bytes]:
     return f"plant/datalogger/monstro/{sensor}/input", json.dumps(body).encode()
 
 
-def main(port: int, count: int, sensors: int, qos: int, kind: str, rate: float, first: int) -> None:  # noqa: PLR0917
+def main(  # noqa: PLR0917
+    port: int, count: int, sensors: int, qos: int, kind: str, rate: float, first: int, ca: str
+) -> None:
     numbers = range(first, first + count)
     packets = [publish_packet(*message(number, sensors, kind), qos, number % WINDOW + 1) for number in numbers]
-    sock = connect(port, f"bench-{kind}-{time.monotonic_ns()}")
+    sock = connect(port, f"bench-{kind}-{time.monotonic_ns()}", ca)
     print(f"{time.time():.6f}", flush=True)
     if rate:
         paced(sock, packets, rate)
@@ -122,5 +127,5 @@ def flat_out(sock: socket.socket, packets: list[bytes], qos: int) -> None:
 
 
 if __name__ == "__main__":
-    port, count, sensors, qos, kind, rate, first = sys.argv[1:]
-    main(int(port), int(count), int(sensors), int(qos), kind, float(rate), int(first))
+    port, count, sensors, qos, kind, rate, first, ca = sys.argv[1:]
+    main(int(port), int(count), int(sensors), int(qos), kind, float(rate), int(first), ca)

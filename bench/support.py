@@ -27,9 +27,10 @@ def broker() -> Iterator[Mosquitto]:
 
 
 class MusterServer:
-    """`muster server` with a database of its own."""
+    """`muster server`, or another command that runs one, with a database of its own."""
 
-    def __init__(self, broker_url: str, directory: Path, **environment: str) -> None:
+    def __init__(self, broker_url: str, directory: Path, command: str = "server", **environment: str) -> None:
+        self.directory = directory
         self.database_url = environment.get("MUSTER_DATABASE_URL") or f"sqlite:///{directory}/muster.db"
         self.port = free_port()
         environ = os.environ | {
@@ -43,7 +44,7 @@ class MusterServer:
         }
         self.log = (directory / "server.log").open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.cli", "server"], env=environ, stdout=self.log, stderr=self.log
+            [sys.executable, "-m", "supervisor.cli", command], env=environ, stdout=self.log, stderr=self.log
         )
 
     def get(self, path: str) -> dict:
@@ -89,9 +90,9 @@ class MusterServer:
 
 
 @contextlib.contextmanager
-def muster(broker_url: str, **environment: str) -> Iterator[MusterServer]:
+def muster(broker_url: str, command: str = "server", **environment: str) -> Iterator[MusterServer]:
     with tempfile.TemporaryDirectory() as directory:
-        server = MusterServer(broker_url, Path(directory), **environment)
+        server = MusterServer(broker_url, Path(directory), command, **environment)
         try:
             server.wait_ready()
             yield server
@@ -100,9 +101,9 @@ def muster(broker_url: str, **environment: str) -> Iterator[MusterServer]:
 
 
 def start_publisher(
-    port: int, *, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0, first: int = 0
+    port: int, *, count: int, sensors: int, qos: int, kind: str, rate: float = 0.0, first: int = 0, ca: str = ""
 ) -> subprocess.Popen[str]:
-    arguments = [str(value) for value in (port, count, sensors, qos, kind, rate, first)]
+    arguments = [str(value) for value in (port, count, sensors, qos, kind, rate, first, ca)]
     return subprocess.Popen(
         [sys.executable, "-m", "bench.raw_publisher", *arguments], stdout=subprocess.PIPE, text=True
     )
