@@ -32,14 +32,14 @@ class NewUpload(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     size: Annotated[int, msgspec.Meta(ge=1, le=2**40)]
     """Bytes."""
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
     """Of the file, for people."""
 
 
 class Revocation(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of `POST /api/releases/{version}/revoke`."""
 
-    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[^\x00]*\Z")] = ""
 
 
 _NEW = msgspec.json.Decoder(NewUpload)

@@ -16,8 +16,8 @@ Compare = Callable[[str, str], int]
 class Verdict(NamedTuple):
     """What a device is to be told, and what follows from it for the rollout."""
 
-    kind: Literal["given", "has_it", "skip", "wait", "never"]
-    """`skip`: the release is not for it; `wait`: not now."""
+    kind: Literal["given", "has_it", "left_it", "skip", "wait", "never"]
+    """`left_it`: it had succeeded, and runs another version; `skip`: the release is not for it; `wait`: not now."""
     reason: str = ""
 
 
@@ -40,6 +40,8 @@ def judge_offer(
     if asked.version and compare(asked.version, live.header.version) == 0:
         return Verdict("has_it", "up_to_date")
     state = live.rollout.entries[asked.serial].state
+    if state == "succeeded" and asked.version:
+        return Verdict("left_it", "rolled_back")
     if state == "offered" and (reason := _why_unfit(asked, live, facts, compare)):
         return Verdict("skip", reason)
     answer = live.rollout.offer(asked.serial)

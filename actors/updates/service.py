@@ -47,14 +47,17 @@ class Service:
             plan, entry = live.rollout.plan, live.rollout.entries[asked.serial]
             return Offered(live.header.release_id, live.header.id, plan.force or entry.forced, plan.trial)
         if asked.asks:
-            self._note(asked.serial, live, verdict)
+            self._note(asked, live, verdict)
         return self._refuse(verdict.reason)
 
-    def _note(self, serial: str, live: Live, verdict: Verdict) -> None:
+    def _note(self, asked: Offer, live: Live, verdict: Verdict) -> None:
         """Draw from a device's question what it says of the device."""
-        rollout, now = live.rollout, self._keeper.now()
+        serial, rollout, now = asked.serial, live.rollout, self._keeper.now()
         if verdict.kind == "has_it":
             self._keeper.save(live, rollout.has_it(serial, now))
+        elif verdict.kind == "left_it":
+            reason = f"it runs {asked.version} after it had succeeded".replace("\0", "")
+            self._keeper.save(live, rollout.report(serial, "rolled_back", now, reason=reason))
         elif verdict.kind == "skip":
             self._keeper.save(live, rollout.skip(serial, now, verdict.reason))
         else:

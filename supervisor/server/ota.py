@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from pykka import ActorDeadError, Timeout
 
-from actors.runtime import Directory, Runtime, ThreadedActor
+from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf
 from actors.storage.errors import StoreUnavailable
 from actors.storage.releases import StoredRelease
 from actors.updates.messages import UPDATES, InUse, Offer, Offered, Report, Reported, Revoked, RolloutError
@@ -68,7 +68,7 @@ class Updates:
         self._services.tell(UPDATES, Revoked(release_id))
 
 
-class _Look:
+class _Look(ToSelf):
     """To itself, from a timer."""
 
 
@@ -83,18 +83,17 @@ class ReleasesActor(ThreadedActor):
         self._uploads = uploads
         self._runtime = runtime
         self._is_shared = is_shared
-        self._look = _Look()
-        """The one that counts: what an earlier incarnation has told itself must not begin a second chain."""
         self._loaded = False
         self._told = False
 
     def on_start(self) -> None:
         """Begin."""
-        self.actor_ref.tell(self._look)
+        self.actor_ref.tell(_Look())
 
     def on_receive(self, message: Any) -> None:
         """Look, and set the time of the next look."""
-        if message is not self._look:
+        if not isinstance(message, _Look):
+            logger.warning("releases: unexpected message %s dropped", type(message).__name__)
             return
         try:
             if self._loaded and not self._is_shared:
@@ -110,7 +109,7 @@ class ReleasesActor(ThreadedActor):
             if not self._loaded:
                 self._loaded = True
                 self.ready()
-        self._runtime.timers.after(LOOK_EVERY if self._loaded else AGAIN_AFTER, self.actor_ref, self._look)
+        self._runtime.timers.after(LOOK_EVERY if self._loaded else AGAIN_AFTER, self.actor_ref, _Look())
 
 
 def releases_actor(parts: Parts) -> ReleasesActor:

@@ -63,14 +63,3 @@ def test_a_directory_that_cannot_be_used_leaves_the_releases_known(server, tmp_p
     eventually(lambda: after.store.of_version("1.0"), what="the release is known")
     assert after.store.find("1.0") is None
     assert not after.store.may_go(after.store.of_version("1.0").id)
-
-
-def test_a_look_that_was_meant_for_an_earlier_incarnation_begins_no_chain_of_its_own(server, launch, monkeypatch):
-    looks = []
-    monkeypatch.setattr(server.uploads, "load", lambda: looks.append("load"))
-    monkeypatch.setattr(server.uploads, "tidy", lambda: looks.append("tidy"))
-    monkeypatch.setattr(ota, "LOOK_EVERY", 3600.0)
-    ref = launch(server)
-    eventually(lambda: looks, what="the first look")
-    ref.ask(ota._Look())
-    assert looks == ["load"]

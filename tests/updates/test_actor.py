@@ -409,6 +409,23 @@ def test_a_device_cannot_have_one_rollout_that_is_over_read_after_the_other(rig)
     assert rig.states(over[1])["pi-1"] == "failed"
 
 
+def test_a_device_that_has_succeeded_and_runs_another_version_again_has_rolled_back(rig):
+    rollout = rig.start(*MANY, waves=CANARY)
+    canaries = [serial for serial, state in rig.states(rollout).items() if state == "offered"]
+    for serial in canaries:
+        rig.report(serial, "succeeded")
+    rig.offer(canaries[0], "2.0")
+    rig.offer(canaries[1], "")
+    rig.offer(canaries[2], "1.0", asks=False)
+    assert rig.header(rollout).status == "running"
+    assert rig.offer(canaries[3], "1.0").reason == "rolled_back"
+    row = rig.devices(rollout)[canaries[3]]
+    assert (row["state"], row["reason"]) == ("rolled_back", "it runs 1.0 after it had succeeded")
+    assert rig.header(rollout).status == "halted"
+    rig.command(rollout, "cancel")
+    assert refused(rig.start, canaries[3]).code == "nobody"
+
+
 def test_reports_that_are_about_no_rollout_change_nothing_and_are_counted(rig):
     rollout = rig.start("pi-1")
     assert not rig.report("stranger", "confirming").commit

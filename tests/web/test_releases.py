@@ -60,7 +60,9 @@ def test_a_piece_that_is_too_large_is_refused_unread(client):
     assert answer.status == 413
 
 
-@pytest.mark.parametrize("change", [{"size": 0}, {"sha256": "C" * 64}, {"sha256": "c"}, {"name": ""}, {"more": 1}])
+@pytest.mark.parametrize(
+    "change", [{"size": 0}, {"sha256": "C" * 64}, {"sha256": "c"}, {"name": ""}, {"name": "a\0b"}, {"more": 1}]
+)
 def test_an_upload_of_nonsense_is_refused_with_its_field(client, change):
     answer = client.post("/api/releases/uploads", {"size": 9, "sha256": SHA, "name": "x"} | change)
     assert (answer.status, answer.error["details"]) == (400, {"field": next(iter(change))})
@@ -73,6 +75,8 @@ def test_no_room_for_a_release_is_507(client):
 
 def test_a_release_is_revoked_with_or_without_a_reason_and_deleted(client):
     assert client.post("/api/releases/1.2/revoke", {"reason": "burns"}).json["reason"] == "burns"
+    nul = client.post("/api/releases/1.2/revoke", {"reason": "a\0b"})
+    assert (nul.status, nul.error["details"]) == (400, {"field": "reason"})
     assert client.call("POST", "/api/releases/1.2/revoke").json["revoked_by"] == "admin ops"
     assert client.call("DELETE", "/api/releases/1.2").status == 204
     assert client.face.releases.told[-1] == ("delete", "1.2", "admin ops")
