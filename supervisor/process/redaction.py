@@ -33,14 +33,21 @@ _FORMS: Final = (
     (re.compile(r"\b(SharedAccessKey=)[^;\s'\"]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"([?&;\s](?:key|sig|token|access_token|api_key)=)[^&\s'\"#;]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)([\"'](?:{_NAMES})[\"']\s*:\s*b?)(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"), rf"\1'{HIDDEN}'"),
-    (re.compile(rf"(?i)\b((?:{_NAMES})=)(b?\"(?:[^\"\\]|\\.)*\"|b?'(?:[^'\\]|\\.)*'|[^\s,;&)'\"]+)"), rf"\1{HIDDEN}"),
+    (
+        re.compile(rf"(?i)\b(\w*(?:{_NAMES})=)(b?\"(?:[^\"\\]|\\.)*\"|b?'(?:[^'\\]|\\.)*'|[^\s,;&)'\"]+)"),
+        rf"\1{HIDDEN}",
+    ),
 )
 
 
 _SECRET_FIELDS: Final = frozenset(
     {"api_token", "enrolment_key", "password", "token", "service_connection_string", "hub_connection_string"}
     | {"connection_string"}
+    # Of a channel for alarms: who knows the address may write to it.
+    | {"webhook"}
 )
+_SECRET_GROUPS: Final = frozenset({"headers", "apprise"})
+"""Fields of which every value is a secret: headers of a webhook, and addresses with keys in them."""
 
 
 def secrets_in(section: Any) -> Iterator[str]:
@@ -50,6 +57,8 @@ def secrets_in(section: Any) -> Iterator[str]:
             value = getattr(section, name)
             if isinstance(value, str):
                 yield value if name in _SECRET_FIELDS else _password_in(value)
+            elif name in _SECRET_GROUPS:
+                yield from value.values() if isinstance(value, dict) else value
             else:
                 yield from secrets_in(value)
     elif isinstance(section, tuple | list):

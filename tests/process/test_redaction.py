@@ -7,8 +7,11 @@ import logging
 
 import pytest
 
+from actors.alarms.settings import AlarmSettings, Channel
 from supervisor.process.logs import FORMAT, JsonFormatter, TextFormatter
-from supervisor.process.redaction import HIDDEN, Redactor, redact
+from supervisor.process.redaction import HIDDEN, Redactor, redact, secrets_in
+from supervisor.server.config import Config
+from supervisor.server.settings import Database
 
 SECRET = "s3cr3t-Needle/+=x"
 
@@ -29,6 +32,8 @@ SECRET = "s3cr3t-Needle/+=x"
         f"{{'enrolment_key': '{SECRET}'}}",
         f"Settings(host='h', password='{SECRET}', port=1)",
         "psk=s3cr3t-Needle, ssid=home",
+        "PGPASSWORD=s3cr3t-Needle pg_dump",
+        "MUSTER_ENROLMENT_KEY=s3cr3t-Needle",
         f"-----BEGIN EC PRIVATE KEY-----\n{SECRET}\n-----END EC PRIVATE KEY-----",
         "-----BEGIN PRIVATE KEY-----\ns3cr3t-Needle",  # cut off
         "muster-sealing-key 01234567 " + "73336372" * 8,
@@ -63,6 +68,27 @@ def test_a_value_is_hidden_wherever_it_stands_also_quoted():
     assert redactor.redact("x pass word/1 y pass%20word%2F1 short") == f"x {HIDDEN} y {HIDDEN} short"
     redactor.hide(["pass word/1 and more"])
     assert redactor.redact("pass word/1 and more") == HIDDEN
+
+
+def test_the_secrets_of_a_configuration_are_found():
+    config = Config(
+        database=Database(url="postgresql://u:pass%20word@h/db"),
+        api_token="the-token",
+        alarms=AlarmSettings(
+            channels={
+                "chat": Channel(webhook="https://hooks.example.org/T0/B0/key", headers={"X-Key": "the-header"}),
+                "mail": Channel(apprise=("tgram://123:ABC/45",)),
+            }
+        ),
+    )
+    found = set(filter(None, secrets_in(config)))
+    assert found == {
+        "pass word",
+        "the-token",
+        "https://hooks.example.org/T0/B0/key",
+        "the-header",
+        "tgram://123:ABC/45",
+    }
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter(FORMAT)])
