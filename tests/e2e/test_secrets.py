@@ -16,6 +16,7 @@ from tests.support.ports import free_port
 from tests.support.wait import eventually
 
 BROKER, DATABASE, FLEET = "broker-Needle-0123456789", "database-Needle-0123456789", "fleet-Needle-0123456789"
+SENT = "sent-Needle-0123456789"
 
 
 def secrets_of(server, edge, *configured):
@@ -100,7 +101,12 @@ def test_a_server_for_the_network_with_a_broker_of_its_own_keeps_them_too(needs)
         secrets = secrets_of(server, edge, *(text for text in users.values() if isinstance(text, str)))
         server.process.send(signal.SIGUSR1)
         assert server.run("command", "edge-1", "no_such", "--wait", "0")[0] != 0
+        server.post("/api/devices/edge-1/commands", {"name": "wifi", "args": {"psk": SENT}})
+        server.post("/api/notifications", {"device": "edge-1", "title": "t", "body": SENT})
         assert_kept(secrets, server, edge)
+        database = b"".join(path.read_bytes() for path in sorted(server.data.glob("muster.db*")))
+        assert b"edge-1" in database
+        assert [secret for secret in {*secrets, SENT} if secret.encode() in database] == []
 
 
 def test_the_database_is_for_nobody_else(tmp_path):
