@@ -54,7 +54,7 @@ class EdgeProcess(TreeProcess):
     def stop(self) -> None:
         """Stop everything, the mirror of `start`; the goodbye comes first, since the rest may take its time."""
         if self._end.code == RESTART:
-            # To systemd this is no end: it kills whatever runs TimeoutStopSec after a STOPPING=1, so what comes after us.
+            # To systemd this is no end: TimeoutStopSec after a STOPPING=1 it kills whatever runs, what comes after us.
             self._notifier.alive()
         else:
             self._notifier.stopping()

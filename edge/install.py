@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -124,6 +125,11 @@ def _install(installer: Installer, target: Target, options: argparse.Namespace) 
     source = Source.choose(options.source, options.wheel_dir, extras, home=HOME, version=__version__)
     if choices.golden:
         refuse_identity(target.path(CONFIG))
+    if choices.updates and target.is_live and not os.access(SYSTEM_PYTHON, os.X_OK):
+        raise InstallError(
+            f"{SYSTEM_PYTHON}, which starts the edge so that it can update itself, is missing;"
+            " run `apt install python3`, or install with --no-updates."
+        )
     plan = plan_edge(choices, source)
     if options.dry_run:
         installer.describe(plan)

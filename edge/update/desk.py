@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from edge.update.settings import UpdateSettings
 
 logger = logging.getLogger(__name__)
 
+DOWNLOADS = "download"
+"""Directory of the one download that there is."""
 AGAIN, AGAIN_CAP = 5.0, 600.0
 """Seconds between two attempts to reach the server, growing."""
 SEARCHING = 1.0
@@ -89,7 +92,7 @@ class Desk:
         return len(self._file.memory.reports)
 
     def open(self) -> None:
-        """Read what an earlier run has kept.
+        """Read what an earlier run has kept; what was downloaded for nothing that is known goes.
 
         Raises:
             OSError: the directory cannot be made.
@@ -97,6 +100,8 @@ class Desk:
         """
         self._seams.home.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._file.open()
+        if self.work is None:
+            shutil.rmtree(self._seams.home / DOWNLOADS, ignore_errors=True)
 
     # What is kept
 
@@ -141,7 +146,7 @@ class Desk:
 
     def download_path(self, offer: Offer) -> Path:
         """Return where a release comes to lie."""
-        return self._seams.home / "download" / f"{offer.sha256}.part"
+        return self._seams.home / DOWNLOADS / f"{offer.sha256}.part"
 
     def remove_download(self, work: Work) -> None:
         """Remove a release, or what there is of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 LONGEST_REASON = 200
@@ -40,7 +41,9 @@ def release(home: Path) -> bool:
 def held(home: Path) -> str:
     """Return why updates are held back; empty when they are not."""
     try:
-        with hold_file(home).open("rb") as file:
+        # Whoever may write there must have neither us wait for a pipe, nor root show what a link leads to.
+        descriptor = os.open(hold_file(home), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
             text = file.read(4 * LONGEST_REASON).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""

@@ -12,12 +12,12 @@ Two of them never work at a time, and with `--with-stdin` it ends as soon as its
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import importlib.util
 import json
 import os
 import platform
-import secrets
 import shutil
 import signal
 import subprocess
@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge.update.slot import SCRATCH, empty
 from supervisor.process.lock import FileLock, LockHeldError
 from supervisor.release.archive import Release
 from supervisor.release.errors import BadReleaseError, KeyFileError
@@ -46,7 +47,6 @@ DAMAGED = "damaged"
 """The code of a file that is not the one that the server has: it was damaged on its way, or on our disk."""
 LOCK_PATIENCE = 30.0
 """Seconds for a predecessor, whose edge was killed, to notice that it is to end."""
-_SCRATCH = ".wheels-"
 _OUTPUT = 600
 """Characters of a failed program's output that are told."""
 _SMOKE = "import edge.boot, edge.tree; from actors.version import __version__; print(__version__)"
@@ -100,15 +100,15 @@ def install(
         )
         files = manifest.files_for(mine)
         say({"state": "installing", "progress": 0.0})
-        _make_room(slot)
+        empty(slot)
         check_space(slot.parent, sum(file.size for file in files) + UNPACKED_FACTOR * release.unpacked(files))
         try:
             _fill(slot, release, files, factory or sys.executable, _meter(say, "installing", manifest.size, most=0.3))
             say({"state": "installing", "progress": 0.9})
             _try_out(slot / "bin/python", manifest.version)
         except BaseException:
-            # Half a version is of no use, and what runs needs the room.
-            shutil.rmtree(slot, ignore_errors=True)
+            with contextlib.suppress(OSError):  # half a version is of no use, and what runs needs the room
+                empty(slot)
             raise
     os.sync()  # a trial is begun only of what is on the disk
     return manifest.version
@@ -118,7 +118,7 @@ def _fill(
     slot: Path, release: Release, files: Sequence[ReleaseFile], pip: str, progress: Callable[[int], None]
 ) -> None:
     _run([_base(), "-I", "-m", "venv", "--without-pip", str(slot)])
-    with tempfile.TemporaryDirectory(dir=slot.parent, prefix=_SCRATCH) as place:
+    with tempfile.TemporaryDirectory(dir=slot.parent, prefix=SCRATCH) as place:
         release.extract(Path(place), files, progress)
         lock = Path(place) / "lock.txt"
         lock.write_text(lock_file(files), encoding="utf-8")
@@ -143,16 +143,6 @@ def check_space(directory: Path, size: int) -> None:
     needed, free = size + SPACE_SPARE, shutil.disk_usage(directory).free
     if free < needed:
         raise BadReleaseError("no_space", f"it needs {needed // 2**20} MB and {free // 2**20} MB are free")
-
-
-def _make_room(slot: Path) -> None:
-    """Empty the slot, and remove what an installation has left that was cut off."""
-    slot.parent.mkdir(parents=True, exist_ok=True)
-    if slot.exists():
-        # At once: the launcher may be about to look whether there is something that has worked.
-        slot.rename(slot.parent / f"{_SCRATCH}{secrets.token_hex(4)}")
-    for place in slot.parent.glob(f"{_SCRATCH}*"):
-        shutil.rmtree(place)
 
 
 def _pip(python: str, slot: Path, wheels: str, lock: Path) -> None:

@@ -11,6 +11,7 @@ from edge.update.desk import HELD_LOOK, Desk, Seams
 from edge.update.download import Download
 from edge.update.file import Offer, State, Work
 from edge.update.server import GoneError, UnreachableError
+from edge.update.slot import empty
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Making:
         if self._desk.is_postponed(work):
             return HELD_LOOK
         if work.tries >= MOST_TRIES:
+            empty(self._seams.launcher.home / "slots" / work.slot)
             self._desk.end(work, "failed", "install", f"its installation was cut off {work.tries} times")
             return 0.0
         seams, slot = self._seams, self._free_slot()

@@ -22,7 +22,7 @@ IDLE = 5.0
 USUAL_TRIAL, LONGEST_TRIAL = 900, 86_400
 """Seconds that a new version has to confirm: where the server names none, and at most."""
 MOST_TRIALS = 3
-"""Of one version, while nobody could be reached."""
+"""Of one version, while nobody could be reached, or while the launcher keeps nothing of them."""
 PENDING_TRIAL = 600.0
 """Seconds until a trial that the launcher could not begin is begun again."""
 _WHY = {
@@ -109,7 +109,10 @@ class Trials:
             self._back_since = self._seams.now()
             self._desk.change(work, phase="returned", reason=reason)
         elif trial is None or trial.nonce != work.nonce:
-            self._desk.change(work, phase="installed", nonce="")  # it was never begun
+            if work.trials >= MOST_TRIALS:
+                self._desk.end(work, "failed", "launcher", f"the launcher knew nothing of {work.trials} trials of it")
+            else:
+                self._desk.change(work, phase="installed", nonce="")  # it was never begun
         # Else the launcher could not count its start, on a full disk say, and has started us instead.
         elif self._seams.now() - self._pending_since < PENDING_TRIAL:
             return IDLE

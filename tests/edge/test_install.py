@@ -379,6 +379,15 @@ def test_a_machine_is_changed_by_root_alone(monkeypatch, capsys):
     assert "`sudo`" in capsys.readouterr().err
 
 
+def test_a_machine_without_the_python_of_the_launcher_is_refused_before_anything_is_made(monkeypatch, capsys):
+    monkeypatch.setattr(install, "SYSTEM_PYTHON", "/absent/python3")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert install.main(["install", "--dry-run"]) == 1
+    assert "/absent/python3" in capsys.readouterr().err
+    install.main(["install", "--dry-run", "--no-updates"])
+    assert "/absent/python3" not in capsys.readouterr().err
+
+
 def test_without_a_key_one_is_told_that_it_is_missing(edge_install, without_venv):
     assert "without --enrolment-key-file" in edge_install()[1]
 

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from edge.update.child import Ended
-from tests.update.simulated import Device, Killer, make_slot, offer
+from tests.update.simulated import SHA, Device, Killer, make_slot, offer
 
 USUAL = ["checking", "downloading", "verifying", "installing", "restarting", "confirming", "succeeded"]
 DAY = 86_400.0
@@ -164,6 +164,24 @@ def test_a_trial_whose_updater_has_lost_its_file_is_confirmed_all_the_same(devic
     assert (device.home / "updater.json.bad").exists()
 
 
+def test_a_launcher_that_keeps_nothing_of_a_trial_is_not_asked_for_ever(device, monkeypatch):
+    def forget(*_arguments):
+        (device.home / "state.json").unlink(missing_ok=True)
+
+    device.server.offer = offer()
+    monkeypatch.setattr(device.launching, "begin", forget)
+    device.live(lambda: device.rests and device.server.states[-1:] == ["failed"])
+    assert reasons(device) == [("failed", "launcher")]
+    assert device.boots == ["1.0"] * 4
+
+
+def test_a_download_of_which_nothing_is_known_any_more_goes(device):
+    (device.home / "download").mkdir()
+    (device.home / "download" / f"{SHA}.part").write_bytes(b"much")
+    device.live(lambda: device.rests)
+    assert not (device.home / "download").exists()
+
+
 def test_a_start_that_the_launcher_could_not_count_is_made_up_for(device, monkeypatch):
     """A full disk: the launcher starts what is committed, though a trial has begun."""
     device.server.offer = offer()
@@ -212,8 +230,11 @@ def test_another_version_than_the_one_that_was_offered_is_refused(device):
 def test_an_installation_that_is_cut_off_each_time_is_given_up(device):
     device.server.offer = offer()
     device.verdicts = [Ended("", "", "killed")] * 3
+    make_slot(device.home / "slots/b", "half a version")
+    (device.home / "slots" / ".wheels-x").mkdir()
     device.live(lambda: device.rests and device.server.states[-1:] == ["failed"])
     assert reasons(device) == [("failed", "install")]
+    assert not list((device.home / "slots").iterdir()), "what was half installed takes no room"
     assert "2.0" not in device.board.describe()["blocked"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -126,6 +127,17 @@ def test_updates_are_held_by_a_file_that_anybody_may_make(tmp_path):
     (home / "hold").write_text("")
     assert held(home) == "held"
     assert release(home)
+
+
+def test_a_hold_that_is_no_file_holds_and_is_not_read(tmp_path):
+    """Root asks, too: whoever may write there must not have it wait, or show what it may not see."""
+    secret = tmp_path / "secret"
+    secret.write_text("hush")
+    (tmp_path / "hold").symlink_to(secret)
+    assert held(tmp_path) == "held"
+    (tmp_path / "hold").unlink()
+    os.mkfifo(tmp_path / "hold")
+    assert held(tmp_path) == "held"
 
 
 def test_an_edge_without_a_launcher_says_that_it_does_not_update_itself():
