@@ -123,6 +123,7 @@ class EnrolmentFace:
         application = _read(request)
         pki, serial = self._parts.pki, application.device_id
         self._check_key(application, proof, address)
+        self._refuse_unnamed(serial)
         if self._parts.access.is_reserved(serial):
             raise _bad_field("device_id", f"`{serial}` is the name of a user that the broker has for others")
         if pki is not None and application.csr:
@@ -148,14 +149,19 @@ class EnrolmentFace:
         }
 
     def _user_of(self, application: Application) -> BrokerUser | None:
-        """Return the device's new user of the broker; None where Muster does not manage that."""
+        """Return the device's new user of the broker; None where it has none for itself."""
         access, serial = self._parts.access, application.device_id
-        if not access.manages:
+        if not access.can_name(serial):
             return None
         password = access.grant([serial], application.device_type).get(serial)
         if password is None:  # an operator was faster
             raise EnrolmentRefusedError(409, "denied", f"{serial} was denied while it enrolled", {"device_id": serial})
         return BrokerUser(serial, password)
+
+    def _refuse_unnamed(self, serial: str) -> None:
+        access = self._parts.access
+        if access.manages and not access.can_name(serial) and not access.lets_in_others:
+            raise _bad_field("device_id", "may have no `:`, which ends a name in the broker's password file")
 
     def _check_key(self, application: Application, proof: str, address: str) -> None:
         """Refuse who knows neither the fleet's key nor a token of this device: the key may have changed since."""

@@ -34,6 +34,11 @@ def test_a_topic_that_would_begin_another_line_is_left_out():
     assert text.count("topic readwrite #\n") == 1  # the server's
 
 
+def test_a_name_that_the_password_file_cannot_have_is_left_out():
+    mac = Account("b8:27:eb:00:00:01", "x")
+    assert set(password_names(passwords(everyone(mac, Account("pi-1", "y")), ""))) == {"pi-1"}
+
+
 def test_hashes_that_are_right_stay_as_they_are():
     many = [Account(f"pi-{number}", f"password {number}") for number in range(5)]
     first = passwords(everyone(*many), "")

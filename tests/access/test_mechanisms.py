@@ -322,6 +322,24 @@ def test_whom_the_plugin_has_no_room_for_comes_in_by_the_files(needs):
                 assert broker.lets_in(BrokerUser("pi-2", "second")) is True
 
 
+def test_a_device_whose_name_no_file_can_have_is_always_told_to_the_plugin(needs):
+    needs("mosquitto")
+    mac = Account("b8:27:eb:00:00:01", "a password")
+    with Guarded("dynsec") as broker:
+        broker.mechanism = Dynsec(broker.each_options, "muster-test-access", broker.files, most=1)
+        broker.put(ONE, TWO)
+        assert broker.mechanism.lacking({"pi-1", "pi-2", mac.serial}) == {mac.serial}
+        broker.put(mac)
+        assert broker.mechanism.lacking({"pi-1", "pi-2", mac.serial}) == set()
+        assert broker.mechanism.known() == {"pi-1", "pi-2", mac.serial}
+        broker.restart()
+        with broker.server() as server, broker.client(*mac[:2]) as pi:
+            server.subscribe("devices/#")
+            assert pi.publish("devices/pi-2/scans", "forged").is_failure
+            assert not pi.publish(f"devices/{mac.serial}/scans", "mine").is_failure
+            assert server.next("devices/#").payload == b"mine"
+
+
 def test_a_damaged_file_of_the_plugin_is_no_reason_not_to_start(needs):
     needs("mosquitto")
     with Guarded("dynsec") as broker:

@@ -15,15 +15,15 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from actors.topics import SHARED_CONTROL, sensor_data, site_control, site_data
+from actors.topics import SHARED_VERBS, sensor_data, site_control, site_data
 from supervisor.process.private_file import write_private
 from supervisor.server.child import ChildError
 from supervisor.server.mosquitto import DEVICES, SERVER, BrokerUser
 
 SERVERS = (SERVER, f"{SERVER}~2")
 """Names of the server's user, by turns: while its password changes both are good. No serial number has a `~`."""
-RESERVED = frozenset({SERVER, DEVICES})
-"""Users that are no devices: no device may have such a serial number here."""
+RESERVED = frozenset({SERVER, DEVICES}) | SHARED_VERBS
+"""No device may have such a serial number here: users that are no devices, and `devices/announce` is everybody's."""
 _KEY_BYTES = 32
 
 
@@ -133,8 +133,3 @@ def told_topics(prefixes: Sequence[str]) -> list[str]:
     """Return the topics that every device may read."""
     analyses = [f"{prefix}/{told}" for prefix in prefixes for told in ("soil-health/analysis", "status")]
     return ["server/discovery", "server/requests", *analyses]
-
-
-def shared_topics(prefixes: Sequence[str]) -> list[str]:
-    """Return the filters of what devices without a user of their own publish, beside their own names."""
-    return [*SHARED_CONTROL, *site_topics(prefixes)]

@@ -34,7 +34,7 @@ from supervisor.server.access.dynsec_file import (
     own_roles,
     own_rules,
 )
-from supervisor.server.access.files import Files
+from supervisor.server.access.files import Files, can_name
 from supervisor.server.mosquitto import BrokerUser
 
 MOST: Final = 1_000
@@ -100,10 +100,11 @@ class Dynsec:
 
     def lacking(self, serials: AbstractSet[str]) -> set[str]:
         """Return those that the files do not name, and those for whom the plugin has room."""
-        outside = sorted(serials - self._known_inside())
+        outside = sorted(serials - self._known_inside(), key=lambda serial: (can_name(serial), serial))
         if self._others is None:
             return set(outside)
-        return self._others.lacking(serials) | set(outside[: self._room()])
+        room = max(self._room(), sum(not can_name(serial) for serial in outside))
+        return self._others.lacking(serials) | set(outside[:room])
 
     def apply(
         self, everyone: Everyone, put: Sequence[Account], remove: Iterable[str], rights: Sequence[Account] = ()
@@ -154,10 +155,10 @@ class Dynsec:
         room = len(put) if self._others is None else self._room()
         for account in put:
             is_new = account.serial not in self._known_inside()
-            if is_new and not room:
+            if is_new and not room and can_name(account.serial):
                 outside.append(account)
                 continue
-            room -= is_new
+            room = max(0, room - is_new)
             if len(inside) < SLICE:
                 inside.append(account)
             else:

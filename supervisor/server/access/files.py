@@ -22,7 +22,6 @@ from supervisor.server.access.accounts import (
     BrokerAwayError,
     Everyone,
     own_topics,
-    shared_topics,
     site_topics,
     told_topics,
 )
@@ -66,7 +65,7 @@ class Files:
 
     def lacking(self, serials: AbstractSet[str]) -> set[str]:
         """Return those that the password file does not name."""
-        return set(serials) - self.known()
+        return {serial for serial in serials if can_name(serial)} - self.known()
 
     def apply(
         self,
@@ -87,8 +86,9 @@ class Files:
         except OSError as error:
             raise BrokerAwayError(f"{self._directory} cannot be written: {error.strerror}") from None
         self._reload()
-        if put:
-            self._wait_for(BrokerUser(put[-1].serial, put[-1].password))
+        waited = [account for account in put if can_name(account.serial)]
+        if waited:
+            self._wait_for(BrokerUser(waited[-1].serial, waited[-1].password))
         return taken
 
     def _wait_for(self, user: BrokerUser) -> None:
@@ -108,6 +108,11 @@ class Files:
 
     def _write(self, name: str, text: str) -> None:
         write_files(self._directory, {name: text})
+
+
+def can_name(serial: str) -> bool:
+    """Return whether a password file can have a user of this name: `:` ends the name there."""
+    return ":" not in serial
 
 
 def password_names(text: str) -> dict[str, str]:
@@ -140,7 +145,7 @@ def write_files(directory: Path, texts: dict[str, str]) -> None:
 def passwords(everyone: Everyone, existing: str) -> str:
     """Return the password file; lines that are right stay as they are."""
     users = [*everyone.servers, *([everyone.shared] if everyone.shared is not None else [])]
-    users += [BrokerUser(account.serial, account.password) for account in everyone.devices]
+    users += [BrokerUser(account.serial, account.password) for account in everyone.devices if can_name(account.serial)]
     return password_file(users, existing)
 
 
@@ -149,10 +154,8 @@ def access_list(everyone: Everyone) -> str:
     prefixes, told = everyone.prefixes, told_topics(everyone.prefixes)
     # The names of those who have a user, denied to all who have none: Mosquitto looks for denials first.
     taken = [f"topic deny devices/{account.serial}/#" for account in everyone.devices]
-    unnamed = [f"topic write {topic}" for topic in shared_topics(prefixes)]
-    # Receipts bear the ids of a sender's items and nothing else; a program that sends for several stations reads
-    # those of each.
-    unnamed += [f"topic read {topic}" for topic in (*told, "devices/+/receipts")]
+    unnamed = [f"topic write {topic}" for topic in site_topics(prefixes)]
+    unnamed += [f"topic read {topic}" for topic in told]
     unnamed += ["topic readwrite devices/#", *taken, ""]
     lines = ["# Written by Muster; changes are lost."]
     if everyone.anonymous:

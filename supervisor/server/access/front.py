@@ -18,7 +18,7 @@ from supervisor import ChildSpec
 from supervisor.server.access.accounts import RESERVED, Mechanism, keep_key
 from supervisor.server.access.actor import AccessActor, AccessBoard
 from supervisor.server.access.dynsec import Dynsec
-from supervisor.server.access.files import Files
+from supervisor.server.access.files import Files, can_name
 from supervisor.server.access.messages import (
     NAME,
     Compare,
@@ -108,6 +108,15 @@ class Access:
     def is_reserved(self, serial: str) -> bool:
         """Return whether this is the name of a user that is no device."""
         return self.manages and serial in RESERVED
+
+    def can_name(self, serial: str) -> bool:
+        """Return whether a device can have a user of this name."""
+        return self.mechanism == "dynsec" or (self.manages and can_name(serial))
+
+    @property
+    def lets_in_others(self) -> bool:
+        """Whether devices without a user of their own are let in."""
+        return self.users is None or self.users.anonymous or self.users.now.devices is not None
 
     def grant(self, serials: Sequence[str], device_type: str = "") -> dict[str, str]:
         """Return a new password for each of these devices, once the broker knows them or cannot be reached.
