@@ -52,6 +52,8 @@ class Desk:
     """Tells the site of a device, empty for none."""
     takes_calls: Callable[[str], bool]
     """Tells whether a device is there now, and knows the command `update`."""
+    is_gone: Callable[[str], bool]
+    """Tells whether a device has been offline for a while; not whether nobody can see it."""
     compare: Compare
     show: Callable[[Header], object]
     """Called with each rollout that is new or has changed."""
@@ -127,6 +129,7 @@ class Keeper:
             wave=header.wave,
             reached_at=None if header.reached_us is None else header.reached_us / 1_000_000,
             heard_from=self.now(),
+            is_gone=self.desk.is_gone,
         )
         return Live(header, rollout)
 

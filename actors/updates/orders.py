@@ -40,7 +40,8 @@ class Orders:
         serials = choose(order.serials, order.share, rollout_id)
         self._need_free(serials)
         entries = self._make_entries(serials, order, facts.version, rollout_id)
-        live = Live(self._make_header(order, facts, rollout_id), Rollout(order.plan, entries))
+        rollout = Rollout(order.plan, entries, is_gone=self._keeper.desk.is_gone)
+        live = Live(self._make_header(order, facts, rollout_id), rollout)
         live.rollout.start(self._keeper.now())
         about = {"id": rollout_id, "version": facts.version, "target": order.target, "devices": len(entries)}
         self._keeper.add(live, steps.trace("started", order.origin, **about))

@@ -10,7 +10,7 @@ reports late counts as what it reports.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from actors.updates.due import Due
@@ -20,6 +20,8 @@ from actors.updates.states import ENDED, FINAL, STATES, State, Status
 
 GRACE: Final = 7_200.0
 """Seconds in which a device may be heard again after nobody could hear it: an edge asks once an hour."""
+GONE: Final = "it had succeeded, and was offline when the waiting time was over"
+"""Why a device is silent."""
 
 _ACTIVE = frozenset(state for state, rule in STATES.items() if rule.kind == "active")
 _BUSY = _ACTIVE - {"postponed"}
@@ -43,6 +45,7 @@ class Rollout:
         wave: int = 0,
         reached_at: float | None = None,
         heard_from: float = 0.0,
+        is_gone: Callable[[str], bool] = lambda _serial: False,
     ) -> None:
         """Assign what is known; for a new one, `start` offers the first wave.
 
@@ -54,6 +57,7 @@ class Rollout:
             wave: number of the wave that is under way, from 0.
             reached_at: when that wave reached its threshold; None when it has not.
             heard_from: since when devices can be heard: a silence before proves nothing.
+            is_gone: tells whether a device is known to be away for a while.
 
         """
         self.plan = plan
@@ -63,7 +67,7 @@ class Rollout:
         self.reached_at = reached_at
         self.entries: dict[str, Entry] = {entry.serial: entry for entry in entries}
         self._counts: list[Counter[State]] = [Counter() for _ in plan.waves]
-        self._heard_from = heard_from
+        self._heard_from, self._is_gone = heard_from, is_gone
         self._due = Due(lambda serial: self._ends_at(self.entries[serial]))
         for entry in self.entries.values():
             self._counts[entry.wave][entry.state] += 1
@@ -343,8 +347,21 @@ class Rollout:
                 return
             if size and now < self.reached_at + wave.wait:
                 return
+            if wave.wait and self._miss(now, changes):
+                continue
             self.wave, self.reached_at, changes.is_changed = self.wave + 1, None, True
             self._open_wave(now, changes)
+
+    def _miss(self, now: float, changes: Changes) -> bool:
+        """Count those of the wave as silent that have succeeded and are away: it may be the release that did it."""
+        missed = [
+            entry
+            for entry in self.entries.values()
+            if entry.wave == self.wave and entry.state == "succeeded" and self._is_gone(entry.serial)
+        ]
+        for entry in missed:
+            self._move(entry, "silent", now, GONE, changes)
+        return bool(missed)
 
     def _why_halt(self, bad: int, size: int, success: float) -> str:
         """Return why nobody more must get it; empty while all is well."""

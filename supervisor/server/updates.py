@@ -9,6 +9,7 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from pykka import ActorDeadError
 
+from actors.fleet import DeviceView
 from actors.storage.queries import Page
 from actors.storage.result import CommitResult
 from actors.storage.updates import FindRollout, FindRolloutDevices, FindRollouts
@@ -41,6 +42,8 @@ from web.rollouts import RolloutsRefusedError
 
 PATIENCE: Final = 30.0
 """Seconds that a request waits: others may be before it, and a whole fleet takes its time."""
+GONE_AFTER: Final = 600.0
+"""Seconds offline after which a device that runs a new version may be lost by it."""
 FAMILY: Final = "pi"
 """Of the devices that run Muster's edge."""
 _STATUS: Final[dict[Code, int]] = {
@@ -67,6 +70,10 @@ def updates_actor(parts: Parts) -> UpdatesActor:
         view = parts.fleet.get(serial)
         return view is not None and view.presence == "online" and knows_update(view.snapshot.services)
 
+    def is_gone(serial: str) -> bool:
+        view = parts.fleet.get(serial)
+        return view is not None and is_lost(view, parts.runtime.clock.time())
+
     def show(header: Header) -> None:
         parts.ring.publish("rollout", header.id, event(header))
 
@@ -79,10 +86,17 @@ def updates_actor(parts: Parts) -> UpdatesActor:
             ask=parts.ask_registry,
             site_of=site_of,
             takes_calls=takes_calls,
+            is_gone=is_gone,
             compare=compare,
             show=show,
         )
     )
+
+
+def is_lost(view: DeviceView, now: float) -> bool:
+    """Return whether a device has been seen, and is offline for a while; `now` in seconds since 1970."""
+    is_away = view.presence == "offline" and view.last_seen_us > 0
+    return is_away and now - view.since_us / 1_000_000 > GONE_AFTER
 
 
 class _Announced(msgspec.Struct):

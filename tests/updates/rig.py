@@ -87,6 +87,8 @@ class Rig:
         self.services, self.releases = Directory(), releases or FakeReleases()
         self.board = UpdatesBoard({})
         self.sites = {}
+        self.gone = set()
+        """Devices that are offline for a while."""
         self.there = set()
         """Devices that can be called."""
         self.shown = []
@@ -117,11 +119,17 @@ class Rig:
             ask=lambda message: self.ask_registry(message),  # noqa: PLW0108 - a test may replace it
             site_of=lambda serial: self.sites.get(serial, ""),
             takes_calls=self.there.__contains__,
+            is_gone=self.gone.__contains__,
             compare=compare,
             show=self.shown.append,
         )
         self.ref = self.launch(UPDATES, UpdatesActor(desk))
+        eventually(self._is_up, what="the rollouts are read")
         return self
+
+    def _is_up(self):
+        with suppress(StoreUnavailable):
+            return self.offer("nobody")
 
     def restart(self):
         """Kill the actor as a crash does, and start the next one."""

@@ -70,6 +70,20 @@ def test_a_report_is_on_the_disk_when_it_is_answered_on_every_database(anywhere)
     assert [item["status"] for item in rig.headers()] == ["running", "cancelled"]
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_wave_is_followed_by_none_when_a_device_is_lost_after_its_success(rig, is_restarted):
+    rollout = rig.start(*MANY, waves=CANARY)
+    canaries = [serial for serial, state in rig.states(rollout).items() if state == "offered"]
+    for serial in canaries:
+        rig.report(serial, "succeeded")
+    if is_restarted:
+        rig.restart()
+    rig.gone.add(canaries[0])
+    rig.pass_time(100)
+    assert rig.wait_status(rollout, "halted").reason.startswith("1 of 4 devices of wave 1")
+    assert rig.counts(rollout) == {"succeeded": 3, "silent": 1, "pending": 36}
+
+
 def test_a_killed_actor_goes_on_where_it_was(rig):
     rollout = rig.start(*MANY, waves=CANARY)
     first = [serial for serial, state in rig.states(rollout).items() if state == "offered"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from actors.commands.messages import COMMANDER, CommandError, Issue, Issued
+from actors.fleet import DeviceView
+from actors.messages import DeviceSnapshot
 from actors.runtime import ThreadedActor
 from actors.storage.errors import StoreUnavailable
 from actors.updates.calls import EVERY, MOST_AT_ONCE, WITHIN
 from actors.updates.messages import Forget
 from actors.updates.plan import Wave
 from actors.updates.windows import Window
-from supervisor.server.updates import knows_update
+from supervisor.server.updates import GONE_AFTER, is_lost, knows_update
 from tests.support.wait import eventually
 from tests.updates.rig import ALL, CANARY
 
@@ -156,6 +158,23 @@ def test_while_there_is_no_commander_they_wait(calls):
     calls.services.publish(COMMANDER, ref)
     calls.look()
     eventually(lambda: calls.called() == [("pi-001",)], what="they are called when it is back")
+
+
+@pytest.mark.parametrize(
+    ("presence", "offline_for", "seen", "lost"),
+    [
+        ("offline", GONE_AFTER + 1, True, True),
+        ("offline", GONE_AFTER - 1, True, False),
+        ("offline", GONE_AFTER + 1, False, False),
+        ("unknown", GONE_AFTER + 1, True, False),
+        ("online", GONE_AFTER + 1, True, False),
+    ],
+)
+def test_a_device_is_lost_when_it_is_known_to_be_offline_for_a_while(presence, offline_for, seen, lost):
+    since_us = 10**15
+    snapshot = DeviceSnapshot(serial="pi-1", kind="raspberry_pi", family="pi")
+    view = DeviceView(snapshot, presence, "timeout", since_us, since_us if seen else 0, 60.0, flapping=False)
+    assert is_lost(view, since_us / 1_000_000 + offline_for) is lost
 
 
 @pytest.mark.parametrize(

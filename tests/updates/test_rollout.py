@@ -17,11 +17,11 @@ ONE = (Wave(share=1.0, success=1.0, wait=0.0),)
 TWO = (Wave(share=0.1, success=1.0, wait=100.0), Wave(share=1.0, success=0.9, wait=0.0))
 
 
-def make(count: int = 20, **plan) -> Rollout:
+def make(count: int = 20, is_gone=lambda _serial: False, **plan) -> Rollout:
     """A started rollout of `d0`, `d1`...: with two waves the first 10 % are the canaries."""
     plan = Plan(**({"waves": TWO, "failures": 1.0} | plan))
     first = max(1, round(count * plan.waves[0].share))
-    rollout = Rollout(plan, [Entry(f"d{n}", 0 if n < first else 1) for n in range(count)])
+    rollout = Rollout(plan, [Entry(f"d{n}", 0 if n < first else 1) for n in range(count)], is_gone=is_gone)
     rollout.start(0.0)
     return rollout
 
@@ -134,6 +134,36 @@ def test_nothing_has_happened_later_than_now_after_a_start_with_an_earlier_clock
     again = Rollout(rollout.plan, rollout.entries.values(), reached_at=10_000.0, heard_from=500.0)
     again.recover(500.0)
     assert (again.next_at, again.entries["d0"].since) == (560, 500)
+
+
+def test_a_canary_that_succeeded_and_is_gone_when_the_waiting_time_is_over_halts_it():
+    gone = set()
+    rollout = make(is_gone=gone.__contains__)
+    go(rollout, "d0", "succeeded")
+    go(rollout, "d1", "succeeded")
+    gone.update(["d1", "d9"])
+    rollout.tick(99)
+    assert (rollout.status, rollout.entries["d1"].state) == ("running", "succeeded")
+    rollout.tick(100)
+    assert (rollout.status, rollout.wave, rollout.entries["d1"].state) == ("halted", 0, "silent")
+    assert rollout.entries["d1"].reason == "it had succeeded, and was offline when the waiting time was over"
+    gone.discard("d1")
+    rollout.has_it("d1", 200)
+    rollout.resume(201)
+    assert (rollout.status, rollout.wave, rollout.entries["d1"].state) == ("running", 1, "succeeded")
+    assert rollout.entries["d9"].state == "offered"
+
+
+def test_some_that_are_gone_are_no_more_than_any_that_failed():
+    waves = (Wave(share=0.1, success=0.5, wait=100.0), Wave(share=1.0, success=0.5, wait=0.0))
+    rollout = make(waves=waves, is_gone={"d1", "d2"}.__contains__)
+    go(rollout, "d0", "succeeded")
+    go(rollout, "d1", "succeeded")
+    rollout.tick(100)
+    assert (rollout.wave, rollout.entries["d1"].state) == (1, "silent")
+    for number in range(2, 20):
+        go(rollout, f"d{number}", "succeeded", at=101)
+    assert rollout.status == "completed"
 
 
 def test_a_failure_in_the_waiting_time_halts_too():
