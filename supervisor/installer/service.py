@@ -13,7 +13,7 @@ RESTART_AFTER = 10
 WATCHDOG_AFTER = 60
 """Seconds without a sign of life after which it is killed and started anew."""
 
-#: What neither the server nor an edge ever needs; see systemd.exec(5).
+#: What neither the server nor an edge ever needs; see systemd.exec(5). A core dump would hold its keys.
 _HARDENING = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -34,6 +34,7 @@ RestrictSUIDSGID=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
+LimitCORE=0
 UMask=0027"""
 
 

@@ -136,7 +136,13 @@ def test_the_unit_restarts_for_ever_and_may_do_little(edge_install, root, withou
     edge_install()
     lines = (root / UNIT).read_text().splitlines()
     wanted = {"Type=notify", "Restart=always", "RestartSec=10", "StartLimitIntervalSec=0", "WatchdogSec=60"}
-    wanted |= {"User=muster-edge", "SupplementaryGroups=input video", "NoNewPrivileges=yes", "ProtectSystem=strict"}
+    wanted |= {
+        "User=muster-edge",
+        "SupplementaryGroups=input video",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "LimitCORE=0",
+    }
     wanted |= {"Environment=MALLOC_ARENA_MAX=1", "CapabilityBoundingSet=", "StateDirectory=muster-edge"}
     assert wanted <= set(lines)
     (command,) = [line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart=")]
@@ -171,6 +177,11 @@ def test_an_edge_that_is_installed_is_started_by_its_launcher(edge_install, root
     (*before, _run, _dashes, _command, _config, _file) = words.split()
     done = run(*before, "run", "--", "--version")
     assert re.fullmatch(r"muster-edge \d+\.\d+\.\d+\n", done.stdout), done
+    made = [path for path in root.rglob("*") if not path.is_relative_to(root / "var")]
+    open_to_others = [path for path in made if not path.is_symlink() and path.stat().st_mode & 0o022]
+    assert not open_to_others, "root alone changes what root runs, and what is trusted"
+    into_the_service = [path for path in made if path.is_symlink() and "/var/" in str(path.readlink())]
+    assert not into_the_service, "root runs nothing that the service may write"
 
 
 def test_release_keys_are_added_and_remembered(edge_install, root, tmp_path, without_venv):
