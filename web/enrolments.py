@@ -16,9 +16,9 @@ class EnrolmentRefusedError(Exception):
         """Assign.
 
         Args:
-            status: the HTTP status: 400, 401, 404, 409 or 503.
+            status: the HTTP status: 400, 401, 404, 409, 429 or 503.
             code: one word for programs: `bad_field`, `bad_key`, `pending`, `denied`, `fleet_full`, `not_found`,
-                `changed`, `hub_unavailable`, `busy`.
+                `changed`, `too_many`, `hub_unavailable`, `busy`.
             message: one sentence for people.
             details: `field` with 400; `device_id` and `state` with 409.
 
@@ -91,7 +91,8 @@ class Enrolments(Protocol):
             `certificate`, `ca`, `mqtt` as `register`.
 
         Raises:
-            EnrolmentRefusedError: 400 for a bad request, 404 where the server gives none, 503 when it cannot now.
+            EnrolmentRefusedError: 400 for a bad request, 404 where the server gives none, 409 for a device that was
+                denied, 429 for one that asks without end, 503 when it cannot now.
 
         """
         ...

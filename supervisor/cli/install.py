@@ -13,7 +13,8 @@ from actors.installation import HOME
 from actors.version import __version__
 from supervisor.installer import Installer, InstallError, Source, Target
 from supervisor.server.embedded import find_mosquitto
-from supervisor.server.service import CA_FILE, EXTRAS, KEY_FILE, MANIFEST, TOKEN_FILE, Choices, plan_server
+from supervisor.server.service import EXTRAS, KEY_FILE, MANIFEST, TOKEN_FILE, Choices, plan_server
+from supervisor.server.service_certificates import CA_FILE
 
 _ROOT = click.option("--root", type=click.Path(path_type=Path), help="A directory that stands for the root.")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

@@ -168,7 +168,7 @@ def revoke(*, directory: Path, passphrase: bytes | None, as_json: bool, name: st
         return
     click.echo(f"{len(ended)} revoked; {authority.crl_file} says so.")
     click.echo(
-        "A broker reads it on SIGHUP: `systemctl reload mosquitto`. For one of `muster up` that is done by itself."
+        "A broker reads it on SIGHUP: `systemctl reload mosquitto`. A server with this authority sees to that."
     )
 
 

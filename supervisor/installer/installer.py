@@ -11,13 +11,14 @@ from pathlib import Path
 from supervisor.installer.files import Data, Directory, File, Link, remove_empty
 from supervisor.installer.manifest import Manifest
 from supervisor.installer.python import Venv
+from supervisor.installer.seed import Seed
 from supervisor.installer.stale import Stale
 from supervisor.installer.step import Did, Record, Step
 from supervisor.installer.system import Command, Unit, User
 from supervisor.installer.target import InstallError, Target
 
 KINDS: Mapping[str, type[Step]] = {
-    step.kind: step for step in (Directory, Data, File, Link, User, Venv, Stale, Command, Unit)
+    step.kind: step for step in (Directory, Data, File, Link, User, Venv, Seed, Stale, Command, Unit)
 }
 _PARENT = "parent"
 """Kind of the record of a directory that had to be made for something else to lie in it."""

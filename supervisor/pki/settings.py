@@ -32,7 +32,7 @@ class Pki(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the authority, as `muster pki init` makes it; made where it is missing. Empty: devices get no certificates."""
     broker_url: str = ""
     """Where the broker asks for certificates: what devices that have one are told. Empty: they are told none."""
-    trust: str = ""
+    ca: str = ""
     """PEM that devices are told to trust for broker and page; empty: this authority, which has signed for both."""
     passphrase_file: str = ""
     """File whose first line opens the authority's key, where that is sealed."""

@@ -14,7 +14,7 @@ from supervisor.server.config import Config
 def certificate_files(config: Config) -> list[Path]:
     """Return the files: those that are configured, those of the authority, and those of a broker of our own."""
     given = [file for broker in config.brokers for file in (broker.tls.ca, broker.tls.cert)]
-    given += [config.http.tls.cert, config.http.tls.ca]
+    given += [config.http.tls.cert, config.http.tls.ca, config.pki.ca]
     made = config.data_path / "broker"
     own = [*made.glob("*.crt"), *made.glob("*.pem")]
     directory = Path(config.pki.directory) if config.pki.directory else config.data_path / "pki"

@@ -30,6 +30,7 @@ from supervisor.server.mosquitto import BrokerUser
 from supervisor.server.own_hosts import OwnHosts, read_authority
 from supervisor.server.parts import Parts
 from supervisor.server.payload_keys import end_payload_key
+from supervisor.server.pki import DevicePki
 from supervisor.server.settings import LOOPBACK, WILDCARD, Broker, Config
 from supervisor.server.values import broker_url
 from web.enrolments import EnrolmentRefusedError
@@ -124,12 +125,11 @@ class EnrolmentFace:
         pki, serial = self._parts.pki, application.device_id
         self._check_key(application, proof, address)
         self._refuse_unnamed(serial)
-        if self._parts.access.is_reserved(serial):
-            raise _bad_field("device_id", f"`{serial}` is the name of a user that the broker has for others")
+        self._refuse_reserved(serial)
         if pki is not None and application.csr:
             _certified(lambda: pki.check(application.csr, serial))
         granted = self._enrol(application, proof, address)
-        named = _certified(lambda: pki.sign(application.csr, serial)) if pki is not None and application.csr else ""
+        named = self._sign(pki, application.csr, serial) if pki is not None and application.csr else ""
         own = self._user_of(application)
         broker = device_broker(self._parts.config, host, named=serial if named else "", user=own)
         return {
@@ -179,14 +179,37 @@ class EnrolmentFace:
         pki = self._parts.pki
         if pki is None:
             raise EnrolmentRefusedError(404, "not_found", "this server gives devices no certificates")
-        named = _certified(lambda: pki.sign(request, serial))
+        self._refuse_reserved(serial)
+        self._refuse_denied(serial)
+        named = self._sign(pki, request, serial)
         broker = device_broker(self._parts.config, host, named=serial)
         place = {"host": broker.host, "port": broker.port, "username": serial, "password": "", "tls": broker.uses_tls}
         return {"certificate": named, "ca": self._authority(), "mqtt": place}
 
     def _authority(self) -> str:
         pki = self._parts.pki
-        return pki.authority.certificate.decode() if pki is not None else ""
+        return pki.trust if pki is not None else ""
+
+    def _sign(self, pki: DevicePki, request: str, serial: str) -> str:
+        """Return a certificate; none that outlives the decision of an operator who was faster."""
+        named = _certified(lambda: pki.sign(request, serial))
+        try:
+            self._refuse_denied(serial)
+        except EnrolmentRefusedError:
+            _certified(lambda: pki.revoke(serial))
+            raise
+        return named
+
+    def _refuse_reserved(self, serial: str) -> None:
+        if self._parts.access.is_reserved(serial):
+            raise _bad_field("device_id", f"`{serial}` is the name of a user that the broker has for others")
+
+    def _refuse_denied(self, serial: str) -> None:
+        now_us = self._now_us()
+        known, _ = self._parts.readers.ask(FindEnrolment(serial, now_us))
+        if known is not None and known.state_at(now_us) == "denied":
+            details = {"device_id": serial, "state": "denied"}
+            raise EnrolmentRefusedError(409, "denied", f"{serial} was denied by an operator", details)
 
     def _dialled(self, header: str, client: str) -> tuple[str, str]:
         """Return `host:port` for the proofs, or else why there are none."""
@@ -223,6 +246,7 @@ class EnrolmentFace:
         """Refuse a device, and close the broker to it; its tokens stay valid."""
         item = self._decide("deny", serial, by, address)
         self._parts.access.revoke(serial)
+        self._end_certificates(serial)
         return item
 
     def revoke(self, serial: str, by: str, address: str) -> Item:
@@ -230,10 +254,13 @@ class EnrolmentFace:
         item = self._decide("revoke", serial, by, address)
         self._parts.access.revoke(serial)
         end_payload_key(self._parts, serial)
+        self._end_certificates(serial)
+        return item
+
+    def _end_certificates(self, serial: str) -> None:
         pki = self._parts.pki
         if pki is not None:
             _certified(lambda: pki.revoke(serial))
-        return item
 
     def _decide(self, decision: Decision, serial: str, by: str, address: str, request: str = "") -> Item:
         item: Item = self._ask(Decide(decision, serial, by, address, request))
@@ -259,6 +286,8 @@ def _certified(ask: Callable[[], T]) -> T:
     except PkiError as error:
         if error.code == "bad_request":
             raise _bad_field("csr", str(error).rstrip(".")) from error
+        if error.code == "too_many":
+            raise EnrolmentRefusedError(429, "too_many", str(error).rstrip(".")) from error
         raise EnrolmentRefusedError(503, "unavailable", f"no certificate can be made now: {error}") from error
 
 

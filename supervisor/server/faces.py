@@ -26,6 +26,7 @@ from actors.storage.queries import FindDeadLetters, FindEvents, FindReadings, Fi
 from actors.storage.tokens import Token, create_token, digest_token, find_token, revoke_token
 from actors.topics import SENSOR_TAIL, BadTopicError, parse_pi, parse_sensor, parse_site
 from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
+from supervisor.pki.errors import PkiError
 from supervisor.server.devices import CreateDevice, RemoveDevice
 from supervisor.server.groups import predicate
 from supervisor.server.parts import Parts
@@ -84,12 +85,21 @@ class FleetFace:
         return self._parts.fleet.get(serial)
 
     def delete(self, serial: str) -> bool:
-        """Remove a device and all that is kept of it."""
+        """Remove a device and all that is kept of it, and end its certificates."""
         removed = self._ask_devices(lambda future: RemoveDevice(serial, future))
         if removed:
             self._parts.services.tell("groups", Forget(serial))
             self._parts.ring.publish("removed", serial, {"serial": serial})
+            self._end_certificates(serial)
         return removed
+
+    def _end_certificates(self, serial: str) -> None:
+        try:
+            if self._parts.pki is not None:
+                self._parts.pki.revoke(serial)
+        except PkiError as error:
+            message = f"{serial} is removed, but its certificates are not revoked ({error}); use `muster pki revoke`"
+            raise ConflictError(message) from error
 
     def _ask_devices(self, message: Callable[[GuardedFuture[bool]], Any]) -> bool:
         ref = self._parts.services.get("devices")
@@ -293,7 +303,7 @@ class DeadLettersFace:
             raise KeyError(letter)
         subscriber = subscriber_of(found.topic)
         payload = found.payload
-        if found.reason != "not_encrypted" and not is_sealed(payload):
+        if found.reason not in ("not_encrypted", "unbound") and not is_sealed(payload):
             # It was opened before it was refused; whoever gave it up decides now that it came from its device.
             payload = self._parts.payload_keys.seal_again(found.topic, payload, found.serial)
         delivery = Delivery(

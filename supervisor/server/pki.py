@@ -310,14 +310,14 @@ def _stamp(path: Path) -> object:
 
 
 def _trust(authority: Authority, settings: Pki) -> str:
-    if not settings.trust:
+    if not settings.ca:
         return authority.certificate.decode()
-    path = Path(settings.trust)
+    path = Path(settings.ca)
     try:
         pem = path.read_bytes()
         x509.load_pem_x509_certificates(pem)
         return pem.decode()
     except OSError as error:
-        raise PkiError("unreadable", f"{path} (`pki.trust`) cannot be read: {error.strerror}.") from None
+        raise PkiError("unreadable", f"{path} (`pki.ca`) cannot be read: {error.strerror}.") from None
     except ValueError:
-        raise PkiError("unreadable", f"{path} (`pki.trust`) holds no certificate in PEM.") from None
+        raise PkiError("unreadable", f"{path} (`pki.ca`) holds no certificate in PEM.") from None

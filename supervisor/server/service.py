@@ -28,13 +28,33 @@ from supervisor.installer import (
     tmpfiles,
 )
 from supervisor.installer.step import Record
-from supervisor.pki.certificates import Pair, is_good, issue, make_authority
-from supervisor.pki.names import own_name, own_names
+from supervisor.pki.names import own_name
 from supervisor.server.access.dynsec_file import find_plugin
 from supervisor.server.access.files import PASSWORDS, RIGHTS
 from supervisor.server.access.roster import OUTSIDE, ServerUsers
 from supervisor.server.access.users import DYNSEC, start_files
-from supervisor.server.mosquitto import DEVICES, SERVER, Access, Listener, TlsFiles, drop_in
+from supervisor.server.mosquitto import (
+    DEVICES,
+    DEVICES_CA,
+    DEVICES_CRL,
+    SERVER,
+    Access,
+    ClientTrust,
+    Listener,
+    TlsFiles,
+    drop_in,
+)
+from supervisor.server.service_certificates import (
+    BROKER,
+    BROKER_GROUP,
+    CA_FILE,
+    HTTP_FILE,
+    TLS,
+    Site,
+    device_authority,
+    read_again,
+    server_certificates,
+)
 from supervisor.server.settings import DEFAULT_PREFIXES
 from supervisor.server.values import broker_url
 
@@ -47,20 +67,15 @@ LOGS = f"/var/log/{NAME}"
 CONFIG = "/etc/muster/muster.toml"
 KEY_FILE = "/etc/muster/enrolment-key"
 TOKEN_FILE = "/etc/muster/admin-token"  # noqa: S105 - a path
-TLS = "/etc/muster/tls"
-CA_FILE = "/etc/muster/ca.pem"
-HTTP_FILE = "/etc/muster/http.pem"
-"""Key and certificate of the page in one file."""
+PKI = f"{STATE}/pki"
+"""The authority that signs for devices, in the server's own data."""
 SYSTEM = "/etc/systemd/system"
-BROKER = "/etc/mosquitto/muster"
-"""Of the broker's own user, who reads certificates after it has given up root's rights."""
-BROKER_GROUP = "mosquitto"
 ACCESS = f"{BROKER}/access"
 """Of the server, which writes there who may use the broker, and of the broker's plugin."""
 _ACCESS_MODE = 0o2770
 RELOAD = f"{NAME}-broker"
 """Units that have Mosquitto read those files again when they change: the server itself may send it no signal."""
-PLAIN_PORT, TLS_PORT = 1883, 8883
+PLAIN_PORT, TLS_PORT, CERTIFICATE_PORT = 1883, 8883, 8884
 EXTRAS = ("server", "postgres", "mysql")
 
 _LOGROTATE = f"""\
@@ -87,6 +102,7 @@ Description=Users of the broker that Muster has changed
 [Path]
 PathChanged={ACCESS}/{PASSWORDS}
 PathChanged={ACCESS}/{RIGHTS}
+PathChanged={ACCESS}/{DEVICES_CRL}
 
 [Install]
 WantedBy=multi-user.target
@@ -115,6 +131,11 @@ class Choices(NamedTuple):
     """Log to a file, not to the journal."""
     https: bool = False
     """Encrypt the page and the API as well; not for an installation of the release before, until it is asked for."""
+
+    @property
+    def site(self) -> Site:
+        """What of them concerns certificates."""
+        return Site(self.domain, self.https)
 
     def remember(self) -> dict[str, str]:
         """Return them for the manifest."""
@@ -179,14 +200,17 @@ def plan_server(choices: Choices, source: Source, target: Target, remembered: Ma
     service = _service(choices)
     user = User(NAME, home=STATE)
     mechanism = "dynsec" if find_plugin(target.root) else "files"
+    seed, trusted = device_authority(PKI, ACCESS, choices.site, target) if choices.tls else (None, [])
     files = [*_configuration(choices, made_up, _agreed(remembered), mechanism)]
-    files += _broker_files(choices, made_up, target)
+    files += [*trusted, *_broker_files(choices, made_up, target)]
     steps: list[Step] = [
         Directory(PREFIX),
         Command("reload of systemd", undo_command=("systemctl", "daemon-reload")),
         Command("restart of the broker", undo_command=("systemctl", "try-restart", "mosquitto.service")),
         File(f"/etc/sysusers.d/{NAME}.conf", user.sysusers()),
         user,
+        Data(STATE),
+        *([seed] if seed is not None else []),
         Directory("/etc/muster"),
         *([Directory(TLS, mode=0o700)] if choices.tls else []),
         Directory(BROKER, mode=0o750, group=BROKER_GROUP),
@@ -203,7 +227,6 @@ def plan_server(choices: Choices, source: Source, target: Target, remembered: Ma
         File(f"{SYSTEM}/{RELOAD}.path", _RELOAD_PATH),
         Link(f"{SYSTEM}/multi-user.target.wants/{RELOAD}.path", to=f"{SYSTEM}/{RELOAD}.path"),
         Command("broker", command=("systemctl", "restart", "mosquitto.service")),
-        Data(STATE),
         Data(LOGS),
         Unit(f"{RELOAD}.path"),
         Unit(service.unit),
@@ -233,16 +256,19 @@ def _service(choices: Choices) -> Service:
 
 def _agreement(choices: Choices, made_up: Secrets) -> dict[str, str]:
     """Return the values by dotted key in which configuration and broker have to agree."""
-    outside = ""
-    if choices.tls or choices.domain:
-        port = TLS_PORT if choices.tls else PLAIN_PORT
-        outside = broker_url(choices.domain or own_name(), port, tls=choices.tls)
+    host = choices.domain or own_name()
+    outside = named = ""
+    if choices.tls:
+        outside, named = (broker_url(host, port, tls=True) for port in (TLS_PORT, CERTIFICATE_PORT))
+    elif choices.domain:
+        outside = broker_url(host, PLAIN_PORT, tls=False)
     return {
         "brokers.0.url": broker_url(
             "127.0.0.1", PLAIN_PORT, tls=False, username=SERVER, password=made_up.server_password
         ),
         "enrolment.password": made_up.devices_password,
         "enrolment.broker_url": outside,
+        "pki.broker_url": named,
     }
 
 
@@ -289,6 +315,15 @@ def _configuration(choices: Choices, made_up: Secrets, before: Mapping[str, str]
         f"mechanism = {_quote(mechanism)}",
         f"directory = {_quote(ACCESS)}",
     ]
+    if choices.tls:
+        lines += [
+            "",
+            "# Each device gets a certificate, by which the broker knows it in place of its password.",
+            "[pki]",
+            f"directory = {_quote(PKI)}",
+            f"broker_url = {_quote(told['pki.broker_url'])}",
+            f"ca = {_quote(CA_FILE)}",
+        ]
     agreement = tuple((key, before.get(key, value), value) for key, value in told.items())
     return [
         Settings(CONFIG, ("\n".join(lines) + "\n").encode(), mode=0o640, group=NAME, keep=True, agreement=agreement),
@@ -311,10 +346,12 @@ def _broker_files(choices: Choices, made_up: Secrets, target: Target) -> list[Fi
     files = [File(f"{ACCESS}/{name}", text.encode(), mode=0o640, group=BROKER_GROUP) for name, text in texts.items()]
     listeners = [Listener(PLAIN_PORT)]
     if choices.tls:
-        files += _certificates(choices, target)
+        files += server_certificates(choices.site, target)
         tls = TlsFiles(ca=f"{BROKER}/ca.pem", cert=f"{BROKER}/server.pem", key=f"{BROKER}/server.key")
         # In the clear only on this machine, for the server itself.
-        listeners = [Listener(PLAIN_PORT, "127.0.0.1"), Listener(TLS_PORT, tls=tls)]
+        clients = ClientTrust(f"{ACCESS}/{DEVICES_CA}", f"{ACCESS}/{DEVICES_CRL}")
+        named = Listener(CERTIFICATE_PORT, tls=tls, clients=clients)
+        listeners = [Listener(PLAIN_PORT, "127.0.0.1"), Listener(TLS_PORT, tls=tls), named]
     access = Access(f"{ACCESS}/{PASSWORDS}", f"{ACCESS}/{RIGHTS}", plugin, f"{ACCESS}/{DYNSEC}")
     text = drop_in(listeners, access)
     return [*files, File("/etc/mosquitto/conf.d/muster.conf", text.encode())]
@@ -331,14 +368,14 @@ def _find_secrets(target: Target) -> dict[str, str]:
     return {
         "server_password": unquote(urlsplit(_look_up(said, "brokers.0.url")).password or ""),
         "devices_password": _look_up(said, "enrolment.password"),
-        "enrolment_key": _read(target, KEY_FILE).decode(errors="replace").strip(),
+        "enrolment_key": read_again(target, KEY_FILE).decode(errors="replace").strip(),
         "admin_token": _look_up(said, "api_token"),
     }
 
 
 def _parse(target: Target) -> dict[str, Any]:
     try:
-        return tomllib.loads(_read(target, CONFIG).decode())
+        return tomllib.loads(read_again(target, CONFIG).decode())
     except ValueError as error:
         raise InstallError(f"{CONFIG} is not valid TOML ({error}); mend it and try again.") from None
 
@@ -351,51 +388,6 @@ def _look_up(said: Any, key: str) -> str:
         else:
             said = said.get(part) if isinstance(said, dict) else None
     return said if isinstance(said, str) else ""
-
-
-def _certificates(choices: Choices, target: Target) -> list[File]:
-    """Return authority and certificate; those of the last run where they are good still."""
-    authority = Pair(_read(target, CA_FILE), _read(target, f"{TLS}/ca.key"))
-    if bool(authority.cert) != bool(authority.key):
-        raise InstallError(
-            f"Of the authority only {CA_FILE if authority.cert else f'{TLS}/ca.key'} is there: put the other half back,"
-            f" {TLS}/ca.key beside {CA_FILE}, or remove this one; then every device has to trust a new authority."
-        )
-    if not authority.cert:
-        authority = make_authority(f"Muster of {choices.domain or own_name()}")
-    names = own_names(choices.domain)
-    server = Pair(_read(target, f"{BROKER}/server.pem"), _read(target, f"{BROKER}/server.key"))
-    if not is_good(server, authority, names[:1]):
-        try:
-            server = issue(authority, names)
-        except ValueError as error:
-            raise InstallError(
-                f"{CA_FILE} and {TLS}/ca.key cannot be used ({error}); put back what was there."
-            ) from None
-    page = [File(HTTP_FILE, server.key + server.cert, mode=0o640, group=NAME)] if choices.https else []
-    return [
-        File(f"{TLS}/ca.key", authority.key, mode=0o600),
-        File(f"{TLS}/ca.pem", authority.cert),
-        File(CA_FILE, authority.cert),
-        *page,
-        _for_broker("ca.pem", authority.cert),
-        _for_broker("server.pem", server.cert),
-        _for_broker("server.key", server.key),
-    ]
-
-
-def _for_broker(name: str, content: bytes) -> File:
-    return File(f"{BROKER}/{name}", content, mode=0o640, group=BROKER_GROUP)
-
-
-def _read(target: Target, path: str) -> bytes:
-    """Return a file of an earlier run, nothing where there is none."""
-    try:
-        return target.path(path).read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise InstallError(f"{path} cannot be read: {error.strerror}; try as root.") from None
 
 
 def _quote(value: str) -> str:

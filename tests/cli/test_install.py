@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import ssl
 import stat
+import threading
 import tomllib
 from pathlib import Path
 
@@ -16,6 +18,8 @@ import pytest
 
 from supervisor.cli import install as command
 from supervisor.installer import Plan
+from supervisor.pki.authority import Authority
+from supervisor.pki.certificates import Pair, issue, make_request
 from supervisor.server.access.dynsec_file import find_plugin
 from supervisor.server.config import load_config
 from tests.support.installation import ALONE, build_wheel, everything_below, lend_packages, run
@@ -41,6 +45,8 @@ EXPECTED = {
     "/opt/muster/manifest.json": 0o600,
 }
 EXPECTED_WITH_TLS = {
+    "/etc/mosquitto/muster/access/devices-ca.pem": 0o640,
+    "/etc/mosquitto/muster/access/devices-crl.pem": 0o640,
     "/etc/mosquitto/muster/ca.pem": 0o640,
     "/etc/mosquitto/muster/server.key": 0o640,
     "/etc/mosquitto/muster/server.pem": 0o640,
@@ -48,6 +54,9 @@ EXPECTED_WITH_TLS = {
     "/etc/muster/http.pem": 0o640,
     "/etc/muster/tls/ca.key": 0o600,
     "/etc/muster/tls/ca.pem": 0o644,
+    "/var/lib/muster/pki/ca.key": 0o600,
+    "/var/lib/muster/pki/ca.pem": 0o600,
+    "/var/lib/muster/pki/crl.pem": 0o600,
 }
 UNIT = "etc/systemd/system/muster.service"
 
@@ -85,7 +94,7 @@ class Installed(Mosquitto):
     def __init__(self, root):
         super().__init__()
         self.root = root
-        self.tls_port = free_port()
+        self.tls_port, self.certificate_port = free_port(), free_port()
 
     def prepare(self):
         main = Path("/etc/mosquitto/mosquitto.conf")
@@ -100,7 +109,8 @@ class Installed(Mosquitto):
         (self.directory / "mosquitto.conf").write_text(lines)
         drop_in = self.directory / "etc/conf.d/muster.conf"
         text = drop_in.read_text().replace("/etc/mosquitto/", f"{self.directory}/etc/")
-        drop_in.write_text(text.replace("listener 1883", f"listener {self.port}").replace("8883", f"{self.tls_port}"))
+        text = text.replace("listener 1883", f"listener {self.port}").replace("8883", f"{self.tls_port}")
+        drop_in.write_text(text.replace("8884", f"{self.certificate_port}"))
 
 
 @pytest.fixture
@@ -164,6 +174,7 @@ def test_the_server_accepts_its_configuration(server_install, root):
     config = load_config({"config": str(root / "etc/muster/muster.toml")}, {}, cwd=root)
     assert (config.http.host, config.http.port, config.data_dir) == ("0.0.0.0", 5050, "/var/lib/muster")
     assert config.enrolment.broker_url == "mqtts://muster.example:8883"
+    assert config.pki.broker_url == "mqtts://muster.example:8884"
     assert (config.brokers[0].username, config.enrolment.username) == ("muster", "devices")
     assert config.api_token == (root / "etc/muster/admin-token").read_text().strip()
     assert len(config.enrolment_key) >= 32
@@ -214,6 +225,36 @@ def test_an_installation_of_the_release_before_keeps_its_authority_and_its_page(
     server_install("--tls")
     assert configuration(root)["http"]["tls"]["cert"] == "/etc/muster/http.pem"
     assert (root / "etc/muster/ca.pem").read_bytes() == authority
+
+
+def test_what_the_authority_of_devices_has_issued_outlives_the_installation(server_install, muster, root):
+    server_install("--tls")
+    directory = root / "var/lib/muster/pki"
+    Authority.open(directory).issue_device("pi-1")
+    before = (directory / "ca.pem").read_bytes()
+    assert muster("uninstall", "server", "--root", root).code == 0
+    server_install("--tls")
+    assert (directory / "ca.pem").read_bytes() == before
+    assert (root / "etc/mosquitto/muster/access/devices-ca.pem").read_bytes() == before
+    assert muster("uninstall", "server", "--root", root, "--purge").code == 0
+    assert not directory.parent.exists()
+
+
+def test_the_broker_is_told_anew_who_was_revoked_since(server_install, root):
+    server_install("--tls")
+    authority = Authority.open(root / "var/lib/muster/pki")
+    authority.issue_device("pi-1")
+    authority.revoke("pi-1")
+    assert server_install().code == 0
+    assert (root / "etc/mosquitto/muster/access/devices-crl.pem").read_bytes() == authority.revocations()
+
+
+def test_a_damaged_authority_of_devices_is_told_before_anything_is_done(server_install, root):
+    server_install("--tls")
+    (root / "var/lib/muster/pki/ca.pem").unlink()
+    result = server_install("--domain", "another.example")
+    assert (result.code, "put back its ca.pem" in result.err) == (1, True)
+    assert "another.example" not in (root / "etc/muster/muster.toml").read_text()
 
 
 def test_devices_get_another_password_and_the_server_keeps_its_own(server_install, root):
@@ -343,6 +384,69 @@ def test_with_tls_devices_are_encrypted_and_only_the_server_is_not(server_instal
     assert "listener 1883 127.0.0.1" in (root / "etc/mosquitto/conf.d/muster.conf").read_text()
 
 
+@pytest.mark.parametrize("mechanism", ["dynsec", "files"])
+def test_a_device_is_known_by_its_certificate_alone(server_install, root, start_broker, tmp_path, mechanism):
+    if mechanism == "dynsec":
+        with_plugin(root)
+    server_install("--tls", "--domain", "127.0.0.1")
+    broker = start_broker(root)
+    url = f"mqtts://127.0.0.1:{broker.certificate_port}"
+    pem = tmp_path / "pi-1.pem"
+    pem.write_bytes(Authority.open(root / "var/lib/muster/pki").issue_device("pi-1").combined)
+    trust = {"client_id": "whatever", "ca_file": root / "etc/muster/ca.pem"}
+    with Device(url, **trust, cert_file=pem) as pi:
+        assert not pi.publish("devices/pi-1/scans", "mine").is_failure
+        for forged in ("devices/pi-2/scans", "devices/announce", "server/requests"):
+            assert pi.publish(forged, "forged").is_failure, forged
+    with pytest.raises((OSError, AssertionError)):
+        Device(url, **trust).connect()
+    # What signs for broker and page signs for no device.
+    issued = issue(Pair(*((root / f"etc/muster/tls/ca.{end}").read_bytes() for end in ("pem", "key"))), ["pi-1"])
+    pem.write_bytes(issued.key + issued.cert)
+    with pytest.raises((OSError, AssertionError)):
+        Device(url, **trust, cert_file=pem).connect()
+
+
+def test_an_installed_server_certifies_devices_and_ends_them(server_install, root, start_broker, tmp_path):
+    with_plugin(root)
+    server_install("--tls", "--domain", "127.0.0.1")
+    broker, http = start_broker(root), f"127.0.0.1:{free_port()}"
+    text = (root / "etc/muster/muster.toml").read_text()
+    for path in ("/etc/muster/", "/var/lib/muster/pki"):
+        text = text.replace(path, f"{root}{path}")
+    text = text.replace("/etc/mosquitto/muster/", f"{broker.directory}/etc/muster/").replace(":1883", f":{broker.port}")
+    text = text.replace(":8884", f":{broker.certificate_port}").replace(":8883", f":{broker.tls_port}")
+    (tmp_path / "muster.toml").write_text(text)
+    flags = ("--config", tmp_path / "muster.toml", "--data-dir", tmp_path / "data", "--http", http)
+    env = {"MUSTER_RUNTIME_DIR": str(tmp_path / "run"), "MUSTER_CONFIG": ""}
+    with Process.module("supervisor.cli", "server", *flags, env=env) as process:
+        process.wait_for_line(r"^Muster: (https://\S+)$", 60)
+        api = Api(http, (root / "etc/muster/admin-token").read_text().strip())
+        api.ca_file = root / "etc/muster/ca.pem"
+        eventually(lambda: api.health()["broker"]["connected"], 30, "the server is connected")
+        request = make_request("pi-1")
+        body = {"device_id": "pi-1", "enrolment_key": (root / "etc/muster/enrolment-key").read_text().strip()}
+        given = api.post("/api/register_device", {**body, "csr": request.cert.decode()}, expect=201)
+        assert given["mqtt"]["port"] == broker.certificate_port
+        assert given["ca"] == (root / "etc/muster/ca.pem").read_text()
+        pem, ca = tmp_path / "pi-1.pem", tmp_path / "ca.pem"
+        pem.write_bytes(request.key + given["certificate"].encode())
+        ca.write_text(given["ca"])
+        pi = Device(f"mqtts://127.0.0.1:{broker.certificate_port}", client_id="x", ca_file=ca, cert_file=pem).connect()
+        gone = threading.Event()
+        pi.client.on_disconnect = lambda *_: gone.set()
+        assert not pi.publish("devices/pi-1/announce", "{}").is_failure
+        shared = broker.directory / "etc/muster/access/devices-crl.pem"
+        before = shared.read_bytes()
+        assert api.call("DELETE", "/api/enrolments/pi-1").status == 204
+        eventually(lambda: shared.read_bytes() != before, 10, "the broker's list is another")
+        broker.process.send(signal.SIGHUP)  # as muster-broker.path does
+        assert gone.wait(20), "still connected"
+        pi.disconnect()
+        with pytest.raises((OSError, AssertionError)):
+            Device(f"mqtts://127.0.0.1:{broker.certificate_port}", ca_file=ca, cert_file=pem).connect()
+
+
 # -- as a whole -------------------------------------------------------------------------------------------------------
 
 
@@ -386,7 +490,8 @@ def test_what_is_installed_serves_from_the_directory(muster, root, tmp_path, sta
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(muster, root):
     result = muster("install", "server", "--dry-run", "--tls", "--root", root)
     assert (result.code, root.exists()) == (0, False)
-    for path in {*EXPECTED, *EXPECTED_WITH_TLS} - {"/opt/muster/manifest.json"}:
+    seed = {path for path in EXPECTED_WITH_TLS if path.startswith("/var")}
+    for path in {*EXPECTED, *EXPECTED_WITH_TLS, "/var/lib/muster/pki"} - seed - {"/opt/muster/manifest.json"}:
         assert path in result.out
 
 

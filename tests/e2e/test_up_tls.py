@@ -221,6 +221,30 @@ def test_revoking_with_the_command_ends_a_live_connection_and_keeps_it_out(up, d
     assert up.lets_in(other)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/api/enrolments/pi-1"),
+        ("POST", "/api/enrolments/pi-1/deny"),
+        ("DELETE", "/api/devices/pi-1"),
+    ],
+    ids=["revoked", "denied", "deleted"],
+)
+def test_who_is_shut_out_loses_its_certificate_and_gets_no_other(up, device, method, path):
+    combined, told = enrolled(up, "pi-1")
+    pi = device(combined, "pi-1").connect()
+    gone = threading.Event()
+    pi.client.on_disconnect = lambda *_: gone.set()
+    eventually(lambda: up.device("pi-1"), 10, "the device is known")
+    assert up.call(method, path).status in (200, 204)
+    assert gone.wait(10), "still connected"
+    eventually(lambda: not up.lets_in(combined), 10, "its certificate is refused")
+    up.token, admin = told["http"]["token"], up.token
+    status, _ = up.call("POST", "/api/devices/pi-1/certificate", {"csr": make_request("pi-1").cert.decode()})
+    assert status in (401, 409)
+    up.token = admin
+
+
 def test_a_request_for_another_device_is_refused_before_anything_is_given(up):
     body = {"device_id": "pi-1", "enrolment_key": up.key, "csr": make_request("pi-2").cert.decode()}
     status, answer = up.call("POST", "/api/register_device", body)

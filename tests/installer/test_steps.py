@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from supervisor.installer import Data, Directory, File, InstallError, Link, Target
+from supervisor.installer import Data, Directory, File, InstallError, Link, Seed, Target
 from supervisor.installer.step import Did
 
 
@@ -196,3 +196,59 @@ def test_a_command_that_fails_is_told_with_its_last_words(target):
         target.run(["sh", "-c", "echo well; echo out of luck. >&2; exit 3"])
     with pytest.raises(InstallError, match="`no-such-command` cannot be run"):
         target.run(["no-such-command"])
+
+
+# -- what a service begins with ----------------------------------------------------------------------------------------
+
+SEED = Seed("/var/lib/it/keys", {"key": b"secret", "list": b""}, user="it")
+
+
+@pytest.fixture
+def seeded(target):
+    """The record of a seed that was made."""
+    target.path("/var/lib/it").mkdir(parents=True)
+    outcome = done(SEED, target)
+    assert outcome.did is Did.MADE
+    return outcome.record
+
+
+def test_a_seed_is_made_whole_and_for_its_owner_alone(target, seeded):
+    path = target.path(SEED.path)
+    assert {each.name: (each.read_bytes(), mode(each)) for each in path.iterdir()} == {
+        "key": (b"secret", 0o600),
+        "list": (b"", 0o600),
+    }
+    assert mode(path) == 0o700
+    assert [each.name for each in path.parent.iterdir()] == ["keys"]
+
+
+def test_a_seed_that_an_interruption_has_left_half_made_is_made_anew(target):
+    half = target.path("/var/lib/it/.keys.muster")
+    half.mkdir(parents=True)
+    (half / "key").write_bytes(b"sec")
+    assert done(SEED, target).did is Did.MADE
+    assert (target.path(SEED.path) / "key").read_bytes() == b"secret"
+
+
+def test_what_a_service_has_made_of_a_seed_is_never_touched(target, seeded):
+    (target.path(SEED.path) / "key").write_bytes(b"another")
+    again = Seed(SEED.path, {"key": b"new"}, user="it")
+    assert done(again, target, seeded).did is Did.UNCHANGED
+    assert Seed.undo(seeded, target, purge=False) == ""
+    assert (target.path(SEED.path) / "key").read_bytes() == b"another"
+
+
+def test_a_seed_that_nobody_has_used_is_removed(target, seeded):
+    Seed.undo(seeded, target, purge=False)
+    assert not target.path(SEED.path).exists()
+    assert Seed.undo(seeded, target, purge=False) == ""
+
+
+def test_a_seed_that_was_there_before_us_is_not_ours_to_remove(target):
+    path = target.path(SEED.path)
+    path.mkdir(parents=True)
+    for name, content in SEED.files.items():
+        (path / name).write_bytes(content)
+    record = done(SEED, target).record
+    Seed.undo(record, target, purge=False)
+    assert path.exists()
