@@ -45,9 +45,11 @@ def over(*, tls: bool) -> float:
 def with_access(mechanism: str) -> float:
     """Return the same with the broker of `muster up`, whose users and permissions a mechanism keeps."""
     with tempfile.TemporaryDirectory() as directory:
-        config, port = Path(directory) / "muster.toml", free_port()
-        config.write_text(f'[broker_access]\nmechanism = "{mechanism}"\n')
-        with muster("", "up", MUSTER_CONFIG=str(config), MUSTER_BROKER_PORT=str(port)) as server:
+        config, data, port = Path(directory) / "muster.toml", Path(directory) / "data", free_port()
+        where = f'directory = "{data}/broker"\n' if mechanism == "files" else ""
+        config.write_text(f'[broker_access]\nmechanism = "{mechanism}"\n{where}')
+        places = {"MUSTER_CONFIG": str(config), "MUSTER_DATA_DIR": str(data), "MUSTER_BROKER_PORT": str(port)}
+        with muster("", "up", **places) as server:
             return stream(port, server.database_url)[1]
 
 
