@@ -108,14 +108,18 @@ def test_a_running_server_is_never_restored_over(home, tmp_path):
         assert code_of(restore_backup, tmp_path / "b", home.target, KEY, force=True) == "running"
     if home.source.copier.kind == "sqlite":
         return
-    # One that runs elsewhere and shares the database.
-    other = open_database(home.url)
-    other.connect()
-    try:
-        other.execute_sql("SELECT 1")
-        assert code_of(restore_backup, tmp_path / "b", home.target, KEY, force=True) == "running"
-    finally:
-        other.close()
+    # One that runs elsewhere and shares the database, also by a name of its own.
+    for url in (home.url, f"{home.url}?application_name=site-a"):
+        if "?" in url and home.source.copier.kind != "postgresql":
+            continue
+        other = open_database(url)
+        other.connect()
+        try:
+            other.execute_sql("SELECT 1")
+            target = Target(home.data, copier_for(url))
+            assert code_of(restore_backup, tmp_path / "b", target, KEY, force=True) == "running"
+        finally:
+            other.close()
 
 
 def test_what_is_there_is_not_replaced_unless_told(home, tmp_path):
