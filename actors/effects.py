@@ -88,6 +88,8 @@ class _Identified(msgspec.Struct):
     serial_number: str | None = None
 
 
+UNPROVEN = frozenset({"not_encrypted", "not_decipherable"})
+"""Reasons that are told to nobody: the sender may be anybody, and a device forgets what it is told is refused."""
 _NAMED_BY = {SCANS_TAIL: "scan_id", RESPONSES_TAIL: "response_id"}
 """The field that names a message, by the end of its topic; everywhere else it is `id`."""
 
@@ -200,7 +202,7 @@ class EffectsActor(PooledActor):
             return
         serial = letter.serial or said.publisher_id or said.device_id or said.serial_number or ""
         told_id = getattr(said, next((name for tail, name in _NAMED_BY.items() if letter.topic.endswith(tail)), "id"))
-        if told_id is None or not SERIAL.fullmatch(serial):
+        if told_id is None or not SERIAL.fullmatch(serial) or letter.reason in UNPROVEN:
             return
         # Who sends a longer id than is taken has the reason in the dead letters; echoed, it would make receipts grow.
         if len(text := str(told_id)) <= LONGEST_SENDER_ID:

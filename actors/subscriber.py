@@ -25,7 +25,7 @@ from actors.identity import (
 from actors.link.messages import Replay
 from actors.messages import Deliveries, Delivery, Settled, StoreReading
 from actors.notifications.receipts import decode_receipt, is_own
-from actors.payload_keys.book import PayloadKeys
+from actors.payload_keys.book import PayloadKeys, UnprovenError
 from actors.payload_keys.envelope import is_sealed
 from actors.payloads import (
     LARGEST_PAYLOAD,
@@ -120,16 +120,26 @@ class SubscriberActor(PooledActor):
         """Decode a batch, in order; then move the watermark."""
         assert isinstance(message, Deliveries), message
         self._batch = message
-        devices, counts = self._intake.devices, self._intake.counts
+        devices, counts, keys = self._intake.devices, self._intake.counts, self._intake.keys
         for self._index, delivery in enumerate(message.items):
+            opened, sealer = delivery, ""
             try:
-                decoded = self._decode(delivery)
-            except RefusedError as refused:
-                self._refuse(delivery, refused)
-            else:
+                if is_sealed(delivery.payload):
+                    found = keys.open_delivery(delivery)
+                    if found is None:
+                        self._pass_over(delivery)
+                        continue
+                    opened, sealer = found
+                decoded = self._decode(opened)
                 if decoded is not None:
+                    if keys:
+                        self._check(decoded, sealer)
                     counts[decoded.address.verb] += 1
                     devices.tell(decoded.serial, decoded)
+            except UnprovenError as refused:
+                self._refuse(delivery, refused)
+            except RefusedError as refused:
+                self._refuse(opened, keys.judge(refused, delivery, sealer))
         self._batch = None
         sight = self._intake.sights.get(message.link)
         if sight is not None:
@@ -157,28 +167,17 @@ class SubscriberActor(PooledActor):
             address = type(self).parse(delivery.topic)
         except BadTopicError as error:
             raise RefusedError("bad_topic", str(error)) from None
-        if not is_sealed(delivery.payload):
-            decoded = self.decoders[address.verb](self, address, delivery)
-            return self._checked(decoded, "") if self._intake.keys else decoded
-        opened = self._intake.keys.open(delivery.topic, delivery.payload)
-        if opened is None:
-            self._pass_over(delivery)
-            return None
-        opening = msgspec.structs.replace(delivery, payload=opened.payload)
-        return self._checked(self.decoders[address.verb](self, address, opening), opened.sealer)
+        return self.decoders[address.verb](self, address, delivery)
 
-    def _checked(self, decoded: FromDevice | None, sealer: str) -> FromDevice | None:
-        """Return what its device may have said.
+    def _check(self, decoded: FromDevice, sealer: str) -> None:
+        """See whether its device may have said this.
 
         Raises:
-            RefusedError: `not_encrypted` or `unbound`.
+            UnprovenError: it cannot have.
 
         """
-        if decoded is not None:
-            is_presence = isinstance(decoded, Beaten | Farewell)
-            bound_id = decoded.address.bound_id
-            self._intake.keys.check(decoded.serial, sealer, bound_id=bound_id, is_presence=is_presence)
-        return decoded
+        is_presence, bound_id = isinstance(decoded, Beaten | Farewell), decoded.address.bound_id
+        self._intake.keys.check(decoded.serial, sealer, bound_id=bound_id, is_presence=is_presence)
 
     def _pass_over(self, delivery: Delivery) -> None:
         """Settle what we have published ourselves."""

@@ -23,6 +23,7 @@ from edge.payload_keys.keys import PayloadKeys, Refused
 
 logger = logging.getLogger(__name__)
 
+TWIN_DESIRED = "/twin/desired"
 RIVAL_FLOOR, RIVAL_CAP = 30.0, 300.0
 """Seconds until we connect again after another client has taken our connection over: nobody sits beside an edge."""
 RIVAL_GONE = 600.0
@@ -118,8 +119,9 @@ class EdgeLink(InboxLink):
             if mid:
                 client.acknowledge([mid])
             return None
-        # That it is retained is the broker's word: it must not make an older twin count as the newest again.
-        return topic, opened, qos, retain and opened is payload, dup, mid, correlation
+        # That it is retained is the broker's word, which must not make an older twin count as the newest again.
+        is_retained = retain and (opened is payload or not topic.endswith(TWIN_DESIRED))
+        return topic, opened, qos, is_retained, dup, mid, correlation
 
     def connection_up(self, properties: Properties | None) -> None:
         """Learn which of our addresses the connection has."""

@@ -26,7 +26,7 @@ class Effects:
         self.server.told["historian"] = []
         self.ring = EventRing()
         self.followed = 0
-        aftermath = Aftermath(
+        self.aftermath = Aftermath(
             self.server.runtime,
             self.server.fleet,
             self.server.services,
@@ -37,7 +37,7 @@ class Effects:
             on_committed=self._follow,
         )
         self.server.serve("historian", self.server.told["historian"])
-        self.ref = self.server.runtime.launch(EffectsActor(aftermath))
+        self.ref = self.server.runtime.launch(EffectsActor(self.aftermath))
         self.server.run()
 
     def _follow(self):
@@ -254,3 +254,18 @@ def test_who_posted_a_reading_that_the_database_refuses_learns_it(effects):
     with pytest.raises(RefusedError) as refused:
         future.get(timeout=1)
     assert refused.value.reason == "refused_by_database"
+
+
+@pytest.mark.parametrize("reason", ["not_encrypted", "not_decipherable"])
+def test_who_cannot_be_told_from_a_stranger_is_told_nothing(effects, reason):
+    payload = b'{"publisher_id": "soil-1", "id": "r7"}'
+    effects.commit(dead=[StoreDeadLetter(reason, "why", "local.data", TOPIC, payload, 1, serial="soil-1")])
+    effects.advance(1)
+    assert effects.sent("devices/soil-1/receipts") == [], "the device would forget r7, which it has never sent so"
+
+
+def test_the_analysis_of_what_a_device_seals_is_published_nowhere(effects):
+    effects.aftermath.is_private = {"soil-1"}.__contains__
+    effects.commit(effects.publish("soil-1"), effects.publish("soil-2"))
+    effects.advance(1)
+    assert [told["publisher_id"] for told in effects.sent("harit-samarth/soil-health/analysis")] == ["soil-2"]

@@ -6,12 +6,14 @@ broker itself, can say nothing in its name but that it is there or gone.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
+from actors.messages import Delivery
 from actors.payload_keys.envelope import BadKeyError, Channel, NotDecipherableError, read_envelope
 from actors.payloads import RefusedError
 
@@ -20,6 +22,21 @@ MOST_CHANNELS: Final = 10_000
 MOST_BEHIND: Final = 100_000
 OWN: Final = "own"
 """What the counter calls our own messages that came back to us."""
+
+
+class UnprovenError(RefusedError):
+    """The message may be anybody's: nothing that it says is to be answered."""
+
+
+class _Claims(msgspec.Struct):
+    """Who a message says it is from."""
+
+    publisher_id: str | None = None
+    device_id: str | None = None
+    serial_number: str | None = None
+
+
+_decode_claims = msgspec.json.Decoder(_Claims).decode
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -131,7 +148,7 @@ class PayloadKeys:
         """Return what a device has sealed; None for what we have sealed ourselves, on a topic that both use.
 
         Raises:
-            RefusedError: `not_decipherable`.
+            UnprovenError: `not_decipherable`.
 
         """
         try:
@@ -142,9 +159,38 @@ class PayloadKeys:
             opened = Opened(envelope.device, self._channel(envelope.device).open(topic, envelope))
         except (NotDecipherableError, BadKeyError) as error:
             self.counts["not_decipherable"] += 1
-            raise RefusedError("not_decipherable", f"the payload cannot be opened: {error}") from None
+            raise UnprovenError("not_decipherable", f"the payload cannot be opened: {error}") from None
         self.counts["opened"] += 1
         return opened
+
+    def open_delivery(self, delivery: Delivery) -> tuple[Delivery, str] | None:
+        """Return a delivery with its payload opened and who has sealed it; None for what we have sealed ourselves.
+
+        Raises:
+            UnprovenError: `not_decipherable`.
+
+        """
+        opened = self.open(delivery.topic, delivery.payload)
+        if opened is None:
+            return None
+        return msgspec.structs.replace(delivery, payload=opened.payload), opened.sealer
+
+    def judge(self, refused: RefusedError, delivery: Delivery, sealer: str) -> RefusedError:
+        """Return why a message is refused: a plain one in the name of a device with a key is not that device's.
+
+        Its sender would be told so by the id in it, and a device forgets what is refused: by the word of a stranger.
+        """
+        if not self._public or sealer:
+            return refused
+        parts = delivery.topic.split("/", 2)
+        claimed: set[str | None] = {parts[1]} if len(parts) == 3 and parts[0] == "devices" else set()
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            said = _decode_claims(delivery.payload)
+            claimed |= {said.publisher_id, said.device_id, said.serial_number}
+        if claimed.isdisjoint(self._public):
+            return refused
+        self.counts["not_encrypted"] += 1
+        return UnprovenError("not_encrypted", f"not sealed by its device; and else {refused.reason}: {refused.detail}")
 
     def check(self, serial: str, sealer: str, *, bound_id: str, is_presence: bool) -> None:
         """Refuse what a device cannot have said.
@@ -157,7 +203,7 @@ class PayloadKeys:
                 broker publishes it.
 
         Raises:
-            RefusedError: `not_encrypted`, or `unbound` for what one device has sealed in the name of another.
+            UnprovenError: `not_encrypted`, or `unbound` for what one device has sealed in the name of another.
 
         """
         if serial in self._public:
@@ -165,11 +211,11 @@ class PayloadKeys:
                 return
             if not sealer:
                 self.counts["not_encrypted"] += 1
-                raise RefusedError("not_encrypted", f"{serial} has given a key, and this is not sealed with it")
+                raise UnprovenError("not_encrypted", f"{serial} has given a key, and this is not sealed with it")
         elif not sealer:
             return
         if bound_id or serial in self._public:
-            raise RefusedError("unbound", f"{sealer} has sealed what {serial} is to have said")
+            raise UnprovenError("unbound", f"{sealer} has sealed what {serial} is to have said")
         if len(self._behind) < MOST_BEHIND:
             self._behind.add(serial)
 

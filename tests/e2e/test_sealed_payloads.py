@@ -173,6 +173,35 @@ def test_the_brokers_owner_cannot_command_a_device(server, edge, mosquitto):
     wait_command(server, server.post("/api/devices/pi-7/commands", {"name": "ping"}))
 
 
+def test_what_was_recorded_and_is_sent_again_counts_once(server, edge, ear, mosquitto):
+    pi = edge('[edge.payloads]\nencrypt = true\n\n[edge.programs.note]\ncommand = ["/bin/echo", "done"]\n')
+    online(server, pi)
+    assert pi.run("scan", "4006381333931")[0] == 0
+    eventually(lambda: len(server.items("/api/scans")) == 1, 30, "its scan is stored")
+    wait_command(server, server.post("/api/devices/pi-7/commands", {"name": "run", "args": {"program": "note"}}))
+    for version in (0, 1):
+        body = {"desired": {"heartbeat": 20 + version}, "version": version}
+        assert server.call("PATCH", "/api/devices/pi-7/twin", body).status == 200
+        eventually(lambda version=version: pi.status["inbox"]["twin_version"] == version + 1, 20, "the twin is applied")
+    recorded = {tail: ear.on(f"pi-7/{tail}")[0] for tail in ("scans", "commands", "twin/desired")}
+    answered = len(ear.on("pi-7/responses"))
+    duplicates = pi.status["inbox"]["duplicates"]
+    with Device(mosquitto.url) as owner:
+        for tail, payload in recorded.items():
+            owner.publish(f"devices/pi-7/{tail}", payload, retain=tail == "twin/desired")
+        eventually(lambda: pi.status["inbox"]["duplicates"] >= duplicates + 2, 20, "command and twin are known")
+        eventually(lambda: len(ear.on("pi-7/receipts")) > 1, 20, "the server has seen the scan again")
+    assert len(server.items("/api/scans")) == 1
+    assert pi.status["inbox"]["twin_version"] == 2
+    assert pi.status["inbox"]["commands"] == 1
+    assert answered
+    # And after the edge was away, when the broker says that the old one is what is retained.
+    pi.kill()
+    pi.start()
+    online(server, pi)
+    assert pi.status["inbox"]["twin_version"] == 2
+
+
 def test_a_new_key_takes_the_place_of_the_old_one_without_loss(server, edge, ear):
     pi = edge()
     online(server, pi)

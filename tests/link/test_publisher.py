@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from actors.link.messages import Publish
+from actors.link.messages import DROPPED, Publish, Published
 from actors.link.publisher import MAX_ATTEMPTS, QUEUE_LIMIT, Publisher
 from actors.link.status import LinkCounters
+from actors.payload_keys.envelope import BadKeyError
 from actors.runtime import ManualClock
 
 
@@ -142,3 +143,61 @@ def test_qos_0_is_dropped_without_a_connection_and_qos_2_is_sent_as_such(publish
     publisher.publish(Publish("b", b"", qos=2))
     assert client.sent == [("b", 2, None)]
     assert counters.publish_link_down == 1
+
+
+class Sealer:
+    """Seals what is for `pi-7`, visibly and each time anew; refuses what is for `pi-8`."""
+
+    def __init__(self):
+        self.sealed = 0
+
+    def __call__(self, topic, payload, to):
+        if "pi-8" in (topic, to):
+            raise BadKeyError("the key has ended")
+        self.sealed += 1
+        return b"%d:" % self.sealed + payload
+
+
+class Wire(Client):
+    """Keeps payloads."""
+
+    def __init__(self):
+        super().__init__()
+        self.payloads = []
+
+    def publish(self, topic, payload, qos, retain, properties):
+        self.payloads.append(payload)
+        return super().publish(topic, payload, qos, retain, properties)
+
+
+def test_what_waits_is_sealed_when_it_is_sent_and_never_twice(clock, counters):
+    publisher = Publisher(clock, counters, seal=Sealer())
+    publisher.publish(Publish("a", b"x", qos=1))
+    assert publisher.unsent()[0].payload == b"x"
+    first, second = Wire(), Wire()
+    publisher.attach(first, None, None)
+    publisher.pump()
+    publisher.detach()
+    publisher.attach(second, None, None)
+    publisher.pump()
+    assert first.payloads == [b"1:x"]
+    assert second.payloads == [b"2:x"], "anew, and from what was plain"
+    assert publisher.unsent()[0].payload == b"x"
+
+
+def test_the_brokers_limit_is_on_what_is_sealed(clock, counters):
+    publisher, wire = Publisher(clock, counters, seal=Sealer()), Wire()
+    publisher.attach(wire, None, 18)
+    publisher.publish(Publish("a", b"x", qos=1))
+    assert (wire.payloads, counters.publish_invalid) == ([], 1)
+
+
+def test_what_cannot_be_sealed_is_refused_and_told_not_sent_in_plain(clock, counters):
+    told = []
+    publisher = Publisher(clock, counters, lambda name, what: told.append((name, what)), Sealer())
+    wire = Wire()
+    publisher.attach(wire, None, None)
+    publisher.publish(Publish("a", b"x", qos=1, to="pi-8", reply_to="ledger", token=7))
+    publisher.publish(Publish("pi-8", b"x"))
+    assert (wire.payloads, counters.publish_invalid) == ([], 2)
+    assert told == [("ledger", Published(7, DROPPED, "invalid", "the key has ended"))]
