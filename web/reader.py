@@ -35,6 +35,10 @@ class Reader:
     def __init__(self, source: socket.socket) -> None:
         self._socket = source
         self._kept = bytearray()
+        self._searched = 0
+        """How much of it was looked through for the end of the headers: who sends byte by byte costs no more by it."""
+        self._needed: int | None = None
+        """Bytes of the headers and of what is waited for of the body, once the headers are there."""
         self.ended = False
         """Nothing more will come; set it to have what is there judged as it is."""
 
@@ -56,10 +60,13 @@ class Reader:
     @property
     def is_ready(self) -> bool:
         """Whether a thread has something to do: headers and what is waited for of a body, too much, or an end."""
-        end = self._kept.find(END)
-        if end < 0:
-            return self.ended or len(self._kept) > HEADER_LIMIT
-        return self.ended or len(self._kept) >= end + len(END) + _wanted(self._kept[: end + 2])
+        if self._needed is None:
+            end = self._kept.find(END, max(0, self._searched - len(END)))
+            self._searched = len(self._kept)
+            if end < 0:
+                return self.ended or self._searched > HEADER_LIMIT
+            self._needed = end + len(END) + _wanted(self._kept[: end + 2])
+        return self.ended or len(self._kept) >= self._needed
 
     def has_data(self) -> bool:
         """Tell whether the next request is here already; so cheroot asks before it waits."""
@@ -70,7 +77,7 @@ class Reader:
         """Leave out the next `size` bytes if they are here; tell whether they were."""
         if len(self._kept) < size:
             return False
-        del self._kept[:size]
+        self._take(size)
         return True
 
     def read(self, size: int | None = None) -> bytes:
@@ -105,6 +112,7 @@ class Reader:
     def _take(self, size: int) -> bytes:
         taken = bytes(self._kept[:size])
         del self._kept[:size]
+        self._searched, self._needed = 0, None
         return taken
 
 

@@ -11,9 +11,11 @@ import threading
 import pytest
 
 import web.listener
+import web.reader
 from tests.support.wait import eventually
 from tests.web.fakes import view
 from tests.web.running import ADMIN, read_to_the_end
+from web.reader import Reader
 
 HEAD = "Host: x\r\nAuthorization: Bearer the-admin-token\r\n"
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -217,6 +219,24 @@ def test_those_who_do_not_read_their_answers_are_cut_when_others_wait(few):
                 for _ in range(200):
                     client.sendall(HEALTH * 40)
         assert few.get("/api/health", {})[0] in (200, 429)
+
+
+def test_headers_are_looked_at_once_however_slowly_the_body_drips_in(monkeypatch):
+    looked = []
+    monkeypatch.setattr(web.reader, "_wanted", lambda head: looked.append(len(head)) or 100)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reader = Reader(theirs)
+        for byte in b"POST / HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * 100:
+            assert not reader.is_ready
+            ours.send(bytes([byte]))
+            reader.fill()
+        assert reader.is_ready
+        assert len(looked) == 1
+        assert reader.read(28 + 100).endswith(b"Host: x\r\n\r\n" + b"x" * 100)
+        ours.send(b"GET / HTTP/1.1\r\n\r\n" + b"x" * 100)
+        assert reader.has_data()
+        assert looked == [26, 16]
 
 
 def test_a_request_that_drips_in_without_an_end_is_cut(few, monkeypatch):
