@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,15 +34,13 @@ from supervisor.pki.certificates import (
     sign_revocations,
     sign_server,
 )
+from supervisor.pki.directory import found_in, locked, read_revocations, read_signer, refuse_used, write_public
 from supervisor.pki.errors import PkiError
 from supervisor.pki.index import Index, Kind, Record
-from supervisor.process.lock import FileLock, LockHeldError
 from supervisor.process.private_file import write_private
 
 AUTHORITY_DAYS, SERVER_DAYS, DEVICE_DAYS = 3_650, 397, 365
 """How long certificates are good; browsers take none of a server that lasts longer than 398 days."""
-PATIENCE = 10.0
-"""Seconds to wait for another process that uses the authority."""
 _DAY = 86_400
 
 
@@ -104,18 +101,13 @@ class Authority:
         """
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            refuse_used(directory)
             directory.chmod(0o700)
-            with _locked(directory):
-                existing = _found(directory)
-                if existing:
-                    raise PkiError(
-                        "exists",
-                        f"{existing} exists; an authority is never overwritten: what it has issued would be worth"
-                        " nothing.",
-                    )
+            with locked(directory):
+                refuse_used(directory)
                 pair = adopt or make_authority(name, passphrase=passphrase, lifetime=dt.timedelta(days=days))
                 write_private(directory / "ca.key", pair.key, durable=True)
-                _write_public(directory / "ca.pem", pair.cert)
+                write_public(directory / "ca.pem", pair.cert)
         except OSError as error:
             raise PkiError("unwritable", f"{directory} cannot be used: {error.strerror}.") from None
         made = cls.open(directory, passphrase=passphrase)
@@ -134,7 +126,7 @@ class Authority:
             certificate = (directory / "ca.pem").read_bytes()
             x509.load_pem_x509_certificate(certificate)
         except FileNotFoundError:
-            existing = _found(directory)
+            existing = found_in(directory)
             mend = f"make one with `muster pki init --dir {directory}`"
             if existing:
                 mend = f"{existing} is there, put back the ca.pem that belongs to it"
@@ -143,12 +135,12 @@ class Authority:
             raise PkiError("unreadable", f"{directory / 'ca.pem'} cannot be read: {error.strerror}.") from None
         except ValueError:
             raise PkiError("unreadable", f"{directory / 'ca.pem'} holds no certificate in PEM.") from None
-        return cls(directory, certificate, lambda: _read_signer(directory, certificate, passphrase))
+        return cls(directory, certificate, lambda: read_signer(directory, certificate, passphrase))
 
     @classmethod
     def open_or_create(cls, directory: Path, name: str, *, passphrase: bytes | None = None) -> Authority:
         """Return the authority of a directory, made where there is none. Raises as both."""
-        if _found(directory):
+        if found_in(directory):
             return cls.open(directory, passphrase=passphrase)
         return cls.create(directory, name, passphrase=passphrase)
 
@@ -328,7 +320,7 @@ class Authority:
                     " good. Make a new one in another directory, and have devices trust it.",
                 )
             try:
-                with _locked(self.directory):
+                with locked(self.directory):
                     self._index.refresh()
                     yield self._signer
             except OSError as error:
@@ -348,9 +340,9 @@ class Authority:
         return Issued(record, certificate.public_bytes(serialization.Encoding.PEM))
 
     def _write_revocations(self, signer: Signer) -> bytes:
-        number, before = _read_revocations(self.crl_file)
+        number, before = read_revocations(self.crl_file)
         pem = sign_revocations(signer, self._revoked(), number=number + 1, after=before)
-        _write_public(self.crl_file, pem)
+        write_public(self.crl_file, pem)
         return pem
 
     def _revoked(self) -> list[tuple[int, dt.datetime]]:
@@ -361,46 +353,6 @@ class Authority:
             for record in self._index
             if record.revoked and record.not_after > horizon
         ]
-
-
-def _found(directory: Path) -> Path | None:
-    """Return what there is of an authority that may have issued something.
-
-    A key alone is what a power cut has left of one that was being made: the list is written when it is whole.
-    """
-    return next((path for name in ("ca.pem", "crl.pem", "index.jsonl") if (path := directory / name).exists()), None)
-
-
-def _read_signer(directory: Path, certificate: bytes, passphrase: bytes | None) -> Signer:
-    path = directory / "ca.key"
-    try:
-        pem, mode = path.read_bytes(), path.stat().st_mode
-    except OSError as error:
-        raise PkiError(
-            "unreadable", f"{path} cannot be read: {error.strerror}; without it nothing is signed."
-        ) from None
-    if mode & 0o077:
-        raise PkiError(
-            "open_to_others", f"{path} may be read by others; run `chmod 600 {path}`, and think of who has read it."
-        )
-    try:
-        return Signer.of(Pair(certificate, pem), passphrase)
-    except TypeError:
-        told = "needs no passphrase" if passphrase else "is sealed; give its passphrase with --passphrase-file"
-        raise PkiError("sealed", f"{path} {told}.") from None
-    except (ValueError, UnsupportedAlgorithm) as error:
-        wrong = "the passphrase is not the one of it" if passphrase else str(error) or "it holds no key"
-        raise PkiError("unreadable", f"{path} cannot be used: {wrong}.") from None
-
-
-def _read_revocations(path: Path) -> tuple[int, dt.datetime | None]:
-    """Return number and date of the list that there is."""
-    try:
-        known = x509.load_pem_x509_crl(path.read_bytes())
-        number = known.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except (OSError, ValueError, x509.ExtensionNotFound):
-        return 0, None
-    return number, known.last_update_utc
 
 
 def _revoked(record: Record, now: int) -> Record:
@@ -416,19 +368,3 @@ def _plain(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write_public(path: Path, content: bytes) -> None:
-    """Replace a file that everybody may read, where the directory lets them."""
-    write_private(path, content, durable=True)
-    path.chmod(0o644)
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other processes out."""
-    try:
-        with FileLock(directory / "lock", patience=PATIENCE):
-            yield
-    except LockHeldError as held:
-        raise PkiError("busy", f"Process {held.holder} uses the authority in {directory}; try again.") from None

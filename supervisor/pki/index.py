@@ -43,6 +43,8 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._records: dict[str, Record] = {}
+        self._by_name: dict[str, dict[str, None]] = {}
+        """Serial numbers of the certificates of each name: a fleet that enrols asks for every one."""
         self._offset = 0
         self._inode = 0
 
@@ -55,7 +57,8 @@ class Index:
 
     def of(self, name: str, kind: Kind | None = None) -> list[Record]:
         """Return the certificates of a name, oldest first."""
-        return [found for found in self if found.name == name and kind in (None, found.kind)]
+        known = [self._records[serial] for serial in self._by_name.get(name, ())]
+        return [record for record in known if kind in (None, record.kind)]
 
     def refresh(self) -> None:
         """Read what was added since the last time.
@@ -69,11 +72,11 @@ class Index:
                 found = os.fstat(file.fileno())
                 # Restored from a backup, or the first time.
                 if found.st_ino != self._inode or found.st_size < self._offset:
-                    self._inode, self._offset, self._records = found.st_ino, 0, {}
+                    self._forget(found.st_ino)
                 file.seek(self._offset)
                 added = file.read()
         except FileNotFoundError:
-            self._inode, self._offset, self._records = 0, 0, {}
+            self._forget()
             return
         except OSError as error:
             raise PkiError("unreadable", f"{self._path} cannot be read: {error.strerror}.") from None
@@ -101,7 +104,8 @@ class Index:
         if not self._offset:
             _sync_directory(self._path.parent)
         self._offset += len(lines)
-        self._records |= {record.serial: record for record in records}
+        for record in records:
+            self._keep(record)
 
     def _take(self, line: bytes) -> None:
         try:
@@ -110,7 +114,14 @@ class Index:
             raise PkiError(
                 "unreadable", f"{self._path} is damaged ({error}); put back the copy of a backup, or mend the line."
             ) from None
+        self._keep(record)
+
+    def _keep(self, record: Record) -> None:
         self._records[record.serial] = record
+        self._by_name.setdefault(record.name, {})[record.serial] = None
+
+    def _forget(self, inode: int = 0) -> None:
+        self._inode, self._offset, self._records, self._by_name = inode, 0, {}, {}
 
 
 def _sync_directory(path: Path) -> None:

@@ -273,7 +273,7 @@ def test_a_list_that_is_of_no_use_is_written_anew(authority, damage):
 def test_a_list_that_a_power_cut_has_kept_from_being_written_is_written_by_the_next_look(authority, monkeypatch):
     issued = authority.issue_device("pi-1")
     with monkeypatch.context() as broken:
-        broken.setattr("supervisor.pki.authority._write_public", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O")))
+        broken.setattr("supervisor.pki.authority.write_public", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O")))
         with pytest.raises(PkiError, match="cannot be written"):
             authority.revoke("pi-1")
     Authority.open(authority.directory).revocations()
@@ -306,7 +306,7 @@ def test_a_list_of_the_future_is_written_anew(authority, monkeypatch):
 def test_a_list_that_a_power_cut_has_kept_from_being_written_is_written_by_the_next_try(authority, monkeypatch):
     issued = authority.issue_device("pi-1")
     with monkeypatch.context() as broken:
-        broken.setattr("supervisor.pki.authority._write_public", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O")))
+        broken.setattr("supervisor.pki.authority.write_public", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O")))
         with pytest.raises(PkiError, match="cannot be written"):
             authority.revoke("pi-1")
     assert revoked(authority) == set()
@@ -353,6 +353,17 @@ def test_a_key_that_a_power_cut_has_left_alone_is_no_authority_yet(tmp_path):
     (tmp_path / "pki/ca.key").write_bytes(make_authority("never finished").key)
     made = Authority.open_or_create(tmp_path / "pki", "Muster of a test")
     made.issue_device("pi-1")
+
+
+def test_a_directory_of_others_is_left_as_it_is(tmp_path):
+    others = tmp_path / "etc"
+    others.mkdir(mode=0o755)
+    (others / "fstab").touch()
+    with pytest.raises(PkiError, match="holds fstab; give the authority a directory of its own") as refused:
+        Authority.create(others, "Muster of a test")
+    assert refused.value.code == "exists"
+    assert stat.S_IMODE(others.stat().st_mode) == 0o755
+    assert [path.name for path in others.iterdir()] == ["fstab"]
 
 
 def test_half_an_authority_says_what_is_missing(authority):
@@ -466,6 +477,6 @@ def test_processes_and_threads_that_use_it_at_a_time_lose_nothing(authority):
 
 
 def test_who_waits_too_long_for_another_process_is_told_which(authority, monkeypatch):
-    monkeypatch.setattr("supervisor.pki.authority.PATIENCE", 0.05)
+    monkeypatch.setattr("supervisor.pki.directory.PATIENCE", 0.05)
     with FileLock(authority.directory / "lock"), pytest.raises(PkiError, match=r"Process \d+ uses the authority"):
         authority.issue_device("pi-1")
