@@ -18,7 +18,7 @@ from actors.updates.windows import is_open
 ACTIONS: Final = ("started", "paused", "resumed", "cancelled", "retried", "windows", "refused", "halted", "completed")
 """What is counted of rollouts; `refused` are requests of operators."""
 CALLS: Final = ("called", "missed", "refused")
-"""What becomes of a call: `missed` was not there, or not to begin, for ten minutes; `refused` has too many commands."""
+"""What becomes of a call: `missed` was not there for ten minutes; `refused` has too many commands."""
 _NO_WINDOWS: Final[Mapping[str, Windows]] = MappingProxyType({})
 _UNDER_WAY: Final = tuple(state for state, rule in STATES.items() if rule.kind == "active")
 

@@ -29,7 +29,9 @@ MOST_AT_ONCE: Final = 50
 MOST_LOOKED_AT: Final = 500
 """Devices looked at to find those; the others come later."""
 WITHIN: Final = 600.0
-"""Seconds in which one is looked for that is not there, or must not begin yet."""
+"""Seconds in which one is looked for that is not there."""
+CLOSED_FOR: Final = 60.0
+"""Seconds between two looks at those whose maintenance window is closed."""
 TIMEOUT: Final = 60.0
 """Seconds that such a command has."""
 PATIENCE: Final = 60.0
@@ -44,17 +46,21 @@ class Calls:
         self._clock, self._counts = desk.runtime.clock, desk.board.calls
         self._wanted: dict[str, float] = {}
         """Serial to the monotonic time until which it is looked for."""
+        self._closed: list[str] = []
+        self._looks_again_at = 0.0
+        """When it is seen whether the windows of those are open, monotonic seconds."""
         self._asked: tuple[Issue, pykka.Future[Any], float] | None = None
         """What the commander has not answered, and until when it may."""
 
     @property
     def is_waiting(self) -> bool:
         """Whether there is something to do in a while."""
-        return bool(self._wanted) or self._asked is not None
+        return bool(self._wanted or self._closed) or self._asked is not None
 
     def clear(self) -> None:
         """Forget everybody."""
         self._wanted.clear()
+        self._closed.clear()
         self._asked = None
 
     def want(self, serials: Iterable[str]) -> None:
@@ -66,6 +72,10 @@ class Calls:
         if self._asked is not None and not self._is_answered(*self._asked):
             return
         self._asked = None
+        if self._closed and self._clock.monotonic() >= self._looks_again_at:
+            self.want(self._closed)
+            self._closed.clear()
+            self._looks_again_at = self._clock.monotonic() + CLOSED_FOR
         serials = self._choose(now)
         commander = self._desk.services.get(COMMANDER)
         if not serials:
@@ -87,13 +97,15 @@ class Calls:
                     break
             elif verdict == "busy":
                 self._wanted[serial] = self._clock.monotonic() + WITHIN
+            elif verdict == "closed":
+                self._closed.append(serial)
             elif verdict == "later" and until > self._clock.monotonic():
                 self._wanted[serial] = until
             elif verdict == "later":
                 self._counts["missed"] += 1
         return chosen
 
-    def _judge(self, serial: str, now: float) -> Literal["call", "busy", "later", "never"]:
+    def _judge(self, serial: str, now: float) -> Literal["call", "busy", "closed", "later", "never"]:
         """Return whether a device is called: whoever would be refused when it asks is not."""
         live, desk = self._book.of(serial), self._desk
         if live is None or live.rollout.entries[serial].state != "offered":
@@ -101,8 +113,9 @@ class Calls:
         answer = live.rollout.offer(serial)
         if isinstance(answer, Refusal):
             return "busy" if answer.reason == "busy" else "never"  # a pause: what ends it wants them anew
-        is_open = live.is_open(desk.board.windows_of(desk.site_of(serial)), now)
-        return "call" if is_open and desk.takes_calls(serial) else "later"
+        if not live.is_open(desk.board.windows_of(desk.site_of(serial)), now):
+            return "closed"
+        return "call" if desk.takes_calls(serial) else "later"
 
     def _is_answered(self, order: Issue, future: pykka.Future[Any], until: float) -> bool:
         """Learn what became of the last ones; those that were not taken come again."""

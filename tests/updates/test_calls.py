@@ -124,9 +124,22 @@ def test_after_a_crash_those_that_have_not_begun_are_called(calls):
     assert "pi-001" not in calls.called()[0]
 
 
-def test_outside_of_its_window_nobody_is_called_and_whom_no_call_reaches_is_given_up(calls):
-    night = Window(begin="22:00", end="04:00")
-    calls.start("pi-001", windows=(night,), call=True)
+def test_a_device_whose_window_is_closed_is_called_when_it_opens(calls):
+    """The manual clock begins at 08:53 UTC."""
+    soon = Window(begin="10:00", end="10:20")
+    calls.start("pi-001", windows=(soon,), call=True)
+    calls.look(3)
+    calls.pass_time(3600)
+    calls.look(3)
+    assert calls.called() == []
+    calls.pass_time(600)
+    calls.look(2)
+    eventually(lambda: calls.called() == [("pi-001",)], what="it is called")
+
+
+def test_whom_no_call_can_reach_is_given_up_after_a_while(calls):
+    calls.there.clear()
+    calls.start("pi-001", call=True)
     calls.look()
     calls.pass_time(WITHIN)
     calls.look(2)
