@@ -38,6 +38,8 @@ class Step(msgspec.Struct, frozen=True):
 
     of: str
     """Which incarnation has set it: that of a predecessor is not continued."""
+    turn: int
+    """Which of its own: that which waits, for ten minutes maybe, when somebody has asked for one at once, is none."""
 
 
 class Updater(ThreadedActor):
@@ -48,21 +50,23 @@ class Updater(ThreadedActor):
         self._course = make()
         self._runtime, self._board = runtime, board
         self._trouble = ""
+        self._turn = 0
 
     def on_start(self) -> None:
         """Go on where the last run has ended."""
-        self.actor_ref.tell(Step(self.actor_urn))
+        self.actor_ref.tell(self._next())
 
     def on_receive(self, message: Any) -> None:
         """Take a step, or have one taken soon."""
         match message:
-            case Step(of=self.actor_urn):
+            case Step(of=self.actor_urn, turn=self._turn):
                 delay = self._step()
-                self._runtime.timers.after(max(SHORTEST, delay), self.actor_ref, Step(self.actor_urn))
+                self._runtime.timers.after(max(SHORTEST, delay), self.actor_ref, self._next())
             case Step():
                 return
             case Check(force=force):
                 self._course.hurry(force=force)
+                self.actor_ref.tell(self._next())
             case _:
                 logger.warning("updater: unexpected message %.200r", message)
 
@@ -73,6 +77,10 @@ class Updater(ThreadedActor):
     def sever(self) -> None:
         """Break a download that hangs."""
         self._course.sever()
+
+    def _next(self) -> Step:
+        self._turn += 1
+        return Step(self.actor_urn, self._turn)
 
     def _step(self) -> float:
         try:

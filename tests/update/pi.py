@@ -40,7 +40,7 @@ class UpdateServer(Registrar):
         self.release = b""
         self.told: list[dict[str, Any]] = []
         self.ranges: list[str] = []
-        self.commits = True
+        self.commits = self.is_there = True
         self.askers: list[str] = []
         """The versions that have asked whether there is something for them."""
         self.cut_after = 0
@@ -83,6 +83,8 @@ class UpdateServer(Registrar):
             return False
         if request.headers.get("Authorization") != f"Bearer {self.tokens.get(SERIAL)}":
             self._answer(request, 401, {"error": {"code": "unauthorized", "message": "no"}})
+        elif not self.is_there:
+            self._answer(request, 503, {"error": {"code": "busy", "message": "later"}})
         elif parts.path == "/api/ota/check_update":
             running = parse_qs(parts.query)["version"][0]
             self.askers.append(running)

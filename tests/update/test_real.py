@@ -137,6 +137,23 @@ def test_a_version_that_cannot_reach_the_server_goes_back_at_its_deadline(pi, se
     pi.wait_running("1.0.0")
 
 
+def test_a_trial_while_the_server_is_away_proves_nothing_and_is_repeated(pi, server, shop):
+    def leave(state):
+        if state == "restarting":
+            server.is_there = False
+
+    server.on_state = leave
+    server.put(shop.make("2.0.0"), "2.0.0", deadline=6)
+    eventually(lambda: "whether 2.0.0 has failed is not known" in pi.log, PATIENCE, "it waits for the server")
+    assert pi.launcher["last"]["reason"] == "deadline"
+    server.on_state, server.is_there = (lambda _state: None), True
+    assert pi.run("update", "--now")[0] == 0
+    wait_for(server, "succeeded")
+    assert ("postponed", "unconfirmed") in [(body["state"], body.get("reason")) for body in server.told]
+    assert "rolled_back" not in server.told_states
+    pi.wait_running("2.0.0")
+
+
 def test_a_version_that_cannot_be_imported_is_never_started(pi, server, shop):
     server.put(shop.make("2.0.0", {"edge/tree.py": DIES}), "2.0.0")
     wait_for(server, "failed")

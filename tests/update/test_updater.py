@@ -19,7 +19,7 @@ from edge.update.board import UpdateBoard
 from edge.update.hold import held, hold, release
 from edge.update.launch import Launcher
 from tests.support.edge import Edge
-from tests.support.wait import eventually
+from tests.support.wait import eventually, throughout
 from tests.update.launching import LAUNCHER
 
 
@@ -28,12 +28,13 @@ class Course:
 
     def __init__(self, *errors):
         self.errors, self.steps, self.forced, self.is_closed = list(errors), 0, [], False
+        self.delay = 0.01
 
     def step(self):
         self.steps += 1
         if self.errors:
             raise self.errors.pop(0)
-        return 0.01
+        return self.delay
 
     def hurry(self, *, force=False):
         self.forced.append(force)
@@ -69,6 +70,18 @@ def test_it_can_be_asked_at_any_time(updater):
     ref.tell(Check())
     ref.tell(Check(force=True))
     eventually(lambda: course.forced == [False, True], what="it was asked")
+    ref.stop()
+
+
+def test_who_asks_does_not_wait_until_the_server_would_have_been_tried_again(updater):
+    course = Course()
+    course.delay = 600.0
+    ref, _ = updater(course)
+    for steps in (1, 2, 3):
+        eventually(lambda steps=steps: course.steps == steps, what="a step")
+        ref.tell(Check())
+    eventually(lambda: course.steps == 4, what="a step")
+    throughout(0.3, lambda: course.steps == 4, "one step for each")
     ref.stop()
 
 
