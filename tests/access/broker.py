@@ -29,11 +29,14 @@ class Guarded(Mosquitto):
         super().__init__(tls=tls)
         self.how, self.anonymous = how, anonymous
         self.users = Users(SERVER_USER, SHARED_USER if shared else None, PREFIXES)
-        self.files = Files(self.directory, reload=self.reload, check=self.lets_in)
+        self.files = self.make_files()
         self.mechanism = self.make_mechanism("muster-test-access")
         self.devices: dict[str, Account] = {}
         self.each_user = lambda: self.users.servers
         """With whom the server may connect."""
+
+    def make_files(self) -> Files:
+        return Files(self.directory, reload=self.reload, check=self.lets_in)
 
     def make_mechanism(self, client_id: str) -> Files | Dynsec:
         return self.files if self.how == "files" else Dynsec(self.each_options, client_id, self.files)

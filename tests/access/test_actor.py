@@ -108,6 +108,7 @@ class World:
         return self.broker.lets_in(BrokerUser(serial, password)) is True
 
     def wait_settled(self):
+        self.ask(Revoke(()))  # whatever it began with has been done
         eventually(lambda: not self.board.waiting and not self.board.reason, 20, "the broker has taken everything")
 
 

@@ -143,6 +143,9 @@ def test_the_server_changes_its_password_under_traffic_and_loses_nothing(lan):
             pi.client.publish("devices/pi-1/scans", json.dumps(scan), 1)
         eventually(lambda: len(lan.items("/api/scans")) == 200, 30, "everything is stored")
     eventually(lambda: lan.get("/api/access")["server_user_ends"] is None, 20, "the user of before ends")
+    known = json.loads((lan.data / "broker" / "users.json").read_bytes())
+    secrets = (known["server"], known["devices"], given["mqtt"]["password"])
+    assert not [secret for secret in secrets if secret in lan.log]
     lan.restart()
     assert lan.get("/api/access")["server_user"] == "muster~2"
     with connect(given) as pi:
@@ -166,6 +169,7 @@ def test_the_shared_user_is_retired_by_one_command(lan):
 def test_a_fleet_key_and_the_one_of_before_are_good_for_a_time(lan):
     new = lan.post("/api/access/fleet-key", {"grace": 3600}, expect=200)["key"]
     assert new != KEY
+    assert new not in lan.log
     enrol(lan, "pi-old")
     enrol(lan, "pi-new", new)
     lan.restart()

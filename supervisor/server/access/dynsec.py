@@ -118,9 +118,11 @@ class Dynsec:
             if self._inside is None:
                 self._look(console)
             inside, outside, later = self._divide(put)
-            if self._others is not None:
-                self._others.apply(everyone, outside, gone)
-            console.run([command for serial in gone for command in _remove(serial)], but=_GONE)
+            try:
+                if self._others is not None:
+                    self._others.apply(everyone, outside, gone)
+            finally:
+                console.run([command for serial in gone for command in _remove(serial)], but=_GONE)
             self._inside = self._known_inside() - set(gone)
             if tuple(everyone.servers) != self._servers:
                 _tell_servers(console, everyone, self._servers)

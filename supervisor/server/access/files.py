@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -25,9 +26,11 @@ from supervisor.server.access.accounts import (
     site_topics,
     told_topics,
 )
-from supervisor.server.mosquitto import DEVICES, BrokerUser, password_file
+from supervisor.server.mosquitto import DEVICES, SERVER, BrokerUser, password_file
 
 PASSWORDS, RIGHTS = "passwords", "acl"
+PROBE = f"{SERVER}~probe"
+"""A user whose password is new with each change: who is let in with it talks to a broker that has read that."""
 PATIENCE: Final = 3.0
 """Seconds for the broker to read its files again."""
 _AGAIN: Final = 0.05
@@ -58,6 +61,8 @@ class Files:
     def __init__(self, directory: Path, *, reload: Callable[[], None], check: Check) -> None:
         self._directory = directory
         self._reload, self._check = reload, check
+        self._is_read = False
+        """Whether the broker has read what stands there; a signal may be lost, also with the process before us."""
 
     def known(self) -> set[str]:
         """Return the devices that the password file names."""
@@ -74,31 +79,33 @@ class Files:
         remove: Iterable[str],  # noqa: ARG002 - the files are written whole
         rights: Sequence[Account] = (),  # noqa: ARG002
     ) -> list[str]:
-        """Write both files, have them read, and wait until what has changed is so."""
+        """Write both files, have them read, and wait until they are."""
         taken = [account.serial for account in put]
-        before = Written(self._read(PASSWORDS), self._read(RIGHTS))
+        before = Written(_without_probe(self._read(PASSWORDS)), self._read(RIGHTS))
         now = Written(passwords(everyone, before.passwords), access_list(everyone))
-        if now == before:
+        if now == before and self._is_read:
             return taken
+        self._is_read = False
+        probe = BrokerUser(PROBE, secrets.token_urlsafe(24))
         try:
             self._write(RIGHTS, now.rights)
-            self._write(PASSWORDS, now.passwords)
+            self._write(PASSWORDS, now.passwords + password_file([probe]))
         except OSError as error:
             raise BrokerAwayError(f"{self._directory} cannot be written: {error.strerror}") from None
         self._reload()
-        waited = [account for account in put if can_name(account.serial)]
-        if waited:
-            self._wait_for(BrokerUser(waited[-1].serial, waited[-1].password))
+        self._is_read = self._wait_for(probe)
         return taken
 
-    def _wait_for(self, user: BrokerUser) -> None:
+    def _wait_for(self, user: BrokerUser) -> bool:
+        """Wait until a user is let in; False: the broker is away, and reads the files when it comes back."""
         until = time.monotonic() + PATIENCE
         while not (let_in := self._check(user)):
             if let_in is None:
-                return  # it is away, and reads them when it comes back
+                return False
             if time.monotonic() > until:
                 raise BrokerAwayError(f"the broker has not read {self._directory} again: it needs a SIGHUP")
             time.sleep(_AGAIN)
+        return True
 
     def _read(self, name: str) -> str:
         try:
@@ -108,6 +115,10 @@ class Files:
 
     def _write(self, name: str, text: str) -> None:
         write_files(self._directory, {name: text})
+
+
+def _without_probe(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{PROBE}:"))
 
 
 def can_name(serial: str) -> bool:
