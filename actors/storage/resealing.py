@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any, Final, NamedTuple
 
 from actors.storage.models import MODELS, Setting
-from actors.storage.sealed import SealedTextField, keyring
+from actors.storage.sealed import ChangedError, Keyring, SealedTextField, keyring
 from actors.storage.sql import Dialect
 
 SETTING: Final = "sealing.key"
@@ -22,6 +22,8 @@ class Place(NamedTuple):
     """The key of the last row that was looked at."""
     sealed: int = 0
     """Rows that were sealed anew."""
+    lost: int = 0
+    """Rows that were changed after they were sealed: they stay as they are, and hold up no others."""
 
 
 COLUMNS: Final = tuple(
@@ -59,9 +61,17 @@ def reseal(database: Any, place: Place) -> Place | None:
         cursor.execute(sql, (place.after,))
         rows = list(cursor.fetchall())
         stale = [(row_key, text) for row_key, text in rows if text is not None and not keys.is_current(text)]
-        if stale:
-            fresh = [(keys.seal(keys.unseal(text, field.place), field.place), row_key) for row_key, text in stale]
+        fresh = [(text, row_key) for row_key, old in stale if (text := _seal_anew(keys, old, field.place)) is not None]
+        if fresh:
             cursor.executemany(dialect.update(field.model, (field.column_name,), key), fresh)
+    sealed, lost = place.sealed + len(fresh), place.lost + len(stale) - len(fresh)
     if len(rows) < SLICE:
-        return Place(place.column + 1, "", place.sealed + len(stale))
-    return Place(place.column, str(rows[-1][0]), place.sealed + len(stale))
+        return Place(place.column + 1, "", sealed, lost)
+    return Place(place.column, str(rows[-1][0]), sealed, lost)
+
+
+def _seal_anew(keys: Keyring, text: str, place: str) -> str | None:
+    try:
+        return keys.seal(keys.unseal(text, place), place)
+    except ChangedError:
+        return None

@@ -24,6 +24,10 @@ class SealedError(Exception):
     """A value was sealed with a key that is not there, or was changed; the message is one sentence."""
 
 
+class ChangedError(SealedError):
+    """A value was changed after it was sealed, or moved to another place: no key opens it."""
+
+
 class Keyring:
     """The keys, by id; immutable. Without any, values are stored as they are."""
 
@@ -59,7 +63,7 @@ class Keyring:
         """Return what was sealed.
 
         Raises:
-            SealedError: its key is not there, or it was changed.
+            SealedError: its key is not there; `ChangedError`: it was changed.
 
         """
         if not text.startswith(BEGINNING):
@@ -75,7 +79,7 @@ class Keyring:
             raw = base64.b64decode(sealed, validate=True)
             return str(cipher.decrypt(raw[:_NONCE], raw[_NONCE:], place.encode()).decode("utf-8", "surrogatepass"))
         except (InvalidTag, ValueError):
-            raise SealedError(f"a value of {place} was changed after it was sealed") from None
+            raise ChangedError(f"a value of {place} was changed after it was sealed") from None
 
     def is_current(self, text: str) -> bool:
         """Return whether a text needs no sealing anew."""

@@ -226,6 +226,8 @@ class SealerActor(ThreadedActor):
         self._place = self._ask(Execute(lambda database: reseal(database, place)))
         if self._place is None:
             logger.info("every value is sealed with the newest key; %d were sealed anew", place.sealed)
+            if place.lost:
+                logger.error("%d sealed values were changed in the database: nobody can read them", place.lost)
             return LOOK_EVERY
         return PAUSE
 

@@ -90,6 +90,17 @@ def test_a_value_that_was_moved_or_changed_in_the_database_is_noticed(store, loo
         store.run(lambda database: find_commands(database, [asked.id]))
 
 
+def test_a_value_that_was_changed_holds_up_no_other(store, look):
+    """Else the rows behind it would never be sealed with the new key."""
+    store.run(lambda database: insert_commands(database, [command(number) for number in range(10)]))
+    look.run(f"UPDATE command SET args = '{BEGINNING}old:AAAA' WHERE id = '{command(3).id}'")
+    use_keyring(Keyring({"old": OLD, "new": NEW}, "new"))
+    place = reseal_all(store)
+    assert (place.sealed, place.lost) == (9, 1)
+    assert [text.startswith(f"{BEGINNING}new:") for text in stored(look)].count(True) == 9
+    assert store.run(is_done)
+
+
 def test_every_table_with_sealed_values_has_a_text_as_its_key():
     assert {field.place for field in COLUMNS} == {
         "command.args",
@@ -103,11 +114,11 @@ def test_every_table_with_sealed_values_has_a_text_as_its_key():
 def reseal_all(store):
     place = Place()
     for _ in range(100):
-        place = store.run(lambda database, at=place: reseal(database, at))
+        before, place = place, store.run(lambda database, at=place: reseal(database, at))
         if place is None:
             assert (
                 store.run(lambda database: Setting.select().where(Setting.key == resealing.SETTING).count(database))
                 == 1
             )
-            return
+            return before
     raise AssertionError("it does not come to an end")
