@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from actors.runtime import Clock
-from edge.bearings import Bearings, Credentials
+from edge.bearings import Bearings, Credentials, MqttAccess
 from edge.certificate.files import CertificateFiles, Request
 from edge.enrol import (
     EnrolmentError,
@@ -178,10 +179,20 @@ class Entry:
             return
         mqtt = kept.mqtt
         told = server.mqtt
-        if told is not None and (told.tls or place.is_tls or not mqtt.tls):
+        if kept.certified and mqtt.tls:
+            # What is told here is the listener for passwords; that for certificates is told with a certificate alone.
+            mqtt = _moved_along(mqtt, kept.server_url, place.url)
+        elif told is not None and (told.tls or place.is_tls or not mqtt.tls):
             # Encryption is not given up because of an answer that was not encrypted itself.
             mqtt = msgspec.structs.replace(mqtt, host=told.host, port=told.port, tls=told.tls)
         elif told is not None and (told.host, told.port) != (mqtt.host, mqtt.port):
             logger.warning("server: %s names a broker without TLS over plain HTTP; the one with TLS is kept", place.url)
         moved = msgspec.structs.replace(kept, server_url=place.url, mqtt=mqtt)
         self._bearings.adopt(moved)
+
+
+def _moved_along(mqtt: MqttAccess, before: str, now: str) -> MqttAccess:
+    """Return the broker at the server's new host if it was at the server's host before."""
+    host = urlsplit(now).hostname
+    is_beside = mqtt.host == urlsplit(before).hostname
+    return msgspec.structs.replace(mqtt, host=host) if host and is_beside else mqtt

@@ -412,6 +412,28 @@ def test_encryption_of_the_broker_is_not_given_up_over_plain_http(world, server)
     assert world.bearings.credentials.mqtt == MqttAccess("127.0.0.1", 8883, "devices", "shared", tls=True)
 
 
+def test_a_device_with_a_certificate_stays_at_the_listener_for_certificates(world, server):
+    server.mqtt = {"host": "127.0.0.1", "port": 8883, "tls": True}
+    world.start(server_url=server.url)
+    kept = MqttAccess("127.0.0.1", 8884, "pi-1", tls=True)
+    world.wait("found").certified(kept)
+    world.restart(server_url=server.url)
+    assert world.wait("found").credentials.mqtt == kept, "what a search tells is the listener for passwords"
+    world.stop()
+    elsewhere = MqttAccess("broker.example", 8884, "pi-1", tls=True)
+    world.bearings.certified(elsewhere)
+    world.restart(server_url=server.url)
+    assert world.wait("found").credentials.mqtt == elsewhere
+
+
+def test_a_listener_for_certificates_moves_with_its_server(world, server):
+    world.start(server_url=server.url)
+    world.wait("found").certified(MqttAccess("127.0.0.1", 8884, "pi-1", tls=True))
+    moved = server.url.replace("127.0.0.1", "localhost")
+    world.restart(server_url=moved)
+    assert world.wait("found").credentials.mqtt == MqttAccess("localhost", 8884, "pi-1", tls=True)
+
+
 def test_without_key_or_token_a_configured_server_is_used_with_the_token_that_was_given(world, server):
     bearings = world.start(server_url=server.url, enrolment_key="", api_token="given")
     world.wait("found")
