@@ -49,7 +49,12 @@ LOCK_PATIENCE = 30.0
 """Seconds for a predecessor, whose edge was killed, to notice that it is to end."""
 _OUTPUT = 600
 """Characters of a failed program's output that are told."""
-_SMOKE = "import edge.boot, edge.tree; from actors.version import __version__; print(__version__)"
+_SMOKE = (
+    "import edge.boot, edge.tree, edge.update.install; "
+    "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey; "
+    "from actors.version import __version__; print(__version__)"
+)
+"""It starts, and it could be updated again."""
 _LEFT_OUT = ("evdev",)
 """Modules that a release may have been built without; a device that has them does not give them up."""
 

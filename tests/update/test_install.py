@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from actors.version import __version__
 from edge.update import install
 from supervisor.process.lock import FileLock
 from supervisor.release.errors import BadReleaseError
@@ -110,15 +111,25 @@ def test_pip_does_what_we_say_whatever_is_configured_on_this_machine(place, monk
     assert not (place / "elsewhere").exists()
 
 
-def test_a_device_that_reads_scanners_takes_no_version_that_cannot(place, monkeypatch):
-    """`muster release build` leaves evdev out for a platform for which the index has no wheel of it."""
-    pythons = []
-    monkeypatch.setattr(install, "_run", lambda command: (pythons.append(command[-1]), "1.0")[1])
-    install._try_out(place / "bin/python", "1.0")
-    assert "import evdev; " in pythons[0]
+def python_without(module, path):
+    """A Python that has all of ours but one module."""
+    code = f"import sys; sys.modules[{module!r}] = None; exec(sys.argv[-1])"
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("module", ["evdev", "cryptography"])
+def test_a_version_without_what_this_device_has_is_not_taken(place, module):
+    """Scanners would be read no more: `muster release build` may leave evdev out. Without the other it is the last."""
+    install._try_out(python_without("nothing", place / "python"), __version__)
+    with pytest.raises(install.InstallFailedError, match=module):
+        install._try_out(python_without(module, place / "python"), __version__)
+
+
+def test_without_scanners_none_are_needed(place, monkeypatch):
     monkeypatch.setattr(install.importlib.util, "find_spec", lambda _name: None)
-    install._try_out(place / "bin/python", "1.0")
-    assert "evdev" not in pythons[1]
+    install._try_out(python_without("evdev", place / "python"), __version__)
 
 
 def test_whatever_goes_wrong_is_told(place, monkeypatch, capsys):
