@@ -17,6 +17,7 @@ NAMES = {
     "notify": "a bulk of notifications through the ledger, against a bare paho publish loop",
     "edge": "an edge: how soon it is found and missed; memory and CPU at rest",
     "trust": "what safety costs: ingest over TLS and with a user for each device; backup; fifty downloads",
+    "hostile": "/api/health while floods and slow clients are at the server",
     "soak": "100 publishers and 10 subscribers for ten minutes: memory",
 }
 

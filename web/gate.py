@@ -147,6 +147,16 @@ def _admit(site: Site, route: Route, environ: Mapping[str, Any], serial: str | N
     return who
 
 
+def still_lets_in(call: Call) -> bool:
+    """Tell whether the caller is still who he was: answers that go on for long ask again and again."""
+    try:
+        return authenticate(call.face, call.environ) == call.who
+    except ApiError:
+        return False
+    except UNAVAILABLE:
+        return True  # nor can a token be revoked while the database is away
+
+
 def _pay(wait: float) -> None:
     if wait:
         raise too_many(wait)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from actors.events import EventRing, coalesce
-from web.auth import authenticate
 from web.call import Call, Reply
 from web.errors import ApiError, bad_field
-from web.gate import UNAVAILABLE
+from web.gate import still_lets_in
 
 WAKE = 0.25
 """Seconds between two looks at the ring: a stream wakes at most four times a second, whatever happens."""
@@ -49,20 +48,9 @@ def stream(call: Call) -> Reply:
     ring = call.face.ring
     seen = call.environ.get("HTTP_LAST_EVENT_ID")
     start = ring.last if not seen else ring.parse_id(seen)
-    frames = Frames(ring, start, kinds, lambda: authorised(call))
+    frames = Frames(ring, start, kinds, lambda: still_lets_in(call))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Reply(Stream(call, frames), headers=headers, content_type="text/event-stream")
-
-
-def authorised(call: Call) -> bool:
-    """Tell whether the caller would still be let in: a stream of a revoked token says nothing more."""
-    try:
-        who = authenticate(call.face, call.environ)
-    except ApiError:
-        return False
-    except UNAVAILABLE:
-        return True  # nor can it be revoked while the database is away
-    return who is not None and who.may("read", own=False)
 
 
 class Frames:

@@ -16,6 +16,7 @@ from web.call import Call, Reply
 from web.downloads import Download
 from web.errors import ApiError, bad_field
 from web.face import Item
+from web.gate import still_lets_in
 from web.releases import OpenRelease
 from web.route import Route
 from web.routes_releases import asked, download_path
@@ -113,7 +114,7 @@ def _begin(call: Call, release_id: str, opened: OpenRelease, wanted: range) -> D
         opened,
         wanted,
         serial=call.who.serial or "",
-        may_go=lambda: releases.may_go(release_id),
+        may_go=lambda: releases.may_go(release_id) and still_lets_in(call),
         count=releases.count_download,
         now=call.face.clock.monotonic,
         stop=site.stop,

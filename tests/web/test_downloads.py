@@ -61,6 +61,17 @@ def test_a_revoked_release_ends_its_downloads_before_their_length(serve):
     outcome(server, "revoked")
 
 
+def test_a_revoked_token_ends_its_downloads(serve):
+    server = large(serve)
+    connection, answer = begin(server, DEVICE)
+    with contextlib.closing(connection):
+        answer.read(CHUNK)
+        del server.face.tokens.known["the-device-token"]
+        with pytest.raises(CUT):
+            answer.read()
+    outcome(server, "revoked")
+
+
 def test_the_next_download_of_a_device_ends_the_one_before(serve):
     server = large(serve, downloads=2)
     first, stuck = begin(server, DEVICE)
