@@ -110,7 +110,7 @@ class Making:
         if self._desk.is_postponed(work):
             return HELD_LOOK
         if work.tries >= MOST_TRIES:
-            empty(self._seams.launcher.home / "slots" / work.slot)
+            empty(self._seams.launcher.home / "slots" / self._free_slot())
             self._desk.end(work, "failed", "install", f"its installation was cut off {work.tries} times")
             return 0.0
         seams, slot = self._seams, self._free_slot()
