@@ -55,7 +55,7 @@ class PayloadKeys:
         """`sealed`, `opened`, `not_encrypted`, `not_decipherable`, `own`."""
         self._private: Callable[[], bytes] = _no_key
         self._public: dict[str, bytes] = {}
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, tuple[bytes, Channel]] = {}
         self._behind: set[str] = set()
         """Serials of stations whose readings come sealed by the device that they hang on."""
 
@@ -220,15 +220,15 @@ class PayloadKeys:
             self._behind.add(serial)
 
     def _channel(self, serial: str) -> Channel:
-        channel = self._channels.get(serial)
-        if channel is None:
-            public = self.public(serial)
-            if not public:
-                raise BadKeyError(f"the key of {serial[:64]!r} has ended, or was never given")
+        public = self.public(serial)
+        if not public:
+            raise BadKeyError(f"the key of {serial[:64]!r} has ended, or was never given")
+        known, channel = self._channels.get(serial, (b"", None))
+        if channel is None or known != public:  # another thread may have put a new key while the old one was derived
             if len(self._channels) >= MOST_CHANNELS:
                 self._channels = {}
             channel = Channel(self._private(), public, serial, to="device")
-            self._channels[serial] = channel
+            self._channels[serial] = (public, channel)
         return channel
 
 

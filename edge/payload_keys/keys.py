@@ -151,11 +151,18 @@ class PayloadKeys:
     # For the link
 
     def seal(self, topic: str, payload: bytes, _to: str) -> bytes:
-        """Return what goes out on a topic: sealed, unless it is presence or a link's talk with itself."""
-        channel = self._channel
+        """Return what goes out on a topic: sealed, unless it is presence or a link's talk with itself.
+
+        Raises:
+            BadKeyError: it has to be sealed, and the server has not taken our key yet.
+
+        """
         is_ours = topic.startswith(self._own) and not topic.endswith(PLAIN)
-        if channel is None or not (is_ours or topic.endswith(SENSOR_TAIL)):
+        if not self.encrypt or not (is_ours or topic.endswith(SENSOR_TAIL)):
             return payload
+        channel = self._channel
+        if channel is None:
+            raise BadKeyError("there is no key that the server knows to seal it with")
         self.counts["sealed"] += 1
         return channel.seal(topic, payload)
 
@@ -166,8 +173,7 @@ class PayloadKeys:
             Refused: on a topic of ours, whatever the server has not sealed for us.
 
         """
-        channel = self._channel
-        if channel is None:
+        if not self.encrypt:
             return payload
         if not is_sealed(payload):
             if topic.startswith(self._own):
@@ -177,6 +183,9 @@ class PayloadKeys:
             envelope = read_envelope(payload)
             if envelope.to == "server":
                 return None
+            channel = self._channel
+            if channel is None:
+                raise Refused("there is no key yet to open it with")
             opened = channel.open(topic, envelope)
         except NotDecipherableError as error:
             raise Refused(str(error)) from None

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from actors.payload_keys.envelope import (
+    BadKeyError,
     Channel,
     new_private_key,
     public_key,
@@ -136,6 +137,19 @@ def test_a_disk_that_refuses_the_key_is_tried_again(home, monkeypatch):
     monkeypatch.undo()
     keys.load()
     assert keys.public()
+
+
+def test_while_a_new_key_is_given_nothing_is_said_or_believed_in_plain(keys, server):
+    topic = "devices/pi-7/commands"
+    sealed = server.channel(keys).seal(topic, b"do it")
+    keys.renew()
+    for unsealed in ("devices/pi-7/readings", "harit-samarth/sensor/data"):
+        with pytest.raises(BadKeyError, match="no key"):
+            keys.seal(unsealed, b"secret", "")
+    assert keys.seal("devices/pi-7/heartbeat", b"{}", "") == b"{}"
+    for payload in (b"do it", sealed):
+        with pytest.raises(Refused):
+            keys.open(topic, payload)
 
 
 # The exchange

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 from actors.home_assistant.actor import RETRY, TellAgain, Tick
 from actors.home_assistant.outgoing import WINDOW
@@ -251,8 +252,15 @@ def test_a_message_that_is_not_understood_is_harmless(stage, caplog):
 
 def test_the_tap_is_bounded_and_takes_nothing_without_a_bridge():
     tap = HomeTap(enabled=True)
-    tap.put([None] * (MOST_READINGS + 3), ["A1"])
+    tap.put([SimpleNamespace(serial="A1")] * (MOST_READINGS + 3), ["A1"])
     assert (tap.counts["reading_missed"], len(list(tap.take_readings()))) == (3, MOST_READINGS)
     off = HomeTap.listening([], enabled=False)
     off.put([None], ["A1"])
     assert (list(off.take_readings()), list(off.take_deleted())) == ([], [])
+
+
+def test_what_a_device_seals_is_not_shown():
+    tap = HomeTap(enabled=True)
+    tap.is_private = {"A1"}.__contains__
+    tap.put([SimpleNamespace(serial="A1"), SimpleNamespace(serial="A2")], [])
+    assert [reading.serial for reading in tap.take_readings()] == ["A2"]

@@ -132,3 +132,18 @@ def test_nothing_is_opened_or_sealed_before_the_servers_key_is_there():
     keys.end("pi-7")
     with pytest.raises(BadKeyError):
         keys.seal("devices/pi-7/commands", b"do it")
+
+
+def test_a_key_that_comes_while_the_old_one_is_derived_is_the_one_that_counts(keys, monkeypatch):
+    before, now = Pi(keys, "pi-7"), new_private_key()
+
+    def derive(*arguments, **options):
+        monkeypatch.undo()
+        keys.put("pi-7", public_key(now))  # on another thread
+        return Channel(*arguments, **options)
+
+    monkeypatch.setattr("actors.payload_keys.book.Channel", derive)
+    keys.seal("devices/pi-7/commands", b"{}")
+    channel = Channel(now, public_key(keys.private()), "pi-7", to="server")
+    assert keys.open(READINGS, channel.seal(READINGS, b"{}")).payload == b"{}"
+    assert refusal(lambda: keys.open(READINGS, before.seal(READINGS))) == "not_decipherable"
