@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -98,7 +99,7 @@ def assign_waves(serials: Sequence[str], waves: Sequence[Wave], seed: str) -> di
     at = 0
     for number, wave in enumerate(waves):
         is_last = number == len(waves) - 1
-        end = len(order) if is_last else min(len(order), at + max(1, round(len(order) * wave.share)))
+        end = len(order) if is_last else min(len(order), at + _part(len(order), wave.share))
         assigned |= dict.fromkeys(order[at:end], number)
         at = end
     return assigned
@@ -107,7 +108,12 @@ def assign_waves(serials: Sequence[str], waves: Sequence[Wave], seed: str) -> di
 def choose(serials: Sequence[str], share: float, seed: str) -> list[str]:
     """Return a share of the devices, at least one; which ones is random, and the same for one seed."""
     order = shuffle(serials, f"share {seed}")
-    return order[: max(1, round(len(order) * share))]
+    return order[: _part(len(order), share)]
+
+
+def _part(count: int, share: float) -> int:
+    """Return no more than a share of so many devices, but one at least."""
+    return max(1, math.floor(count * share + 1e-9))  # shares are no exact fractions
 
 
 def shuffle(serials: Sequence[str], seed: str) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from actors.updates.entry import Entry, Refusal
-from actors.updates.plan import Plan, Wave, assign_waves
+from actors.updates.plan import Plan, Wave, assign_waves, choose
 from actors.updates.rollout import Rollout
 from actors.updates.states import FINAL, STATES, TOLD
 
@@ -456,6 +456,9 @@ def test_everybody_is_in_one_wave_and_no_wave_is_empty_while_there_are_devices(c
     waves = [Wave(share=share) for share in shares]
     assigned = assign_waves([f"d{n}" for n in range(count)], waves, "x")
     assert len(assigned) == count
+    for number, wave in enumerate(waves[:-1]):
+        assert sum(each == number for each in assigned.values()) <= max(1, wave.share * count + 1e-6)
+    assert len(choose(list(assigned), shares[0], "x")) <= max(1, shares[0] * count + 1e-6)
     used = set(assigned.values())
     assert used == set(range(len(used))) or len(waves) - 1 in used
 
