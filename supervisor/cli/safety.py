@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
 import re
+import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.version import InvalidVersion, Version
 
+from actors.announcer import own_addresses
 from actors.clock_quality import clock_quality
 from actors.storage.resealing import sealed_with
 from actors.version import __version__
@@ -51,7 +54,7 @@ def check_safety(config: Config, environ: Mapping[str, str], cwd: Path, running:
 
     """
     yield check_modes(config, environ, cwd)
-    yield check_listener(config)
+    yield check_listener(config, running)
     yield from check_proxies(config)
     yield from check_keys(config, running)
     yield check_sealing(config, environ)
@@ -113,10 +116,20 @@ def _mode(path: Path) -> int:
 # -- who may come in -------------------------------------------------------------------------------------------------
 
 
-def check_listener(config: Config) -> Check:
-    """Look whether tokens and passwords cross a network in the clear."""
+def check_listener(config: Config, running: ServerFiles | None = None) -> Check:
+    """Look whether tokens and passwords cross a network in the clear.
+
+    Args:
+        config: of the server.
+        running: the server of this user, which `--lan` may have opened, whatever the configuration says.
+
+    """
     http = config.http
     if http.is_loopback:
+        if running is not None and (reached := _reached_at(running.url)):
+            if running.url.startswith("https:"):
+                return Check("listener", "ok", f"the page is encrypted ({reached})")
+            return Check("listener", "warning", f"tokens reach {reached} in the clear", "start it with --lan --tls")
         return Check("listener", "ok", f"the page is for this machine alone ({http.host})")
     if http.tls.cert:
         return Check("listener", "ok", f"the page is encrypted ({http.host})")
@@ -124,6 +137,15 @@ def check_listener(config: Config) -> Check:
     if http.proxies:
         return Check("listener", "ok", f"the page is in the clear on {http.host}, behind {', '.join(http.proxies)}")
     return Check("listener", "warning", f"tokens reach {http.host}:{http.port} in the clear", cure)
+
+
+def _reached_at(url: str) -> str:
+    """Return where the server answers other machines, too; empty where it is on loopback alone."""
+    port = urlsplit(url).port
+    for address in own_addresses("0.0.0.0", ()):  # noqa: S104 - nothing listens here
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+            return f"{address}:{port}"
+    return ""
 
 
 def check_proxies(config: Config) -> Iterator[Check]:

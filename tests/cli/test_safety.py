@@ -195,6 +195,20 @@ def test_a_broker_that_lets_everybody_in_is_a_failure_once_others_can_reach_it(m
         assert states["anonymous local"] == "ok"
 
 
+def test_a_running_server_that_other_machines_reach_is_not_called_private(config, server, monkeypatch):
+    """`muster up --lan` listens everywhere, whatever the configuration says."""
+    running = ServerFiles(server.url, TOKEN, GOOD, "mqtt://127.0.0.1:1883", os.getpid())
+    monkeypatch.setattr(safety, "own_addresses", lambda *_: ("127.0.0.9",))
+    assert check_listener(config, running).state == "ok", "nobody answers there"
+    monkeypatch.setattr(safety, "own_addresses", lambda *_: ("127.0.0.1",))
+    check = check_listener(config, running)
+    assert check.state == "warning"
+    assert "--tls" in check.mend
+    running = ServerFiles(server.url.replace("http:", "https:"), TOKEN, GOOD, running.broker_url, os.getpid())
+    encrypted = check_listener(config, running)
+    assert (encrypted.state, "encrypted" in encrypted.found) == ("ok", True)
+
+
 def test_every_finding_of_safety_says_how_to_mend_it(muster, tmp_path, used):
     """From the command, in JSON, with as much wrong as there can be."""
     used.data_path.chmod(0o755)
