@@ -100,7 +100,7 @@ class Call:
         """Return a query parameter; empty counts as absent. Raises a 400 for one that is too long."""
         value = self.query.get(name)
         if value is not None and (len(value) > longest or "\x00" in value):
-            raise bad_field(name, f"must have at most {longest} characters")
+            raise bad_field(name, f"must have at most {longest} characters, none of them NUL")
         return value or None
 
     def choice(self, name: str, allowed: Sequence[S]) -> S | None:

@@ -22,7 +22,9 @@ CODES = {
     416: "range_not_satisfiable",
     429: "rate_limited",
     500: "internal",
+    501: "not_supported",
     503: "unavailable",
+    505: "not_supported",
     507: "no_space",
 }
 

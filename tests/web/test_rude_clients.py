@@ -110,6 +110,13 @@ def test_a_url_that_cannot_be_read_is_no_failure_of_ours(serve, caplog, method, 
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@pytest.mark.parametrize("line", ["GET / HTTP/2.0", "GET / HTTP/0.9"])
+def test_a_version_of_http_that_is_not_spoken_is_no_failure_of_ours(serve, line):
+    server = serve()
+    assert b'"code":"not_supported"' in ask(server, f"{line}\r\nHost: x\r\n\r\n".encode())
+    assert dict(server.face.http.refused) == {("", "not_supported"): 1}
+
+
 # Requests that two readers would take for different ones
 
 
