@@ -171,6 +171,11 @@ def test_the_brokers_owner_cannot_command_a_device(server, edge, mosquitto):
         owner.publish("devices/pi-7/receipts", {"stored": ["a", "b"]})
         eventually(lambda: pi.status["payloads"]["counters"].get("refused", 0) >= 2, 20, "both are refused")
     wait_command(server, server.post("/api/devices/pi-7/commands", {"name": "ping"}))
+    pi.kill()
+    pi.start()
+    online(server, pi)
+    wait_command(server, server.post("/api/devices/pi-7/commands", {"name": "ping"}))
+    assert "refused" not in pi.status["payloads"]["counters"], "what was refused was acknowledged, and came no more"
 
 
 def test_what_was_recorded_and_is_sent_again_counts_once(server, edge, ear, mosquitto):
