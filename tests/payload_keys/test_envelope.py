@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,3 +149,16 @@ def test_nothing_is_loaded_before_the_first_key_is_used():
         "sys.exit('cryptography' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_message_is_opened_by_what_the_documentation_tells():
+    private, own = new_private_key(), new_private_key()
+    device, server = public_key(private), public_key(own)
+    told = json.loads(pair("pi-7", private, own)[0].seal(TOPIC, b"secret"))
+    assert told["key"] == hashlib.sha256(b"muster payload 1" + device + server).hexdigest()[:16]
+    secret = X25519PrivateKey.from_private_bytes(own).exchange(X25519PublicKey.from_public_bytes(device))
+    info = device + server + b"pi-7"
+    keys = HKDF(algorithm=SHA256(), length=64, salt=b"muster payload 1", info=info).derive(secret)
+    nonce, sealed = (base64.b64decode(told[name]) for name in ("nonce", "ct"))
+    bound_to = b"muster payload 1\0pi-7\0devices/pi-7/readings"
+    assert ChaCha20Poly1305(keys[:32]).decrypt(nonce, sealed, bound_to) == b"secret"
