@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
@@ -68,6 +69,10 @@ _EXPECTED = (
 )
 
 
+_SENTENCE: Final = 200
+"""Characters of the sentence that a list of commands has for each."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports the one that is asked for."""
 
@@ -82,6 +87,9 @@ class LazyGroup(click.Group):
         module, name = _COMMANDS[cmd_name]
         command = getattr(importlib.import_module(f"{__package__}.{module}"), name)
         assert isinstance(command, click.Command)
+        for listed in getattr(command, "commands", {}).values():
+            # Click cuts off what it makes up itself, and wraps what it is told.
+            listed.short_help = listed.get_short_help_str(limit=_SENTENCE)
         return command
 
 

@@ -37,3 +37,10 @@ def test_keys_are_not_made_where_nobody_can_write(muster, tmp_path):
     assert result.code == 1
     assert result.err.count("\n") == 1
     assert str(tmp_path / "none") in result.err
+
+
+@pytest.mark.parametrize("group", ["release", "rollout", "pki", "rotate", "groups"])
+def test_the_list_of_commands_has_whole_sentences(muster, group):
+    lines = muster(group, "--help").out.splitlines()
+    listed = lines[lines.index("Commands:") :]
+    assert [line for line in listed if line.endswith("...")] == []
