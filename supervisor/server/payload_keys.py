@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from actors.payload_keys.envelope import BadKeyError, key_id, new_private_key, public_key, read_key, show_key
 from actors.registry import Execute
 from actors.storage.payload_keys import PayloadKey, drop_payload_key, find_payload_keys, put_payload_key
+from actors.topics import SERIAL
 from actors.twins.actor import NAME as TWINS
 from actors.twins.messages import TwinsStored
 from supervisor.process.private_file import write_private
@@ -102,6 +103,7 @@ class PayloadKeysFace:
 
     def exchange(self, serial: str, key: str) -> Item:
         """Take a device's key and return ours."""
+        _check_serial(serial)
         if not self._parts.config.primary:
             raise PayloadKeyRefusedError(409, "not_primary", "the primary server of this fleet takes the keys")
         try:
@@ -122,6 +124,7 @@ class PayloadKeysFace:
 
     def require(self, serial: str) -> Item:
         """Believe a device only sealed, though it may have given no key yet."""
+        _check_serial(serial)
         if serial not in self._keys:
             _keep(self._parts, serial, "")
             self._keys.end(serial)
@@ -147,6 +150,11 @@ class PayloadKeysFace:
             "server_key": show_key(own),
             "key_id": key_id(public, own) if public else "",
         }
+
+
+def _check_serial(serial: str) -> None:
+    if not SERIAL.fullmatch(serial):
+        raise PayloadKeyRefusedError(404, "not_found", f"no device can have the serial number {serial[:64]!r}")
 
 
 def _keep(parts: Parts, serial: str, public: str) -> None:

@@ -159,3 +159,11 @@ def test_metrics_count_devices_and_what_became_of_payloads(parts):
     devices, payloads = payload_metrics(parts)
     assert devices.samples[0].value == 1
     assert {sample.labels["event"]: sample.value for sample in payloads.samples}["sealed"] == 1
+
+
+@pytest.mark.parametrize("serial", ["x" * 65, "a b", "a\0b", "ü", ""])
+def test_what_can_be_no_serial_number_gets_no_row(parts, serial):
+    face = PayloadKeysFace(parts)
+    for ask in (lambda: face.exchange(serial, a_key()), lambda: face.require(serial)):
+        assert refused(ask) == (404, "not_found")
+    assert parts.kept == []
