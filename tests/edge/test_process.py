@@ -114,6 +114,7 @@ def test_it_says_who_it_is_and_in_the_end_goodbye(edge):
         "network",
         "locator",
         "certifier",
+        "payload_keys",
         "updater",
         "reporter",
     }
