@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ HISTORY: Final = "schema_migration"
 """Where peewee notes the migrations that a database has had."""
 TABLES: Final = frozenset({HISTORY, *(str(model._meta.table_name) for model in MODELS)})  # noqa: SLF001 - peewee's place
 _LAST_WORDS: Final = 400
+_LEAVING: Final = 3.0
+"""Seconds for which a server of databases may still count a connection that has ended."""
 
 
 Rows = dict[str, int] | None
@@ -91,6 +94,25 @@ def connected(url: str, *, read_only: bool = False) -> Iterator[Any]:
         raise BackupError("database", f"the database refuses: {' '.join(str(error).split())}") from error
     finally:
         database.close()
+
+
+def refuse_connected(url: str, sql: str) -> None:
+    """Refuse while others are connected.
+
+    Args:
+        url: of the database.
+        sql: counts them.
+
+    Raises:
+        BackupError: `running`.
+
+    """
+    deadline = time.monotonic() + _LEAVING
+    with connected(url) as database:
+        while database.execute_sql(sql).fetchone()[0]:
+            if time.monotonic() > deadline:
+                raise BackupError("running", "a server of Muster is connected to the database; stop it first")
+            time.sleep(0.1)
 
 
 def tail_of(path: Path, size: int = 200) -> bytes:

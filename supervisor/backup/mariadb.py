@@ -10,7 +10,7 @@ import msgspec
 
 from supervisor.process.private_file import write_private
 
-from .databases import TABLES, Rows, connected, find_program, read_history, run_program, tail_of
+from .databases import TABLES, Rows, connected, find_program, read_history, refuse_connected, run_program, tail_of
 from .errors import BackupError
 
 _COMPLETE: Final = b"-- Dump completed"
@@ -75,11 +75,10 @@ class MariaCopier:
 
     def refuse_busy(self) -> None:
         """Refuse while another connection is open."""
-        with connected(self._url) as database:
-            sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
-            ((others,),) = database.execute_sql(sql).fetchall()
-        if others:
-            raise BackupError("running", "a server of Muster is connected to the database; stop it first")
+        refuse_connected(
+            self._url,
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+        )
 
     def is_empty(self) -> bool:
         """Return whether none of our tables is there."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from .databases import TABLES, Rows, connected, find_program, read_history, run_program, tail_of
+from .databases import TABLES, Rows, connected, find_program, read_history, refuse_connected, run_program, tail_of
 from .errors import BackupError
 
 _COMPLETE: Final = b"PostgreSQL database dump complete"
@@ -62,14 +62,11 @@ class PostgresCopier:
 
     def refuse_busy(self) -> None:
         """Refuse while another connection of Muster is open."""
-        with connected(self._url) as database:
-            sql = (
-                "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND application_name IN ('muster', current_setting('application_name')) AND pid <> pg_backend_pid()"
-            )
-            ((others,),) = database.execute_sql(sql).fetchall()
-        if others:
-            raise BackupError("running", "a server of Muster is connected to the database; stop it first")
+        refuse_connected(
+            self._url,
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name IN ('muster', current_setting('application_name')) AND pid <> pg_backend_pid()",
+        )
 
     def is_empty(self) -> bool:
         """Return whether none of our tables is there."""

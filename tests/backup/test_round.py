@@ -122,6 +122,21 @@ def test_a_running_server_is_never_restored_over(home, tmp_path):
             other.close()
 
 
+def test_a_server_that_is_just_stopping_is_waited_for(home, tmp_path):
+    """The database may count a connection for a moment after it has ended."""
+    if home.source.copier.kind == "sqlite":
+        return
+    make_backup(home.source, tmp_path / "b", KEY)
+    other = open_database(home.url)
+    other.connect()
+    leaves = threading.Timer(0.5, other._state.conn.close)
+    leaves.start()
+    try:
+        restore_backup(tmp_path / "b", home.target, KEY, force=True)
+    finally:
+        leaves.join(10)
+
+
 def test_what_is_there_is_not_replaced_unless_told(home, tmp_path):
     make_backup(home.source, tmp_path / "b", KEY)
     before = rows_of(home.url)
