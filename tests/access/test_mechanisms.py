@@ -278,6 +278,26 @@ def test_a_signal_that_was_lost_is_sent_again_until_who_was_revoked_is_out(needs
         assert broker.lets_in(BrokerUser("pi-2", "second")) is False
 
 
+def test_files_that_are_not_read_hold_up_nobody_whom_the_plugin_knows(needs):
+    needs("mosquitto")
+    with Guarded("dynsec") as broker:
+        broker.put(ONE, TWO)
+        broker.files._reload = lambda: None
+        with pytest.raises(BrokerAwayError, match="SIGHUP"):
+            broker.put(Account("pi-3", "third"))
+        with pytest.raises(BrokerAwayError, match="SIGHUP"):
+            broker.remove("pi-2")
+        assert broker.lets_in(BrokerUser("pi-2", "second")) is True  # by the file of before
+        with broker.client("pi-3", "third") as pi:
+            gone: list[object] = []
+            pi.client.on_disconnect = lambda *_: gone.append(1)
+            broker.files._reload = broker.reload
+            broker.put(Account("pi-3", "third"))
+            assert not pi.publish("devices/pi-3/scans", "still here").is_failure
+            assert gone == []
+        assert broker.lets_in(BrokerUser("pi-2", "second")) is False
+
+
 def test_on_loopback_who_shows_nothing_may_be_a_device_without_a_user_and_no_other(needs, plain):
     with Guarded(plain.how, anonymous=True, shared=False) as broker:
         broker.put(ONE)

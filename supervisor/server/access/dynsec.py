@@ -78,6 +78,8 @@ class Dynsec:
         self._others, self._most = others, most
         self._inside: set[str] | None = None
         """Devices that the plugin knew last; None before the first look."""
+        self._told: dict[str, Account] = {}
+        """What we have told it of these: who is told the same again would be disconnected for nothing."""
         self._servers: tuple[BrokerUser, ...] = ()
         """Those that the broker was told last; none yet: it is told anew."""
 
@@ -118,22 +120,40 @@ class Dynsec:
             if self._inside is None:
                 self._look(console)
             inside, outside, later = self._divide(put)
-            try:
-                if self._others is not None:
-                    self._others.apply(everyone, outside, gone)
-            finally:
-                console.run([command for serial in gone for command in _remove(serial)], but=_GONE)
-            self._inside = self._known_inside() - set(gone)
+            trouble = self._tell_files(everyone, outside, gone)
+            console.run([command for serial in gone for command in _remove(serial)], but=_GONE)
+            self._forget(gone)
             if tuple(everyone.servers) != self._servers:
                 _tell_servers(console, everyone, self._servers)
                 self._servers = tuple(everyone.servers)
-            told = [(account, command) for account in inside for command in _create(account)]
+            new = [account for account in inside if self._told.get(account.serial) != account]
+            told = [(account, command) for account in new for command in _create(account)]
             refused = console.run([command for _, command in told], but=_EXISTS)
             again = dict.fromkeys(told[number][0] for number in refused)
             console.run([command for account in again for command in _change(account)])
-            self._inside |= {account.serial for account in inside}
+            self._inside = self._known_inside() | {account.serial for account in inside}
+            self._told |= {account.serial: account for account in inside}
             console.run([_allow(account) for account in rights if account.serial in self._inside])
+            self._told |= {account.serial: account for account in rights if account.serial in self._inside}
+        if trouble is not None:
+            raise trouble
         return [account.serial for account in put if account.serial not in later]
+
+    def _tell_files(
+        self, everyone: Everyone, outside: Sequence[Account], gone: Sequence[str]
+    ) -> BrokerAwayError | None:
+        """Return what is wrong with the files: the plugin is told all the same."""
+        try:
+            if self._others is not None:
+                self._others.apply(everyone, outside, gone)
+        except BrokerAwayError as error:
+            return error
+        return None
+
+    def _forget(self, gone: Iterable[str]) -> None:
+        self._inside = self._known_inside() - set(gone)
+        for serial in gone:
+            self._told.pop(serial, None)
 
     def _look(self, console: Console) -> None:
         """See whom the plugin knows."""
@@ -141,6 +161,7 @@ class Dynsec:
         if SERVER_ROLE not in roles:  # it has lost its file
             self._servers = ()
         self._inside = {name[len(OWN_ROLE) :] for name in roles if name.startswith(OWN_ROLE)}
+        self._told = {serial: account for serial, account in self._told.items() if serial in self._inside}
 
     def _known_inside(self) -> set[str]:
         return self._inside or set()

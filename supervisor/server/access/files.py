@@ -92,6 +92,8 @@ class Files:
             self._write(PASSWORDS, now.passwords + password_file([probe]))
         except OSError as error:
             raise BrokerAwayError(f"{self._directory} cannot be written: {error.strerror}") from None
+        if self._check(probe) is None:
+            return taken  # it is away, or starts: a SIGHUP would end it before it knows what that means
         self._reload()
         self._is_read = self._wait_for(probe)
         return taken
