@@ -176,8 +176,8 @@ class SubscriberActor(PooledActor):
             UnprovenError: it cannot have.
 
         """
-        is_presence, bound_id = isinstance(decoded, Beaten | Farewell), decoded.address.bound_id
-        self._intake.keys.check(decoded.serial, sealer, bound_id=bound_id, is_presence=is_presence)
+        is_farewell, bound_id = isinstance(decoded, Farewell), decoded.address.bound_id
+        self._intake.keys.check(decoded.serial, sealer, bound_id=bound_id, is_farewell=is_farewell)
 
     def _pass_over(self, delivery: Delivery) -> None:
         """Settle what we have published ourselves."""

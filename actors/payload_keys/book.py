@@ -192,22 +192,22 @@ class PayloadKeys:
         self.counts["not_encrypted"] += 1
         return UnprovenError("not_encrypted", f"not sealed by its device; and else {refused.reason}: {refused.detail}")
 
-    def check(self, serial: str, sealer: str, *, bound_id: str, is_presence: bool) -> None:
+    def check(self, serial: str, sealer: str, *, bound_id: str, is_farewell: bool) -> None:
         """Refuse what a device cannot have said.
 
         Args:
             serial: whose message it is, by its content.
             sealer: who has sealed it; empty: nobody.
             bound_id: the serial in its topic; empty where that has none.
-            is_presence: whether it says only that the device is there or gone: a last will cannot be sealed, for the
-                broker publishes it.
+            is_farewell: whether it says only that the device is gone: a last will cannot be sealed, since the broker
+                publishes it.
 
         Raises:
             UnprovenError: `not_encrypted`, or `unbound` for what one device has sealed in the name of another.
 
         """
         if serial in self._public:
-            if sealer == serial or (not sealer and is_presence):
+            if sealer == serial or (not sealer and is_farewell):
                 return
             if not sealer:
                 self.counts["not_encrypted"] += 1

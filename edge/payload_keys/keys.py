@@ -29,9 +29,6 @@ from supervisor.process.redaction import hide_secrets
 
 logger = logging.getLogger(__name__)
 
-PLAIN = "/heartbeat"
-"""A heartbeat says what everybody may know, and what the last will says, which cannot be sealed: that we are there."""
-
 
 class ChangedKeyError(Exception):
     """The server shows another key than before; the message is one sentence."""
@@ -151,14 +148,13 @@ class PayloadKeys:
     # For the link
 
     def seal(self, topic: str, payload: bytes, _to: str) -> bytes:
-        """Return what goes out on a topic: sealed, unless it is presence or a link's talk with itself.
+        """Return what goes out on a topic: sealed, unless it is a link's talk with itself. A last will is none of it.
 
         Raises:
             BadKeyError: it has to be sealed, and the server has not taken our key yet.
 
         """
-        is_ours = topic.startswith(self._own) and not topic.endswith(PLAIN)
-        if not self.encrypt or not (is_ours or topic.endswith(SENSOR_TAIL)):
+        if not self.encrypt or not (topic.startswith(self._own) or topic.endswith(SENSOR_TAIL)):
             return payload
         channel = self._channel
         if channel is None:

@@ -54,27 +54,27 @@ def test_an_empty_payload_takes_back_what_is_retained_and_stays_empty(keys):
     assert keys.seal("devices/pi-7/twin/desired", b"") == b""
 
 
-def test_a_device_with_a_key_is_believed_only_sealed_but_for_its_presence(keys):
+def test_a_device_with_a_key_is_believed_only_sealed_but_for_its_last_will(keys):
     Pi(keys, "pi-7")
-    keys.check("pi-7", "pi-7", bound_id="pi-7", is_presence=False)
-    keys.check("pi-7", "", bound_id="pi-7", is_presence=True)
+    keys.check("pi-7", "pi-7", bound_id="pi-7", is_farewell=False)
+    keys.check("pi-7", "", bound_id="pi-7", is_farewell=True)
     for bound_id in ("pi-7", ""):
-        plain = lambda bound_id=bound_id: keys.check("pi-7", "", bound_id=bound_id, is_presence=False)  # noqa: E731
+        plain = lambda bound_id=bound_id: keys.check("pi-7", "", bound_id=bound_id, is_farewell=False)  # noqa: E731
         assert refusal(plain) == "not_encrypted"
-    keys.check("pi-8", "", bound_id="pi-8", is_presence=False)
+    keys.check("pi-8", "", bound_id="pi-8", is_farewell=False)
     assert keys.counts["not_encrypted"] == 2
 
 
 def test_a_device_cannot_seal_in_the_name_of_another(keys):
     Pi(keys, "pi-7")
     Pi(keys, "pi-8")
-    assert refusal(lambda: keys.check("pi-8", "pi-7", bound_id="", is_presence=False)) == "unbound"
-    assert refusal(lambda: keys.check("pi-9", "pi-7", bound_id="pi-9", is_presence=False)) == "unbound"
+    assert refusal(lambda: keys.check("pi-8", "pi-7", bound_id="", is_farewell=False)) == "unbound"
+    assert refusal(lambda: keys.check("pi-9", "pi-7", bound_id="pi-9", is_farewell=False)) == "unbound"
 
 
 def test_what_a_device_has_sealed_for_a_station_behind_it_is_told_to_nobody_else(keys):
     Pi(keys, "pi-7")
-    keys.check("pi-7-soil", "pi-7", bound_id="", is_presence=False)
+    keys.check("pi-7-soil", "pi-7", bound_id="", is_farewell=False)
     assert keys.is_private("pi-7-soil")
     assert keys.is_private("pi-7")
     assert not keys.is_private("pi-8")
@@ -104,7 +104,7 @@ def test_a_key_that_has_ended_leaves_nothing_to_be_believed_or_said(keys):
     pi = Pi(keys, "pi-7")
     keys.end("pi-7")
     assert refusal(lambda: keys.open(READINGS, pi.seal(READINGS))) == "not_decipherable"
-    assert refusal(lambda: keys.check("pi-7", "", bound_id="pi-7", is_presence=False)) == "not_encrypted"
+    assert refusal(lambda: keys.check("pi-7", "", bound_id="pi-7", is_farewell=False)) == "not_encrypted"
     with pytest.raises(BadKeyError, match="has ended"):
         keys.seal("devices/pi-7/commands", b"do it")
     keys.drop(["pi-7"])

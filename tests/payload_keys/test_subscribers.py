@@ -62,6 +62,9 @@ def test_a_sealed_reading_of_a_station_is_stored_and_kept_from_others(server, pi
         ("devices/announce", {"id": "r1", "device_id": "pi-7", "hostname": "evil"}),
         ("devices/pi-7/scans", {"scan_id": "r1", "code": ""}),
         ("devices/pi-7/heartbeat", {"id": "r1", "device_id": "pi-8"}),
+        ("devices/pi-7/heartbeat", {"device_id": "pi-7", "status": "online", "ip_address": "10.6.6.6"}),
+        ("devices/pi-7/status", b"online"),
+        ("devices/heartbeat", {"device_id": "pi-7"}),
     ],
 )
 def test_whatever_is_wrong_with_a_plain_message_in_its_name_the_reason_is_that_it_is_plain(server, pi, topic, body):
@@ -70,9 +73,14 @@ def test_whatever_is_wrong_with_a_plain_message_in_its_name_the_reason_is_that_i
     assert server.readings == []
 
 
-def test_presence_is_believed_plain(server, pi):
-    server.say("devices/pi-7/heartbeat", {"device_id": "pi-7", "status": "online"})
-    server.say("devices/pi-7/status", {"device_id": "pi-7", "status": "offline"})
+@pytest.mark.parametrize("will", [{"device_id": "pi-7", "status": "offline", "ip_address": "10.6.6.6"}, b"offline"])
+def test_a_last_will_is_believed_plain(server, pi, will):
+    topic = "devices/pi-7/heartbeat"
+    server.say(topic, pi.seal(topic, b'{"device_id": "pi-7", "ip_address": "10.0.0.7"}'))
+    assert server.presence("pi-7") == "online"
+    server.say("devices/pi-7/status", will)
+    assert server.presence("pi-7") == "offline"
+    assert server.record("pi-7").snapshot.ip_address == "10.0.0.7"
     assert server.dead_letters == []
 
 
