@@ -340,10 +340,10 @@ class Rollout:
                 return
             if self.reached_at is None:
                 self.reached_at, changes.is_changed = now, True
-            is_last = self.wave == len(self.plan.waves) - 1
-            if is_last:
+            last = len(self.plan.waves) - 1
+            if not any(later["pending"] for later in self._counts[self.wave + 1 :]):  # nobody is left to be spared
                 if all(STATES[state].kind not in ("waiting", "active") for state in self.counts()):
-                    changes.is_changed, self.status = True, "completed"
+                    changes.is_changed, self.status, self.wave = True, "completed", last
                 return
             if size and now < self.reached_at + wave.wait:
                 return

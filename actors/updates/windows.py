@@ -11,9 +11,9 @@ import msgspec
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
+TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
 
-TimeOfDay = Annotated[str, msgspec.Meta(pattern=_TIME)]
+TimeOfDay = Annotated[str, msgspec.Meta(pattern=TIME)]
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import click
 
 from actors.updates.states import ENDED, STATES, Status
-from actors.updates.windows import DAYS
+from actors.updates.windows import DAYS, TIME
 
 from .client import ApiClient, ApiError
 from .common import ago, api_command, print_json, print_table, show
@@ -175,7 +176,7 @@ def _watch(client: ApiClient, rollout_id: str, *, as_json: bool) -> int:
     told = ""
     with live as screen:
         while True:
-            item = _look(client, rollout_id)
+            item = _look(client, rollout_id, patience=PATIENCE if told else 0.0)
             line = f"{_headline(item)} {_counts(item['counts'])}"
             if screen is not None:
                 screen.update(_table(client, item), refresh=True)
@@ -190,15 +191,18 @@ def _watch(client: ApiClient, rollout_id: str, *, as_json: bool) -> int:
     return 0 if item["status"] == "completed" else 1
 
 
-def _look(client: ApiClient, rollout_id: str) -> Item:
-    """Return the rollout; wait for a server that is away for a moment."""
-    until = time.monotonic() + PATIENCE
+def _look(client: ApiClient, rollout_id: str, *, patience: float) -> Item:
+    """Return the rollout; wait for so many seconds for a server that is away."""
+    until, is_told = time.monotonic() + patience, False
     while True:
         try:
             item: Item = client.get(f"{_PATH}/{rollout_id}")
         except ApiError as error:
-            if 400 <= error.status < 500 or time.monotonic() > until:
+            if 400 <= error.status < 500 or time.monotonic() >= until:
                 raise
+            if not is_told:
+                click.echo(f"{error}; looking again for {patience:.0f} s", err=True)
+            is_told = True
             time.sleep(LOOK_EVERY)
         else:
             return item
@@ -271,9 +275,18 @@ def retry(client: ApiClient, *, rollout_id: str, devices: Sequence[str], as_json
     _tell(client.post(f"{_PATH}/{rollout_id}/retry", {"devices": list(devices)} if devices else {}), as_json=as_json)
 
 
+def _times(
+    _context: click.Context, _parameter: click.Parameter, times: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    for told in times or ():
+        if not re.match(TIME, told):
+            raise click.BadParameter(f"{told!r} is no time of the day; write 04:30.")
+    return times
+
+
 @rollout.command()
 @click.argument("site", required=False)
-@click.option("--between", nargs=2, metavar="BEGIN END", help="Set it: `--between 22:00 04:30`.")
+@click.option("--between", nargs=2, metavar="BEGIN END", callback=_times, help="Set it: `--between 22:00 04:30`.")
 @click.option("--day", "days", multiple=True, type=click.Choice(DAYS), help="On which it begins, repeatable; else all.")
 @click.option("--timezone", default="UTC", show_default=True, help="Of the times, such as Europe/Rome.")
 @click.option("--clear", is_flag=True, help="At any time from now on.")

@@ -61,7 +61,9 @@ def test_all_that_can_be_said_of_it_is_sent(sent):
         ["start", "2.0", "--all", "--wave", "1:1:1:1"],
         ["start", "2.0", "--all", "--share", "0"],
         ["windows", "--clear"],
-        ["windows", "x", "--clear", "--between", "1:00", "2:00"],
+        ["windows", "x", "--clear", "--between", "01:00", "02:00"],
+        ["windows", "x", "--between", "25:00", "02:00"],
+        ["windows", "x", "--between", "01:00", "2:00"],
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_sent(server, muster_at, arguments):
@@ -116,6 +118,13 @@ def test_watching_ends_with_the_rollout_and_tells_how(server, muster_at, monkeyp
     first, last = result.out.splitlines()
     assert first.endswith("running, wave 1 of 3. 1 offered, 19 pending")
     assert last.endswith(f"{status}, wave 1 of 3. 20 succeeded")
+    assert "looking again for 60 s" in result.err
+
+
+def test_watching_begins_only_with_a_server_that_answers(server, muster_at):
+    server.answers["GET", "/api/rollouts/r1"] = lambda _call: (503, {})
+    assert muster_at("rollout", "watch", "r1").code == 1
+    assert len(server.calls) == 1
 
 
 def test_watching_a_rollout_that_there_is_not_fails(server, muster_at):

@@ -392,6 +392,20 @@ def test_a_wave_of_nobody_is_over_when_there_is_nobody_else():
     assert (rollout.wave, rollout.status) == (1, "completed")
 
 
+def test_nobody_waits_for_waves_that_have_no_devices():
+    rollout = make(1)
+    go(rollout, "d0", "succeeded", at=10)
+    assert rollout.status == "completed"
+
+
+def test_nobody_waits_for_waves_whose_devices_have_it_already():
+    rollout = make(3)
+    rollout.has_it("d1", 5.0)
+    rollout.has_it("d2", 5.0)
+    go(rollout, "d0", "succeeded", at=10)
+    assert rollout.status == "completed"
+
+
 def test_a_device_that_was_deleted_leaves_it():
     rollout = make()
     go(rollout, "d0", "succeeded")
