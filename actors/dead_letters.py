@@ -49,7 +49,8 @@ class DeadLetterDesk:
         with self._lock:
             self.by_reason[letter.reason] += 1
             is_kept = not self._over_quota(letter.serial or letter.topic)
-            self.by_reason["quota"] += not is_kept
+            if not is_kept:
+                self.by_reason["quota"] += 1
         if is_kept:
             return True
         if letter.token:
