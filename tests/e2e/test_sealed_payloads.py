@@ -210,6 +210,9 @@ def test_a_new_key_takes_the_place_of_the_old_one_without_loss(server, edge, ear
     online(server, pi)
     eventually(lambda: len(server.readings("pi-7")) > 1, 30, "its readings are stored")
     before = server.get("/api/devices/pi-7/payload_key")
+    code, told = pi.run("payload-key")
+    assert (code, before["key_id"] in told) == (0, True)
+    assert json.loads(pi.run("payload-key", "--json")[1])["key"] == before["key_id"]
     assert pi.run("payload-key", "--renew")[0] == 0
     eventually(lambda: server.get("/api/devices/pi-7/payload_key")["key"] != before["key"], 30, "there is another key")
     known = len(server.readings("pi-7"))
@@ -245,6 +248,19 @@ def test_a_device_that_is_revoked_is_believed_neither_plain_nor_by_its_old_key(s
         thief.publish("devices/pi-7/scans", {"scan_id": "s-1", "code": "4006381333931"})
         eventually(lambda: "not_encrypted" in reasons(server), 20, "plain is refused, too")
     assert server.items("/api/scans") == []
+    assert server.call("POST", "/api/enrolments/pi-7/approve").status == 200
+    pi.run("announce")
+    eventually(lambda: has_key(server), 60, "it has enrolled again, and given its key")
+    eventually(lambda: len(server.items("/api/scans")) == 1, 60, "what has waited is stored")
+
+
+def test_an_edge_that_does_not_seal_says_so_and_has_no_key_to_renew(server, edge):
+    pi = edge("")
+    server.wait_presence("pi-7", "online", 30)
+    assert pi.run("payload-key") == (0, "Payloads are not sealed.\n")
+    code, told = pi.run("payload-key", "--renew")
+    assert (code, "there is no command" in told) == (1, True)
+    assert not (pi.home / "payload-key.json").exists()
 
 
 def test_an_operator_may_want_a_device_sealed_before_it_ever_was(server, mosquitto):
