@@ -33,6 +33,9 @@ def main(arguments: Sequence[str]) -> int:
             _put_off(settings, given.hold)
         elif given.check or given.now:
             _ask(settings, force=given.force, wait=given.check)
+        elif read_state(Places(settings.home)) is None:
+            complain(f"No edge has run on {settings.home}.")
+            return 1
     except EdgeUnreachableError as error:
         complain(str(error))
         return 1

@@ -110,13 +110,16 @@ def issue(
     authority = Authority.open(directory, passphrase=passphrase)
     if device in RESERVED:
         raise PkiError("bad_name", f"`{device}` is the name of a user that the broker has for others.")
+    path = out or _beside(device or servers[0])
+    if path.exists():
+        raise PkiError("exists", f"{path} exists; `muster pki renew` replaces it, --out names another file.")
     if device is None:
         issued = authority.issue_server(_with_local(servers), days=days or SERVER_DAYS)
     elif request is not None:
         issued = authority.sign_request(_read(request), device, days=days or DEVICE_DAYS)
     else:
         issued = authority.issue_device(device, days=days or DEVICE_DAYS)
-    _hand_over(issued, out, as_json=as_json)
+    _hand_over(issued, path, as_json=as_json)
 
 
 @pki.command()
@@ -143,7 +146,8 @@ def renew(
         raise click.UsageError("give either NAME or --due.")
     authority = Authority.open(directory, passphrase=passphrase)
     if name:
-        _hand_over(authority.renew(name, _KINDS[kind]), out, as_json=as_json)
+        issued = authority.renew(name, _KINDS[kind])
+        _hand_over(issued, out or _beside(issued.record.name), as_json=as_json)
         return
     renewed = [authority.renew(each, "server") for each in _due_servers(authority)]
     if as_json:
@@ -166,10 +170,11 @@ def revoke(*, directory: Path, passphrase: bytes | None, as_json: bool, name: st
     if as_json:
         print_json({"items": [_record_json(record) for record in ended], "crl": str(authority.crl_file)})
         return
+    if not ended:
+        click.echo(f"All that was issued to {name} is revoked already.")
+        return
     click.echo(f"{len(ended)} revoked; {authority.crl_file} says so.")
-    click.echo(
-        "A broker reads it on SIGHUP: `systemctl reload mosquitto`. A server with this authority sees to that."
-    )
+    click.echo("A broker reads it on SIGHUP: `systemctl reload mosquitto`. A server with this authority sees to that.")
 
 
 @pki.command("list")
@@ -212,9 +217,13 @@ def show_record(*, directory: Path, passphrase: bytes | None, as_json: bool, nam
         click.echo(f"  serial {record.serial}")
 
 
-def _hand_over(issued: Issued, out: Path | None, *, as_json: bool) -> None:
+def _beside(name: str) -> Path:
+    """Return the file of a name in the current directory."""
+    return Path(f"{name.replace(':', '_').replace('*', '_').replace('/', '_')}.pem")
+
+
+def _hand_over(issued: Issued, path: Path, *, as_json: bool) -> None:
     """Write what was issued, and say where it is."""
-    path = out or Path(f"{issued.record.name.replace(':', '_').replace('*', '_')}.pem")
     try:
         write_private(path, issued.combined, durable=True)
     except OSError as error:

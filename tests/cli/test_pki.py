@@ -71,6 +71,23 @@ def test_what_is_revoked_is_gone_from_the_list_and_shown_with_all(muster, author
     assert (shown["valid"], shown["revoked"], shown["expired"]) == (1, 1, 0)
 
 
+def test_a_key_is_overwritten_by_a_renewal_alone(muster, authority, tmp_path):
+    muster("pki", "issue", "--device", "pi-1")
+    kept = (tmp_path / "pi-1.pem").read_bytes()
+    again = muster("pki", "issue", "--device", "pi-1")
+    assert (again.code, "pi-1.pem exists" in again.err) == (1, True)
+    assert (tmp_path / "pi-1.pem").read_bytes() == kept
+    assert len(told(muster("pki", "list", "--json"))["items"]) == 1
+    assert muster("pki", "renew", "pi-1").code == 0
+    assert (tmp_path / "pi-1.pem").read_bytes() != kept
+
+
+def test_what_is_revoked_already_is_said_to_be(muster, authority):
+    muster("pki", "issue", "--device", "pi-1")
+    muster("pki", "revoke", "pi-1")
+    assert "revoked already" in muster("pki", "revoke", "pi-1").out
+
+
 def test_a_renewal_has_a_new_serial_number_and_the_same_name(muster, authority):
     muster("pki", "issue", "--device", "pi-1", "--days", "30")
     first, second = (

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from edge.boot import restart_command
-from edge.commands.update import describe
+from edge.commands.update import describe, main
 from edge.inbox.commands import Commands, Job, Powers
 from edge.inbox.memory import LogMemory
 from edge.inbox.messages import Command
@@ -163,6 +163,11 @@ def test_an_edge_without_a_launcher_says_that_it_does_not_update_itself():
         assert edge.run("update", "--hold", "harvest")[0] == 0
         assert "held      harvest" in edge.run("update")[1]
         assert edge.run("update", "--now", "--hold")[0] == 2
+
+
+def test_where_no_edge_has_run_there_is_nothing_to_show(tmp_path, capsys):
+    assert main(["--data-dir", str(tmp_path)]) == 1
+    assert "No edge has run" in capsys.readouterr().err
 
 
 def test_what_is_shown_is_a_few_lines():
