@@ -11,7 +11,6 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
-from functools import lru_cache
 from typing import NamedTuple
 
 SERVER, DEVICES = "muster", "devices"
@@ -151,7 +150,6 @@ def hash_password(password: str, salt: bytes | None = None, rounds: int = _ROUND
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(derived).decode()}"
 
 
-@lru_cache(maxsize=2**17)  # every line is looked at with each device that enrols: a second with 10,000 of them
 @lru_cache(maxsize=2**17)  # every line is looked at with each device that enrols: a second with 10,000 of them
 def verify(password: str, hashed: str) -> bool:
     """Return whether a hash of a password file is that of this password; False for anything malformed."""
