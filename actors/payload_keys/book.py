@@ -14,14 +14,12 @@ from typing import Final
 import msgspec
 
 from actors.messages import Delivery
-from actors.payload_keys.envelope import BadKeyError, Channel, NotDecipherableError, read_envelope
+from actors.payload_keys.envelope import BOTH_USE, OWN, BadKeyError, Channel, NotDecipherableError, read_envelope
 from actors.payloads import RefusedError
 
 MOST_CHANNELS: Final = 10_000
 """Devices whose derived keys are kept; those of the others are derived anew, which takes a tenth of a millisecond."""
 MOST_BEHIND: Final = 100_000
-OWN: Final = "own"
-"""What the counter calls our own messages that came back to us."""
 
 
 class UnprovenError(RefusedError):
@@ -153,7 +151,7 @@ class PayloadKeys:
         """
         try:
             envelope = read_envelope(payload)
-            if envelope.to == "device":
+            if envelope.to == "device" and topic.endswith(BOTH_USE):
                 self.counts[OWN] += 1
                 return None
             opened = Opened(envelope.device, self._channel(envelope.device).open(topic, envelope))

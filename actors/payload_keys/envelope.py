@@ -29,6 +29,10 @@ NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 LARGEST: Final = 4 << 20
 """Bytes of a sealed payload; a larger one is not even decoded."""
+BOTH_USE: Final = "/receipts"
+"""The end of the one topic that both sides publish on and both hear."""
+OWN: Final = "own"
+"""What the counter calls our own messages that came back to us."""
 _LABEL: Final = b"muster payload 1"
 
 

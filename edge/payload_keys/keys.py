@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from actors.payload_keys.envelope import (
+    BOTH_USE,
+    OWN,
     BadKeyError,
     Channel,
     NotDecipherableError,
@@ -57,7 +59,7 @@ class PayloadKeys:
     def __init__(self, home: Places, device_id: str, *, encrypt: bool) -> None:
         self.encrypt = encrypt
         self.counts: Counter[str] = Counter()
-        """`sealed`, `opened`, `refused`."""
+        """`sealed`, `opened`, `refused`, and `own`: what we have published and hear again."""
         self.detail = "" if encrypt else "Payloads are not sealed."
         """What is to be known of the keys, in a sentence."""
         self.distrust = threading.Event()
@@ -177,7 +179,8 @@ class PayloadKeys:
             return payload
         try:
             envelope = read_envelope(payload)
-            if envelope.to == "server":
+            if envelope.to == "server" and topic.endswith(BOTH_USE):
+                self.counts[OWN] += 1
                 return None
             channel = self._channel
             if channel is None:

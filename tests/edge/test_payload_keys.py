@@ -99,6 +99,9 @@ def test_on_topics_of_ours_only_the_server_is_believed(keys, server):
 def test_what_we_have_said_ourselves_is_passed_over(keys):
     topic = "devices/pi-7/receipts"
     assert keys.open(topic, keys.seal(topic, b"{}", "")) is None
+    assert keys.counts["own"] == 1
+    with pytest.raises(Refused, match="other side"):
+        keys.open("devices/pi-7/commands", keys.seal("devices/pi-7/commands", b"{}", ""))
 
 
 def test_a_server_that_shows_another_key_is_refused_until_the_file_is_removed(home, keys, server):

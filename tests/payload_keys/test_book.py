@@ -92,6 +92,8 @@ def test_what_cannot_be_opened_is_refused_and_counted(keys):
 def test_what_we_have_sealed_and_hear_again_is_nobodys_fault(keys):
     Pi(keys, "pi-7")
     assert keys.open("devices/pi-7/receipts", keys.seal("devices/pi-7/receipts", b"{}")) is None
+    elsewhere = keys.seal("devices/pi-7/readings", b"{}")
+    assert refusal(lambda: keys.open(READINGS, elsewhere)) == "not_decipherable", "nothing vanishes"
 
 
 def test_a_new_key_ends_the_old_one(keys):
