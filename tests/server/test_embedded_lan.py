@@ -1,4 +1,7 @@
-"""The broker that `muster up --lan` brings along: on every address, for its two users, each within its rights."""
+"""The broker that `muster up --lan` brings along: on every address, for its two users, each within its rights.
+
+`pi-2` has a user of its own; how devices get theirs is in `tests/access`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ import psutil
 import pytest
 
 from supervisor.server import embedded
+from supervisor.server.access.files import PASSWORDS, write_files
 from supervisor.server.access.users import keep_users
 from supervisor.server.child import ChildError
 from supervisor.server.embedded import BrokerError, BrokerProcess
+from supervisor.server.mosquitto import BrokerUser, password_file
 from supervisor.server.values import broker_url
 from tests.support.mqtt import Device, Will
 from tests.support.ports import free_port
@@ -25,6 +30,7 @@ def users(tmp_path):
 @pytest.fixture
 def broker(tmp_path, users, needs):
     needs("mosquitto")
+    write_files(tmp_path / "broker", {PASSWORDS: password_file([BrokerUser("pi-2", "its own")])})
     process = BrokerProcess(tmp_path / "broker", port=free_port(), users=users)
     process.start()
     yield process
