@@ -6,6 +6,7 @@ refusal names its source, the key and the reason in one sentence.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,12 +16,16 @@ from urllib.parse import quote
 import msgspec
 
 from actors.link.options import BrokerURLError
+from actors.version import __version__
 from edge.settings import EdgeConfigError, EdgeSettings
 from supervisor.process.data_dir import default_data_dir
 
 FILES = (Path("muster.toml"), Path("/etc/muster/edge.toml"), Path("/etc/muster/muster.toml"))
 """Where the file is looked for, relative to the working directory; the first that is there counts."""
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+logger = logging.getLogger(__name__)
 
 Patch = dict[str, Any]
 
@@ -76,13 +81,16 @@ _FLAGS = {
 _PATHS = ("ca_file", "enrolment_key_file", "hub_ca_file", "log_file")
 
 
-def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], *, cwd: Path) -> EdgeSettings:
+def load_settings(
+    flags: Mapping[str, Any], environ: Mapping[str, str], *, cwd: Path, strict: bool = True
+) -> EdgeSettings:
     """Read every layer.
 
     Args:
         flags: by name as in the command: `config`, `device_id`, `server`, `data_dir`, ...; None means not given.
         environ: the environment variables; an empty one counts as not given.
         cwd: where `muster.toml` is looked for and paths begin.
+        strict: whether a key that is not known is refused; else it is left out, with a warning.
 
     Raises:
         EdgeConfigError: naming source, key and reason.
@@ -90,6 +98,8 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], *, cwd: 
     """
     merged: Patch = {}
     for source, patch in _layers(flags, environ, cwd):
+        if not strict:
+            _leave_unknown(patch, source)
         _convert(patch, source)
         merged = _merge(merged, patch)
     settings = _convert(merged, "the configuration as a whole")
@@ -163,13 +173,51 @@ def _merge(below: Patch, above: Patch) -> Patch:
     return merged
 
 
+def _leave_unknown(patch: Patch, source: str) -> None:
+    """Take out the keys that this version does not know, each with a warning.
+
+    An edge that updates itself may have to go back to the version before with a file that was written for the one
+    after: it must not refuse to start for that. The command `muster-edge` is always that of the installation.
+    """
+    while True:
+        try:
+            msgspec.convert(patch, EdgeSettings)
+        except (msgspec.ValidationError, BrokerURLError) as error:
+            reason, key = _split(error)
+            unknown = _UNKNOWN.fullmatch(reason)
+            section = _section(patch, key)
+            if unknown is None or not isinstance(section, dict) or unknown[1] not in section:
+                return  # who converts it tells what is wrong
+            section.pop(unknown[1])
+            told = f"{key}.{unknown[1]}" if key else unknown[1]
+            logger.warning("%s: key %s: is not known to version %s, and does nothing", source, told, __version__)
+        else:
+            return
+
+
+def _section(patch: Patch, key: str) -> Any:
+    """Return what stands at a key such as `sensors[0].mqtt`; None if that leads nowhere."""
+    found: Any = patch
+    try:
+        for number, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", key):
+            found = found[int(number) if number else name]
+    except (LookupError, TypeError):
+        return None
+    return found
+
+
+def _split(error: Exception) -> tuple[str, str]:
+    """Return why a value is refused, and its key."""
+    reason, _, path = str(error).partition(" - at `")
+    return reason, path.rstrip("`").removeprefix("$").removeprefix(".")
+
+
 def _convert(patch: Patch, source: str) -> EdgeSettings:
     try:
         return msgspec.convert(patch, EdgeSettings)
     except (msgspec.ValidationError, BrokerURLError) as error:
-        reason, _, path = str(error).partition(" - at `")
-        key = path.rstrip("`").removeprefix("$").removeprefix(".")
-        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", reason)
+        reason, key = _split(error)
+        unknown = _UNKNOWN.fullmatch(reason)
         if unknown:
             raise EdgeConfigError(f"{source}: key {f'{key}.' if key else ''}{unknown[1]}: is not known.") from None
         said = reason[:1].lower() + reason[1:]

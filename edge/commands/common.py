@@ -25,12 +25,12 @@ def make_parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def read_settings(
-    parser: argparse.ArgumentParser, arguments: Sequence[str]
+    parser: argparse.ArgumentParser, arguments: Sequence[str], *, strict: bool = False
 ) -> tuple[argparse.Namespace, EdgeSettings | None]:
     """Return the arguments and the settings; None in place of the settings, and a sentence said, if they are wrong."""
     given = parser.parse_args(arguments)
     try:
-        return given, load_settings(vars(given), os.environ, cwd=Path.cwd())
+        return given, load_settings(vars(given), os.environ, cwd=Path.cwd(), strict=strict)
     except EdgeConfigError as error:
         complain(str(error))
         return given, None

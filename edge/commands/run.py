@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from edge.commands.common import WRONG_USAGE, complain, make_parser, read_settings
+from edge.update.launcher import LAUNCHER
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -18,7 +19,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--enrolment-key-file", metavar="FILE", help="file with the fleet's key")
     parser.add_argument("--log", choices=("text", "json"), help="form of the log")
     parser.add_argument("--log-file", metavar="FILE", help="log to a file, a new one each day, instead of stderr")
-    _, settings = read_settings(parser, arguments)
+    # Under the launcher a version may run that is older than the file.
+    _, settings = read_settings(parser, arguments, strict=LAUNCHER not in os.environ)
     if settings is None:
         return WRONG_USAGE
     # Only now: what follows is the whole runtime, and `--help` needs none of it.

@@ -10,10 +10,10 @@ from edge.settings import EdgeConfigError, EdgeSettings
 
 @pytest.fixture
 def load(tmp_path):
-    def load(text="", flags=None, **environ):
+    def load(text="", flags=None, *, strict=True, **environ):
         if text:
             (tmp_path / "muster.toml").write_text(text)
-        return load_settings(flags or {}, {"HOME": str(tmp_path), **environ}, cwd=tmp_path)
+        return load_settings(flags or {}, {"HOME": str(tmp_path), **environ}, cwd=tmp_path, strict=strict)
 
     return load
 
@@ -119,6 +119,21 @@ def test_what_is_wrong_is_said_in_one_sentence_that_names_it(load, text, environ
         load(text, **environ)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_edge_that_went_back_to_the_version_before_starts_with_the_file_of_the_one_after(load, caplog):
+    text = "[edge]\nheartbeat = 7\nlater = 1\n[edge.future]\nx = 1\n[edge.find]\nmdns = false\nsonar = true\n"
+    text += "[[edge.sensors]]\nid = 'soil-1'\ncolour = 'red'\n"
+    settings = load(text, strict=False)
+    assert (settings.heartbeat, settings.find.mdns, settings.sensors[0].id) == (7.0, False, "soil-1")
+    told = " ".join(record.getMessage() for record in caplog.records)
+    for key in ("later", "future", "find.sonar", "sensors[0].colour"):
+        assert f"key {key}: is not known to version" in told
+
+
+def test_a_wrong_value_is_refused_all_the_same(load):
+    with pytest.raises(EdgeConfigError, match="key heartbeat"):
+        load("[edge]\nlater = 1\nheartbeat = 0\n", strict=False)
 
 
 def test_a_file_without_a_key_is_named(load, tmp_path):
