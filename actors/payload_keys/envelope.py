@@ -77,6 +77,8 @@ def read_envelope(payload: bytes) -> Envelope:
         envelope = _decode_envelope(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotDecipherableError(f"it is no envelope: {error}") from None
+    except RecursionError:
+        raise NotDecipherableError("it is no envelope: nested too deep") from None
     if envelope.muster_sealed != VERSION:
         raise NotDecipherableError(f"it is of format {envelope.muster_sealed}; this release knows {VERSION}")
     return envelope
@@ -123,7 +125,7 @@ def key_id(device: bytes, server: bytes) -> str:
 class Channel:
     """Seals and opens for one device and its server, on one of both sides. Any thread may use it."""
 
-    __slots__ = ("_incoming", "_key_id", "_outgoing", "_serial", "_to")
+    __slots__ = ("_incoming", "_key_id", "_nonce_key", "_outgoing", "_serial", "_to")
 
     def __init__(self, private: bytes, peer: bytes, serial: str, *, to: To) -> None:
         """Derive the keys.
@@ -151,8 +153,10 @@ class Channel:
         mine = own.public_key().public_bytes_raw()
         device, server = (mine, peer) if to == "server" else (peer, mine)
         info = device + server + serial.encode()
-        keys = HKDF(algorithm=SHA256(), length=2 * KEY_BYTES, salt=_LABEL, info=info).derive(secret)
-        to_server, to_device = ChaCha20Poly1305(keys[:KEY_BYTES]), ChaCha20Poly1305(keys[KEY_BYTES:])
+        # HKDF's first bytes are the same however many are asked for: the third key is only its owner's business.
+        keys = HKDF(algorithm=SHA256(), length=3 * KEY_BYTES, salt=_LABEL, info=info).derive(secret)
+        to_server, to_device = (ChaCha20Poly1305(keys[at : at + KEY_BYTES]) for at in (0, KEY_BYTES))
+        self._nonce_key = keys[2 * KEY_BYTES :]
         self._serial, self._to, self._key_id = serial, to, key_id(device, server)
         self._outgoing: Any = to_server if to == "server" else to_device
         self._incoming: Any = to_device if to == "server" else to_server
@@ -191,12 +195,24 @@ class Channel:
             raise NotDecipherableError("it was changed, or sealed for another topic or device") from None
 
     def _seal(self, cipher: Any, to: To, topic: str, payload: bytes) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = cipher.encrypt(nonce, payload, _bound_to(self._serial, topic))
+        bound_to = _bound_to(self._serial, topic)
+        nonce = self._nonce(to, bound_to, payload)
+        sealed = cipher.encrypt(nonce, payload, bound_to)
         head = f'","key":"{self._key_id}","nonce":"{base64.b64encode(nonce).decode()}","ct":"'
         # A serial has no character that JSON would escape.
         begin = f'{{"muster_sealed":{VERSION},"to":"{to}","device":"{self._serial}{head}'
         return begin.encode() + base64.b64encode(sealed) + b'"}'
+
+    def _nonce(self, to: To, bound_to: bytes, payload: bytes) -> bytes:
+        """Return a nonce that is random, and another one for another message though the random bytes come again.
+
+        They do when a virtual machine goes on twice from one snapshot.
+        """
+        drawn = hashlib.blake2b(os.urandom(KEY_BYTES), digest_size=NONCE_BYTES, key=self._nonce_key)
+        # Each part has a length of its own, so that no two messages are hashed as one.
+        drawn.update(b"%s %d " % (to.encode(), len(bound_to)) + bound_to)
+        drawn.update(payload)
+        return drawn.digest()
 
 
 def _bound_to(serial: str, topic: str) -> bytes:

@@ -119,7 +119,7 @@ class KeyExchanger(ThreadedActor):
         try:
             answer = exchange(url, seconds=ASK_SECONDS, ca_file=server.ca_file, body=body, headers=headers)
             told = msgspec.json.decode(answer.body, type=_Answer) if answer.status == 200 else None
-        except (ExchangeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (ExchangeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._failed(f"The server has not taken our payload key yet: {error}.")
         if told is None:
             return self._failed(f"The server does not take our payload key: it answers {answer.status}.")

@@ -162,3 +162,17 @@ def test_a_message_is_opened_by_what_the_documentation_tells():
     nonce, sealed = (base64.b64decode(told[name]) for name in ("nonce", "ct"))
     bound_to = b"muster payload 1\0pi-7\0devices/pi-7/readings"
     assert ChaCha20Poly1305(keys[:32]).decrypt(nonce, sealed, bound_to) == b"secret"
+
+
+@pytest.mark.parametrize("nest", [b"[", b'{"a":'])
+def test_an_envelope_nested_deeper_than_can_be_read_is_none(nest):
+    with pytest.raises(NotDecipherableError, match="nested"):
+        read_envelope(b'{"muster_sealed":1,"x":' + nest * 100_000)
+
+
+def test_a_machine_that_draws_the_same_random_bytes_again_uses_no_nonce_twice(monkeypatch):
+    """As after a snapshot of a virtual machine: two payloads under one nonce would tell both."""
+    monkeypatch.setattr("actors.payload_keys.envelope.os.urandom", bytes)
+    payloads = (b"11.5", b"11.6")
+    sealed = [side.seal(topic, payload) for side in (DEVICE, SERVER) for topic in ("a", "b") for payload in payloads]
+    assert len({read_envelope(one).nonce for one in sealed}) == len(sealed)

@@ -113,3 +113,10 @@ def test_no_bytes_that_are_sealed_or_look_so_crash_a_subscriber(server, pi, nois
     for payload in (pi.seal(topic, noise), b'{"muster_sealed":1' + noise, b'{"muster_sealed"' + noise):
         server.say(topic, payload)
     assert set(reasons(server)) <= set(REASONS)
+
+
+def test_a_bogus_envelope_crashes_nobody_and_what_comes_behind_it_is_heard(server, pi):
+    server.say(READINGS, b'{"muster_sealed":1,"x":' + b"[" * 100_000)
+    server.say(READINGS, pi.seal(READINGS, b'{"id": "r1", "Moisture": 11.5}'))
+    assert reasons(server) == ["not_decipherable"]
+    assert [reading.sender_id for reading in server.readings] == ["r1"]
