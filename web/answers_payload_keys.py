@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from web.answers import Page
+
 
 class NewPayloadKey(msgspec.Struct, forbid_unknown_fields=True):
     """The body of an exchange of keys."""
@@ -23,3 +25,6 @@ class DevicePayloadKey(msgspec.Struct):
     server_key: str
     key_id: str
     """Names the pair, as it stands in each sealed payload; empty without the device's."""
+
+
+DevicePayloadKeys = Page[DevicePayloadKey]

@@ -30,6 +30,15 @@ class PayloadKeys(Protocol):
     Every method may raise `PayloadKeyRefusedError`.
     """
 
+    def items(self, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return those who are believed only sealed, by serial, and the cursor of the next page.
+
+        Raises:
+            ValueError: the cursor was made up.
+
+        """
+        ...
+
     def show(self, serial: str) -> Item:
         """Return a device's public key and the server's."""
         ...

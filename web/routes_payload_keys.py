@@ -7,16 +7,23 @@ from typing import TypeVar
 
 import msgspec
 
-from web.answers_payload_keys import DevicePayloadKey, NewPayloadKey
+from web.answers_payload_keys import DevicePayloadKey, DevicePayloadKeys, NewPayloadKey
 from web.call import Call, Reply
 from web.errors import ApiError
 from web.face import Item
 from web.payload_keys import PayloadKeyRefusedError
-from web.route import Route
+from web.route import PAGED, Route
+from web.routes_history import cursor_of, page_of
 
 T = TypeVar("T")
 
 _KEY = msgspec.json.Decoder(NewPayloadKey)
+
+
+def list_payload_keys(call: Call) -> Item:
+    """List the devices that are believed only sealed, by serial."""
+    limit, cursor = call.limit(), cursor_of(call)
+    return _asked(lambda: page_of(lambda: call.face.payload_keys.items(limit, cursor)))
 
 
 def show_payload_key(call: Call, serial: str) -> Item:
@@ -51,6 +58,7 @@ def _asked(ask: Callable[[], T]) -> T:
 
 _PATH = "/api/devices/<serial>/payload_key"
 ROUTES = (
+    Route("GET", "/api/payload_keys", "read", list_payload_keys, DevicePayloadKeys, query=PAGED),
     Route("GET", _PATH, "read", show_payload_key, DevicePayloadKey, own=True),
     Route("POST", _PATH, "admin", exchange_payload_key, DevicePayloadKey, own=True, body=NewPayloadKey),
     Route("POST", f"{_PATH}/require", "admin", require_payload_key, DevicePayloadKey),

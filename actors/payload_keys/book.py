@@ -7,6 +7,7 @@ broker itself, can say nothing in its name but that it is there or gone.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -51,6 +52,9 @@ class PayloadKeys:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         """`sealed`, `opened`, `not_encrypted`, `not_decipherable`, `own`."""
+        self.changing = threading.Lock()
+        """Held by whoever changes a key in the database and here, so that both end with the same one."""
+        self.is_loaded = False
         self._private: Callable[[], bytes] = _no_key
         self._public: dict[str, bytes] = {}
         self._channels: dict[str, tuple[bytes, Channel]] = {}
@@ -68,6 +72,7 @@ class PayloadKeys:
         self._private = private
         self._public = dict(public)
         self._channels = {}
+        self.is_loaded = True
 
     def __bool__(self) -> bool:
         return bool(self._public)
@@ -77,6 +82,10 @@ class PayloadKeys:
 
     def __contains__(self, serial: str) -> bool:
         return serial in self._public
+
+    def serials(self) -> list[str]:
+        """Return the devices that are believed only sealed, in order."""
+        return sorted(self._public.copy())  # another thread may add one meanwhile
 
     def private(self) -> bytes:
         """Return the server's private key."""

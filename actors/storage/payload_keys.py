@@ -23,10 +23,20 @@ def find_payload_keys(database: Any) -> list[PayloadKey]:
     return [PayloadKey(**row) for row in Row.select().dicts().execute(database)]
 
 
+def count_given_keys(database: Any) -> int:
+    """Return how many devices have given a key that has not ended."""
+    return int(Row.select().where(Row.public != "").count(database))
+
+
 def put_payload_key(database: Any, row: PayloadKey) -> None:
     """Write a row in the place of the one of the same serial."""
     drop_payload_key(database, row.serial)
     Row.insert(**msgspec.structs.asdict(row)).execute(database)
+
+
+def end_payload_key(database: Any, serial: str, now_us: int) -> int:
+    """Take the key out of the row of a serial, if there is one; return how many."""
+    return int(Row.update(public="", changed_us=now_us).where(Row.serial == serial).execute(database))
 
 
 def drop_payload_key(database: Any, serial: str) -> int:

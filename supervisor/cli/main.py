@@ -35,6 +35,7 @@ _COMMANDS = {
     "token": ("token", "token"),
     "audit": ("audit", "audit"),
     "enrolment": ("enrolment", "enrolment"),
+    "payload-key": ("payload_key", "payload_key"),
     "rotate": ("rotate", "rotate"),
     "twin": ("twin", "twin"),
     "notify": ("notify", "notify"),

@@ -49,6 +49,7 @@ from supervisor.server.mosquitto import BrokerUser
 from supervisor.server.notifications import NotificationsFace
 from supervisor.server.ota import OtaFace, ReleasesFace
 from supervisor.server.parts import Parts
+from supervisor.server.payload_key_file import see_to_payload_key
 from supervisor.server.payload_keys import PayloadKeysFace
 from supervisor.server.pki import DevicePki, PkiKeeper, secure, told_to_encrypt
 from supervisor.server.presence import ServerPresence
@@ -87,6 +88,7 @@ class Server(TreeProcess):
         self._notifier = Notifier(os.environ, pid=os.getpid())
         self.parts = Parts(config, self.runtime, instance.id)
         self.parts.sealing.prepare(ask_noted(config.database.url))
+        see_to_payload_key(config)
         hide_secrets(*secrets_in(config), self.parts.page_key, instance.id)
         self.health = Health(self.parts)
         self.presence = ServerPresence(instance.server_id, self.runtime.clock, self.parts.fleet, self.parts.pipeline)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import SimpleNamespace
 
 import pytest
 
 from actors.payload_keys.book import PayloadKeys
-from actors.payload_keys.envelope import new_private_key, public_key, show_key
+from actors.payload_keys.envelope import BadKeyError, new_private_key, public_key, show_key
 from actors.runtime import ManualClock
+from actors.storage.database import open_database
 from actors.storage.errors import StoreUnavailable
-from actors.storage.payload_keys import PayloadKey
+from actors.storage.payload_keys import PayloadKey, find_payload_keys, put_payload_key
+from actors.storage.store import Store
 from actors.twins.messages import TwinsStored
-from supervisor.server.payload_keys import (
-    FILE,
-    OwnKeyError,
-    PayloadKeyFile,
-    PayloadKeysFace,
-    end_payload_key,
-    load_payload_keys,
-    payload_metrics,
-)
+from supervisor.server.payload_key_file import FILE, LostKeyError, OwnKeyError, PayloadKeyFile, see_to_payload_key
+from supervisor.server.payload_keys import PayloadKeysFace, end_payload_key, load_payload_keys, payload_metrics
+from tests.support.muster import Muster
+from tests.support.ports import free_port
 from web.payload_keys import PayloadKeyRefusedError
 
 
@@ -32,20 +32,40 @@ def file(tmp_path):
 
 @pytest.fixture
 def parts(tmp_path):
-    """As much of a server as keys need; `kept` is what the registry was asked to do, `rows` what is in its database."""
-    made = SimpleNamespace(
-        config=SimpleNamespace(data_path=tmp_path, primary=True),
-        payload_keys=PayloadKeys(),
-        runtime=SimpleNamespace(clock=ManualClock()),
-        kept=[],
-        rows=[],
-        told=[],
-    )
-    made.services = SimpleNamespace(tell=lambda name, message: made.told.append((name, message)))
-    made.ask_registry = lambda message: made.kept.append(message) or made.rows
-    load_payload_keys(made)
-    made.kept.clear()
-    return made
+    """As much of a server as keys need, loaded."""
+    with a_server(tmp_path) as made:
+        load_payload_keys(made)
+        yield made
+
+
+@pytest.fixture
+def early(tmp_path):
+    """The same before its keys are loaded; the page is there before."""
+    with a_server(tmp_path) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def a_server(data):
+    url = f"sqlite:///{data}/muster.db"
+    store = Store(open_database(url))
+    with ThreadPoolExecutor(1) as writer:
+
+        def run(work):
+            return writer.submit(store.run, work).result(30)
+
+        made = SimpleNamespace(
+            config=SimpleNamespace(data_path=data, primary=True, database=SimpleNamespace(url=url)),
+            payload_keys=PayloadKeys(),
+            runtime=SimpleNamespace(clock=ManualClock()),
+            told=[],
+            ask_registry=lambda message: run(message.work),
+            rows=lambda: {row.serial: row.public for row in run(find_payload_keys)},
+            put=lambda serial, key: run(lambda database: put_payload_key(database, PayloadKey(serial, key, 1))),
+        )
+        made.services = SimpleNamespace(tell=lambda name, message: made.told.append((name, message)))
+        yield made
+        writer.submit(store.close).result(30)
 
 
 def a_key():
@@ -102,7 +122,7 @@ def test_who_gives_a_key_is_told_ours_and_has_its_twin_published_anew(parts):
     told = face.exchange("pi-7", key)
     assert (told["serial"], told["key"]) == ("pi-7", key)
     assert told == face.show("pi-7") == face.exchange("pi-7", key), "the same key changes nothing"
-    assert len(parts.kept) == 1
+    assert parts.rows() == {"pi-7": key}
     assert parts.told == [("twins", TwinsStored((), ("pi-7",)))]
 
 
@@ -110,7 +130,7 @@ def test_what_is_no_key_is_refused_and_changes_nothing(parts):
     face = PayloadKeysFace(parts)
     for key in ("A" * 44, show_key(bytes(32)), "no base64" * 5):
         assert refused(lambda key=key: face.exchange("pi-7", key)) == (400, "bad_field")
-    assert parts.kept == []
+    assert parts.rows() == {}
     assert refused(lambda: face.show("pi-7")) == (404, "not_found")
     assert refused(lambda: face.drop("pi-7")) == (404, "not_found")
 
@@ -119,7 +139,7 @@ def test_a_server_whose_own_key_is_damaged_says_so_and_takes_none(parts, tmp_pat
     (tmp_path / FILE).write_bytes(b"rubbish")
     (tmp_path / FILE).chmod(0o600)
     assert refused(lambda: PayloadKeysFace(parts).exchange("pi-7", a_key())) == (503, "unavailable")
-    assert parts.kept == []
+    assert parts.rows() == {}
 
 
 def test_only_the_primary_server_takes_keys(parts):
@@ -143,14 +163,141 @@ def test_a_revoked_device_stays_one_that_has_to_seal_and_others_are_left_alone(p
     assert "pi-8" not in parts.payload_keys
 
 
-def test_keys_are_there_again_after_a_restart_and_a_lost_file_is_complained_about(parts, caplog):
-    key = a_key()
-    parts.rows = [PayloadKey("pi-7", key, 1), PayloadKey("pi-8", "", 1)]
-    with caplog.at_level(logging.ERROR):
-        load_payload_keys(parts)
-    assert "2 devices have to give their keys anew" in caplog.text
+def test_keys_are_there_again_after_a_restart(parts):
+    face = PayloadKeysFace(parts)
+    key = face.exchange("pi-7", a_key())["key"]
+    face.require("pi-8")
+    load_payload_keys(parts)
     assert PayloadKeysFace(parts).show("pi-7")["key"] == key
     assert "pi-8" in parts.payload_keys
+
+
+def test_a_lost_key_is_not_made_anew_while_a_device_seals_with_it(parts, caplog):
+    """Also where nobody could ask the database before: it was away."""
+    before = PayloadKeysFace(parts).exchange("pi-7", a_key())
+    file = parts.config.data_path / FILE
+    content = file.read_bytes()
+    file.unlink()
+    with caplog.at_level(logging.ERROR):
+        load_payload_keys(parts)
+    assert "is gone" in caplog.text
+    face = PayloadKeysFace(parts)
+    assert refused(lambda: face.exchange("pi-8", a_key())) == (503, "unavailable")
+    with pytest.raises(BadKeyError, match="is gone"):
+        parts.payload_keys.seal("devices/pi-7/commands", b"{}")
+    assert not file.exists()
+    file.write_bytes(content)
+    file.chmod(0o600)
+    assert face.show("pi-7") == before, "and it is used as soon as it is there again"
+
+
+def test_a_server_whose_key_is_lost_or_damaged_does_not_start_while_a_device_seals_with_it(parts):
+    config, file = parts.config, parts.config.data_path / FILE
+    parts.put("pi-8", "")
+    see_to_payload_key(config)
+    assert not file.exists(), "nobody has needed it yet"
+    PayloadKeysFace(parts).exchange("pi-7", a_key())
+    see_to_payload_key(config)
+    file.chmod(0o644)
+    with pytest.raises(LostKeyError, match=r"chmod 600 .*payload-encryption\.md"):
+        see_to_payload_key(config)
+    file.unlink()
+    with pytest.raises(LostKeyError, match=r"is gone.* 1 device .*muster payload-key make"):
+        see_to_payload_key(config)
+    config.primary = False
+    see_to_payload_key(config)
+    assert not file.exists()
+
+
+def test_a_database_that_is_new_or_away_keeps_no_server_from_starting(tmp_path):
+    for url in (f"sqlite:///{tmp_path}/none.db", f"postgresql://127.0.0.1:{free_port()}/none"):
+        config = SimpleNamespace(data_path=tmp_path, primary=True, database=SimpleNamespace(url=url))
+        see_to_payload_key(config)
+
+
+def test_the_command_says_in_a_sentence_why_it_does_not_start(mosquitto):
+    with Muster(mosquitto.url) as server:
+        server.stop()
+        store = Store(open_database(server.database_url))
+        store.run(lambda database: put_payload_key(database, PayloadKey("pi-7", a_key(), 1)))
+        store.close()
+        server.launch()
+        assert server.process.wait(60) == 1
+        assert "payload.key is gone, and 1 device seals with it" in server.log
+        assert "Traceback" not in server.log
+
+
+def test_two_devices_that_come_first_at_once_are_told_the_same_key(file, monkeypatch):
+    both = threading.Barrier(2)
+
+    def make():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # until the other one makes a key too, or does not
+        return new_private_key()
+
+    monkeypatch.setattr("supervisor.server.payload_key_file.new_private_key", make)
+    with ThreadPoolExecutor(2) as threads:
+        told = list(threads.map(lambda _: file.load(), range(2)))
+    assert told == [PayloadKeyFile(file.path).load()] * 2
+
+
+def test_nothing_is_decided_of_keys_before_they_are_loaded(early):
+    """`require` would end the key of a device that nobody knows of yet."""
+    key = a_key()
+    early.put("pi-7", key)
+    face = PayloadKeysFace(early)
+    asks = (face.show, face.require, face.drop, lambda serial: face.exchange(serial, a_key()))
+    for ask in asks:
+        assert refused(lambda ask=ask: ask("pi-7")) == (503, "unavailable")
+    assert refused(lambda: face.items(10, "")) == (503, "unavailable")
+    assert early.rows() == {"pi-7": key}
+
+
+def test_a_device_that_is_revoked_before_the_keys_are_loaded_loses_its_key_too(early):
+    early.put("pi-7", a_key())
+    end_payload_key(early, "pi-7")
+    end_payload_key(early, "pi-8")
+    assert early.rows() == {"pi-7": ""}
+
+
+def test_what_is_kept_last_is_believed_also_when_two_ask_at_once(parts):
+    face, first, second = PayloadKeysFace(parts), a_key(), a_key()
+    ask, kept, other = parts.ask_registry, [], []
+
+    def slowly(message):
+        answer = ask(message)
+        if not kept:
+            kept.append(True)
+            other.append(threads.submit(face.exchange, "pi-7", second))
+            wait([other[0]], 0.5)  # it may overtake us, or has to wait for us
+        return answer
+
+    parts.ask_registry = slowly
+    with ThreadPoolExecutor(1) as threads:
+        face.exchange("pi-7", first)
+    assert other[0].result(30)["key"] == second
+    assert parts.rows() == {"pi-7": face.show("pi-7")["key"]} == {"pi-7": second}
+
+
+def test_a_row_that_holds_no_key_leaves_a_device_that_has_to_give_another(parts, caplog):
+    parts.put("pi-7", "rubbish")
+    parts.put("pi-8", a_key())
+    PayloadKeyFile(parts.config.data_path / FILE).load()
+    load_payload_keys(parts)
+    assert "pi-7" in caplog.text
+    assert PayloadKeysFace(parts).show("pi-7")["key"] == ""
+    assert PayloadKeysFace(parts).show("pi-8")["key"] != ""
+
+
+def test_the_devices_that_seal_are_listed_by_serial(parts):
+    face = PayloadKeysFace(parts)
+    key = face.exchange("pi-9", a_key())
+    face.require("pi-10")
+    assert face.items(10, "") == ([face.show("pi-10"), key], None)
+    assert face.items(1, "") == ([face.show("pi-10")], "pi-10")
+    assert face.items(1, "pi-10") == ([key], None)
+    with pytest.raises(ValueError, match="a b"):
+        face.items(1, "a b")
 
 
 def test_metrics_count_devices_and_what_became_of_payloads(parts):
@@ -166,4 +313,4 @@ def test_what_can_be_no_serial_number_gets_no_row(parts, serial):
     face = PayloadKeysFace(parts)
     for ask in (lambda: face.exchange(serial, a_key()), lambda: face.require(serial)):
         assert refused(ask) == (404, "not_found")
-    assert parts.kept == []
+    assert parts.rows() == {}

@@ -11,6 +11,11 @@ class FakePayloadKeys:
     def __init__(self):
         self.keys = {"pi-1": "A" * 43 + "="}
 
+    def items(self, limit, cursor):
+        if cursor == "rubbish":
+            raise ValueError(cursor)
+        return [self.show(serial) for serial in sorted(self.keys) if serial > cursor][:limit], None
+
     def show(self, serial):
         if serial not in self.keys:
             raise PayloadKeyRefusedError(404, "not_found", f"{serial} has given no key")

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.web.fakes import Client, make_face
-from web.answers_payload_keys import DevicePayloadKey
+from web.answers_payload_keys import DevicePayloadKey, DevicePayloadKeys
 
 URL = "/api/devices/pi-1/payload_key"
 KEY = "C" * 43 + "="
@@ -49,3 +49,10 @@ def test_a_device_without_a_key_has_none_to_be_shown_or_forgotten():
     assert client().get("/api/devices/pi-9/payload_key").status == 404
     assert client().call("DELETE", "/api/devices/pi-9/payload_key").status == 404
     assert client().post("/api/devices/pi-9/payload_key/require", {}).json["key"] == ""
+
+
+def test_who_reads_sees_which_devices_seal():
+    answer = client("read").get("/api/payload_keys")
+    assert [item.serial for item in msgspec.convert(answer.json, DevicePayloadKeys).items] == ["pi-1"]
+    assert client("read").get("/api/payload_keys?cursor=rubbish").status == 400
+    assert client("device").get("/api/payload_keys").status == 403
