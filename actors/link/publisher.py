@@ -12,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from actors.link.client import BufferedClient
+from actors.link.complaints import Complaints
 from actors.link.messages import ACCEPTED, DROPPED, REFUSED, Publish, Published
 from actors.link.status import LinkCounters
 from actors.payload_keys.envelope import BadKeyError
@@ -56,6 +57,7 @@ class Publisher:
         self._clock = clock
         self._seal = seal
         self._counters = counters
+        self._complaints = Complaints(clock, logger)
         self._report = report
         self._client: BufferedClient | None = None
         self._window = WINDOW_V5
@@ -122,7 +124,9 @@ class Publisher:
                 continue
             if code >= REFUSED:
                 self._counters.publish_refused += 1
-                logger.warning("the broker refused a publication on %s: reason code 0x%02X", item.message.topic, code)
+                topic = item.message.topic
+                text = f"the broker refused a publication on {topic}: reason code 0x{code:02X}"
+                self._complaints.about(topic, item.message.to, text)
             self._tell(item.message, code)
         client.answered.clear()
 
@@ -160,7 +164,7 @@ class Publisher:
 
     def _refuse(self, message: Publish, why: str) -> None:
         self._counters.publish_invalid += 1
-        logger.warning("cannot publish on %r: %s", message.topic, why)
+        self._complaints.about(message.topic, message.to, f"cannot publish on {message.topic!r}: {why}")
         self._drop(message, "invalid", why)
 
     def _lose(self, message: Publish) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 
 import pytest
 
+from actors.link.complaints import MOST_NAMES
 from actors.link.messages import DROPPED, Publish, Published
 from actors.link.publisher import MAX_ATTEMPTS, QUEUE_LIMIT, Publisher
 from actors.link.status import LinkCounters
@@ -201,3 +203,57 @@ def test_what_cannot_be_sealed_is_refused_and_told_not_sent_in_plain(clock, coun
     publisher.publish(Publish("pi-8", b"x"))
     assert (wire.payloads, counters.publish_invalid) == ([], 2)
     assert told == [("ledger", Published(7, DROPPED, "invalid", "the key has ended"))]
+
+
+@pytest.fixture
+def said(caplog):
+    """What was logged since it was asked last."""
+
+    def take():
+        lines = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return lines
+
+    with caplog.at_level(logging.WARNING, "actors.link"):
+        yield take
+
+
+def test_what_cannot_be_published_is_logged_once_a_minute_for_each_device_with_a_count(clock, counters, said):
+    publisher = Publisher(clock, counters, seal=Sealer())
+    publisher.attach(Wire(), None, 100)
+    for number in range(500):
+        publisher.publish(Publish(f"alerts/{number % 3}", b"x", qos=1, to="pi-8"))
+        publisher.publish(Publish(f"devices/pi-9/{number}", b"x" * 200, qos=1))
+    first, second = said()
+    assert "'alerts/0'" in first
+    assert "the key has ended" in first
+    assert "'devices/pi-9/0'" in second
+    clock.advance(61.0)
+    publisher.publish(Publish("alerts/1", b"x", qos=1, to="pi-8"))
+    (again,) = said()
+    assert again.endswith("(499 more since the line before)")
+    clock.advance(61.0)
+    publisher.publish(Publish("alerts/1", b"x", qos=1, to="pi-8"))
+    assert "more" not in said()[0]
+    assert counters.publish_invalid == 1002
+
+
+def test_refusals_by_the_broker_are_logged_no_oftener(clock, publisher, said):
+    client = Client()
+    publisher.attach(client, None, None)
+    for number in range(1, 51):
+        publisher.publish(Publish("devices/pi-7/commands", b"", qos=1))
+        client.answered.append((number, 0x87))
+        publisher.pump()
+    assert len(said()) == 1
+
+
+def test_a_fleet_of_which_nobody_can_be_told_anything_does_not_fill_the_log(clock, counters, said):
+    publisher = Publisher(clock, counters, seal=Sealer())
+    publisher.attach(Wire(), None, 100)
+    for number in range(3 * MOST_NAMES):
+        publisher.publish(Publish(f"devices/pi-{number}/commands", b"x" * 200, qos=1))
+    assert len(said()) == MOST_NAMES + 1
+    clock.advance(61.0)
+    publisher.publish(Publish("devices/pi-new/commands", b"x" * 200, qos=1))
+    assert "devices/pi-new" in said()[0], "the minute is over for all of them"
