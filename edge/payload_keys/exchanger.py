@@ -1,4 +1,4 @@
-"""`KeyExchanger`: gives the server our public key for its own, at each start, after an enrolment and when in doubt."""
+"""`KeyExchanger`: gives the server our public key for its own: at a start, each hour, after an enrolment, in doubt."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ AGAIN = 60.0
 """Seconds after an exchange that was in vain, half more or less: the whole fleet may have asked."""
 DOUBT = 600.0
 """Seconds between two exchanges because of messages that were refused: whoever sends such may send many."""
+AFRESH = 3_600.0
+"""Seconds, half more or less, after which the key is given again for no reason: a server that was restored from an
+older backup does not know it, and may have nothing to say that would tell us."""
 ASK_SECONDS = 20.0
 HANG_AFTER = 120.0
 """For the specification of this child: longer than an exchange."""
@@ -72,7 +75,7 @@ class KeyExchanger(ThreadedActor):
         self._runtime, self._on_changed = runtime, on_changed
         self._given_to: tuple[str, str] | None = None
         """Server and token of the last exchange: after an enrolment there is another token."""
-        self._not_before = self._doubted_at = float("-inf")
+        self._not_before = self._doubted_at = self._stale_at = float("-inf")
 
     def on_start(self) -> None:
         """Begin at once."""
@@ -92,7 +95,7 @@ class KeyExchanger(ThreadedActor):
         except OSError as error:
             self._keys.detail = f"The payload key cannot be kept: {error.strerror}; tried again soon."
             logger.warning("%s", self._keys.detail)
-            self._postpone()
+            self._not_before = self._after(AGAIN)
         if isinstance(message, Look):
             self._runtime.timers.after(TICK, self.actor_ref, message)
 
@@ -103,13 +106,15 @@ class KeyExchanger(ThreadedActor):
         if self._keys.distrust.is_set() and now >= self._doubted_at + DOUBT:
             self._doubted_at, self._given_to = now, None
             self._keys.distrust.clear()
-        if server is None or now < self._not_before or self._given_to == (server.url, server.token):
+        is_given = server is not None and self._given_to == (server.url, server.token) and now < self._stale_at
+        if server is None or now < self._not_before or is_given:
             return
         server_id = credentials.server_id if credentials is not None else ""
         if self._give(server, server_id):
             self._given_to = (server.url, server.token)
+            self._stale_at = self._after(AFRESH)
         else:
-            self._postpone()
+            self._not_before = self._after(AGAIN)
 
     def _give(self, server: ServerAddress, server_id: str) -> bool:
         """Exchange keys; return whether that is done."""
@@ -139,6 +144,5 @@ class KeyExchanger(ThreadedActor):
         self._keys.detail = detail
         return False
 
-    def _postpone(self) -> None:
-        again = AGAIN * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-        self._not_before = self._runtime.clock.monotonic() + again
+    def _after(self, seconds: float) -> float:
+        return self._runtime.clock.monotonic() + seconds * random.uniform(0.5, 1.5)  # noqa: S311 - no secret

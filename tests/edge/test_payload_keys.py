@@ -250,6 +250,14 @@ def test_what_is_refused_makes_the_device_ask_whether_its_key_is_known_still(key
     assert keys.counts["refused"] == 100
 
 
+def test_a_server_that_has_forgotten_the_key_and_says_nothing_is_given_it_again(keys, exchange, monkeypatch):
+    """One that was restored from an older backup hears dead letters, and has no reason to speak."""
+    monkeypatch.setattr(exchanger_module, "AFRESH", 0.1, raising=False)
+    seen = exchange(keys)
+    eventually(lambda: len(seen.given) > 2, 5, "again and again")
+    assert (seen.changes, keys.is_ready) == ([], True)
+
+
 @pytest.mark.parametrize(
     "answer",
     [(503, {}), (404, {}), (200, {}), (200, {"server_key": "A" * 44}), (200, {"server_key": show_key(bytes(32))})],
