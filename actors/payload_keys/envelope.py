@@ -188,8 +188,8 @@ class Channel:
         if envelope.key != self._key_id:
             raise NotDecipherableError(f"it is sealed with the key {envelope.key[:16]!r}, not with {self._key_id!r}")
         try:
-            nonce = base64.b64decode(envelope.nonce, validate=True)
-            sealed = base64.b64decode(envelope.ct, validate=True)
+            # Half the time of `b64decode(validate=True)`, which looks with a regular expression first.
+            nonce, sealed = (binascii.a2b_base64(text, strict_mode=True) for text in (envelope.nonce, envelope.ct))
             return bytes(self._incoming.decrypt(nonce, sealed, _bound_to(self._serial, topic)))
         except (InvalidTag, ValueError):
             raise NotDecipherableError("it was changed, or sealed for another topic or device") from None
