@@ -43,8 +43,11 @@ class PayloadKeys(Protocol):
         """Return a device's public key and the server's."""
         ...
 
-    def exchange(self, serial: str, key: str) -> Item:
-        """Take a device's public key, in base64: from now on it is believed only sealed. Return both."""
+    def exchange(self, serial: str, key: str) -> tuple[bool, Item]:
+        """Take a device's public key, in base64: from now on it is believed only sealed.
+
+        Return whether it is another one than before, and both keys.
+        """
         ...
 
     def require(self, serial: str) -> Item:

@@ -34,7 +34,10 @@ def show_payload_key(call: Call, serial: str) -> Item:
 def exchange_payload_key(call: Call, serial: str) -> Item:
     """Take a device's public key, its first or another, and return the server's: it is believed only sealed then."""
     key = call.decode(_KEY).key
-    return _asked(lambda: call.face.payload_keys.exchange(serial, key))
+    is_new, item = _asked(lambda: call.face.payload_keys.exchange(serial, key))
+    if not is_new:
+        call.take_step()  # as an edge does each hour: nothing has changed
+    return item
 
 
 def require_payload_key(call: Call, serial: str) -> Item:

@@ -77,8 +77,8 @@ class PayloadKeysFace:
         self._see_known(serial)
         return self._item(serial, self._own())
 
-    def exchange(self, serial: str, key: str) -> Item:
-        """Take a device's key and return ours."""
+    def exchange(self, serial: str, key: str) -> tuple[bool, Item]:
+        """Take a device's key; return whether it is another one than before, and ours."""
         _check_serial(serial)
         self._see_loaded()
         if not self._parts.config.primary:
@@ -91,14 +91,15 @@ class PayloadKeysFace:
         except BadKeyError as error:
             raise PayloadKeyRefusedError(400, "bad_field", f"`key`: {error}") from None
         with self._keys.changing:
-            if self._keys.public(serial) != public:
+            is_new = self._keys.public(serial) != public
+            if is_new:
                 # First the database: what is believed only sealed stays so after any crash.
                 self._keep(serial, show_key(public))
                 self._keys.put(serial, public)
                 logger.info("%s has given a key: its payloads are sealed from now on", serial)
                 # What the broker retains for it is in plain.
                 self._parts.services.tell(TWINS, TwinsStored((), (serial,)))
-        return self._item(serial, self._own())
+        return is_new, self._item(serial, self._own())
 
     def require(self, serial: str) -> Item:
         """Believe a device only sealed, though it may have given no key yet."""

@@ -119,9 +119,10 @@ def test_a_key_that_cannot_be_kept_is_not_believed_either(parts):
 
 def test_who_gives_a_key_is_told_ours_and_has_its_twin_published_anew(parts):
     face, key = PayloadKeysFace(parts), a_key()
-    told = face.exchange("pi-7", key)
-    assert (told["serial"], told["key"]) == ("pi-7", key)
-    assert told == face.show("pi-7") == face.exchange("pi-7", key), "the same key changes nothing"
+    is_new, told = face.exchange("pi-7", key)
+    assert (is_new, told["serial"], told["key"]) == (True, "pi-7", key)
+    assert face.show("pi-7") == told
+    assert face.exchange("pi-7", key) == (False, told), "the same key changes nothing"
     assert parts.rows() == {"pi-7": key}
     assert parts.told == [("twins", TwinsStored((), ("pi-7",)))]
 
@@ -149,7 +150,7 @@ def test_only_the_primary_server_takes_keys(parts):
 
 def test_to_require_a_key_ends_none_that_is_there(parts):
     face = PayloadKeysFace(parts)
-    key = face.exchange("pi-7", a_key())["key"]
+    key = face.exchange("pi-7", a_key())[1]["key"]
     assert face.require("pi-7")["key"] == key
     assert (face.require("pi-8")["key"], face.require("pi-8")["key_id"]) == ("", "")
 
@@ -165,7 +166,7 @@ def test_a_revoked_device_stays_one_that_has_to_seal_and_others_are_left_alone(p
 
 def test_keys_are_there_again_after_a_restart(parts):
     face = PayloadKeysFace(parts)
-    key = face.exchange("pi-7", a_key())["key"]
+    key = face.exchange("pi-7", a_key())[1]["key"]
     face.require("pi-8")
     load_payload_keys(parts)
     assert PayloadKeysFace(parts).show("pi-7")["key"] == key
@@ -174,7 +175,7 @@ def test_keys_are_there_again_after_a_restart(parts):
 
 def test_a_lost_key_is_not_made_anew_while_a_device_seals_with_it(parts, caplog):
     """Also where nobody could ask the database before: it was away."""
-    before = PayloadKeysFace(parts).exchange("pi-7", a_key())
+    _, before = PayloadKeysFace(parts).exchange("pi-7", a_key())
     file = parts.config.data_path / FILE
     content = file.read_bytes()
     file.unlink()
@@ -275,7 +276,7 @@ def test_what_is_kept_last_is_believed_also_when_two_ask_at_once(parts):
     parts.ask_registry = slowly
     with ThreadPoolExecutor(1) as threads:
         face.exchange("pi-7", first)
-    assert other[0].result(30)["key"] == second
+    assert other[0].result(30)[1]["key"] == second
     assert parts.rows() == {"pi-7": face.show("pi-7")["key"]} == {"pi-7": second}
 
 
@@ -291,7 +292,7 @@ def test_a_row_that_holds_no_key_leaves_a_device_that_has_to_give_another(parts,
 
 def test_the_devices_that_seal_are_listed_by_serial(parts):
     face = PayloadKeysFace(parts)
-    key = face.exchange("pi-9", a_key())
+    _, key = face.exchange("pi-9", a_key())
     face.require("pi-10")
     assert face.items(10, "") == ([face.show("pi-10"), key], None)
     assert face.items(1, "") == ([face.show("pi-10")], "pi-10")

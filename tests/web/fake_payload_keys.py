@@ -24,8 +24,9 @@ class FakePayloadKeys:
     def exchange(self, serial, key):
         if not key.endswith("="):
             raise PayloadKeyRefusedError(400, "bad_field", "`key`: a key has 32 bytes in base64")
+        is_new = self.keys.get(serial) != key
         self.keys[serial] = key
-        return self.show(serial)
+        return is_new, self.show(serial)
 
     def require(self, serial):
         self.keys.setdefault(serial, "")

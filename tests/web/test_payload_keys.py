@@ -28,6 +28,14 @@ def test_a_device_reaches_nothing_of_another():
     assert client("device").post("/api/devices/pi-2/payload_key", {"key": KEY}).status == 403
 
 
+def test_only_a_key_that_is_another_one_is_in_the_audit_log():
+    """An edge gives its key again each hour."""
+    device = client("device")
+    for key in (KEY, KEY, "D" * 43 + "=", "D" * 43 + "="):
+        assert device.post(URL, {"key": key}).status == 200
+    assert len(device.face.audit.rows) == 2
+
+
 @pytest.mark.parametrize("role", ["read", "operate", "device"])
 def test_only_admins_decide_whether_a_device_has_to_seal(role):
     assert client(role).post(f"{URL}/require", {}).status == 403
