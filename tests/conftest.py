@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from tests.support.need import need
 # Hypothesis' own profile for CI on every machine: no deadlines, no complaint that the machine is slow, and the same
 # examples in each run. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
+
+
+# A suite that runs in the background of a shell has SIGINT ignored, and what it starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -180,10 +180,12 @@ def _run(command: Sequence[str]) -> str:
     except subprocess.TimeoutExpired:
         raise InstallFailedError(f"{' '.join(command[1:4])} took longer than {STEP_TIMEOUT} s") from None
     if done.returncode:
-        told = " ".join((done.stderr or done.stdout).split())[-_OUTPUT:]
+        told = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
         if "No space left on device" in told:
             raise BadReleaseError("no_space", "the disk became full")
-        raise InstallFailedError(f"{' '.join(command[1:4])} failed: {told or f'exit code {done.returncode}'}")
+        # First the line that says what it was: a report is cut at its end.
+        told = f"{told.splitlines()[-1]} ({' '.join(command[1:4])}: {' '.join(told.split())[-_OUTPUT:]})"
+        raise InstallFailedError(told)
     return done.stdout
 
 

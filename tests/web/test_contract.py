@@ -69,6 +69,8 @@ READ = {
     "/api/rollouts/<rollout>": "/api/rollouts",
     "/api/rollouts/<rollout>/devices": "/api/rollouts",
     "/api/maintenance-windows": "/api/maintenance-windows",
+    "/api/payload_keys": "/api/payload_keys",
+    "/api/devices/<serial>/payload_key": "/api/devices/contract-sealed/payload_key",
     "/api/followers": "/api/followers",
     "/api/pi_devices": "/api/pi_devices",
     "/api/pi_device/<name>": "/api/pi_device/pi",
@@ -120,6 +122,8 @@ def up(tmp_path_factory):
         READ["/api/commands/<command>"] = f"/api/commands/{made['id']}"
         sent = server.post("/api/notifications", {"device": "contract-pi", "title": "Hot"})
         READ["/api/notifications/<notification>"] = f"/api/notifications/{sent['id']}"
+        server.post("/api/devices", {"serial": "contract-sealed", "kind": "raspberry_pi"}, expect=201)
+        server.post("/api/devices/contract-sealed/payload_key/require", expect=200)
         key = PrivateKey.generate()
         trust(server.data, key)
         upload(server, make_release(tmp_path_factory.mktemp("release"), key))

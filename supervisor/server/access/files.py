@@ -171,8 +171,8 @@ def access_list(everyone: Everyone) -> str:
     unnamed += [f"topic read {topic}" for topic in told]
     unnamed += ["topic readwrite devices/#", *taken, ""]
     lines = ["# Written by Muster; changes are lost."]
-    if everyone.anonymous:
-        lines += unnamed
+    if everyone.anonymous:  # on loopback alone; notifications go to any topic
+        lines += ["topic read #", *unnamed]
     for user in everyone.servers:
         # `$CONTROL` also here: a plugin that has lost its file is told of everybody anew.
         lines += [f"user {user.name}", "topic readwrite #", "topic read $SYS/#", "topic readwrite $CONTROL/#", ""]
