@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ import msgspec
 
 from supervisor.process.data_dir import default_data_dir
 
+from .access.settings import ProgramUser
 from .settings import (
     Broker,
     Config,
@@ -322,7 +323,17 @@ def _with_secrets(config: Config, cwd: Path) -> Config:
         config,
         enrolment=_read_secret(config.enrolment, "enrolment.", "password", cwd),
         hub=_read_secret(config.hub, "hub.", "service_connection_string", cwd),
+        broker_access=msgspec.structs.replace(config.broker_access, users=tuple(_program_users(config, cwd))),
     )
+
+
+def _program_users(config: Config, cwd: Path) -> Iterator[ProgramUser]:
+    for number, user in enumerate(config.broker_access.users):
+        key = f"broker_access.users[{number}]."
+        known = _read_secret(user, key, "password", cwd)
+        if not known.password:
+            raise ConfigError(f"key {key}password_file: is missing: {user.name} needs a password.")
+        yield known
 
 
 def _read_secret(section: S, prefix: str, name: str, cwd: Path) -> S:

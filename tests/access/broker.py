@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 
 from actors.link.options import BrokerOptions
@@ -10,6 +11,7 @@ from supervisor.server.access.accounts import Account, Everyone
 from supervisor.server.access.dynsec import Dynsec
 from supervisor.server.access.dynsec_file import find_plugin
 from supervisor.server.access.files import PASSWORDS, RIGHTS, Files
+from supervisor.server.access.settings import ProgramUser
 from supervisor.server.access.users import DYNSEC, Users, write_start
 from supervisor.server.mosquitto import DEVICES, SERVER, Access, BrokerUser
 from supervisor.server.probe import is_let_in
@@ -25,10 +27,18 @@ MECHANISMS = ("dynsec", "files")
 class Guarded(Mosquitto):
     """Closed to everybody but those that `mechanism` names; a context manager."""
 
-    def __init__(self, how: str, *, tls: bool = False, anonymous: bool = False, shared: bool = True) -> None:
+    def __init__(
+        self,
+        how: str,
+        *,
+        tls: bool = False,
+        anonymous: bool = False,
+        shared: bool = True,
+        programs: Sequence[ProgramUser] = (),
+    ) -> None:
         super().__init__(tls=tls)
         self.how, self.anonymous = how, anonymous
-        self.users = Users(SERVER_USER, SHARED_USER if shared else None, PREFIXES)
+        self.users = Users(SERVER_USER, SHARED_USER if shared else None, PREFIXES, programs=programs)
         self.files = self.make_files()
         self.mechanism = self.make_mechanism("muster-test-access")
         self.devices: dict[str, Account] = {}
@@ -78,7 +88,8 @@ class Guarded(Mosquitto):
         self.process.send(signal.SIGHUP)
 
     def everyone(self) -> Everyone:
-        return Everyone(self.users.servers, list(self.devices.values()), self.users.devices, self.anonymous, PREFIXES)
+        users, devices = self.users, list(self.devices.values())
+        return Everyone(users.servers, devices, users.devices, self.anonymous, PREFIXES, users.programs)
 
     def put(self, *accounts: Account) -> None:
         self.devices.update({account.serial: account for account in accounts})

@@ -18,12 +18,22 @@ KEY = "a-fleet-key-for-the-tests"
 MECHANISMS = ("dynsec", "files")
 
 
+PROGRAM = """
+[[broker_access.users]]
+name = "~display"
+password = "of the display"
+read = ["emergency/#"]
+"""
+
+
 def start(*flags, mechanism="auto"):
     server = MusterUp("--config", "access.toml", *flags, env={"MUSTER_ENROLMENT_KEY": KEY})
     (server.directory / "access.toml").write_text(f'[broker_access]\nmechanism = "{mechanism}"\n')
     if mechanism == "files":
         text = f'[broker_access]\nmechanism = "files"\ndirectory = "{server.data}/broker"\n'
         (server.directory / "access.toml").write_text(text)
+    with (server.directory / "access.toml").open("a") as file:
+        file.write(PROGRAM)
     if "--lan" in flags:
         server.env["MUSTER_HTTP"] = ""
         server.arguments = (*server.arguments, "--http", f"0.0.0.0:{(port := free_port())}")
@@ -61,6 +71,17 @@ def test_a_device_that_is_revoked_is_disconnected_at_once(lan):
         assert not other.publish("devices/pi-2/announce", announcement("pi-2")).is_failure
     with pytest.raises(AssertionError, match="refused"):
         connect(given).connect()
+
+
+def test_a_program_that_is_configured_hears_notifications_to_its_topics(lan):
+    enrol(lan, "pi-1")
+    display = Device(f"mqtt://127.0.0.1:{lan.broker_port}", client_id="display")
+    display.client.username_pw_set("~display", "of the display")
+    with display:
+        display.subscribe("emergency/#")
+        assert display.publish("emergency/all", "forged").is_failure
+        lan.post("/api/notifications/topic", {"topic": "emergency/building-a/all", "title": "Leave"})
+        assert b"Leave" in display.next("emergency/building-a/all").payload
 
 
 @pytest.mark.parametrize("how", ["deny", "delete"])

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from actors.topics import SHARED_VERBS, sensor_data, site_control, site_data
 from supervisor.process.private_file import write_private
+from supervisor.server.access.settings import ProgramUser
 from supervisor.server.child import ChildError
 from supervisor.server.mosquitto import DEVICES, SERVER, BrokerUser
 
@@ -57,6 +58,8 @@ class Everyone(NamedTuple):
     anonymous: bool = False
     """Whether who shows nothing may be a device that has no user: on loopback alone."""
     prefixes: Sequence[str] = ()
+    programs: Sequence[ProgramUser] = ()
+    """Users that are configured for others than devices."""
 
 
 class Mechanism(Protocol):

@@ -311,7 +311,14 @@ class AccessActor(ThreadedActor):
     def _apply(self, rows: dict[str, BrokerAccount]) -> None:
         devices = {serial: self._account(row) for serial, row in rows.items()}
         users = self._users.now
-        everyone = Everyone(users.servers, list(devices.values()), users.devices, self._users.anonymous, users.prefixes)
+        everyone = Everyone(
+            users.servers,
+            list(devices.values()),
+            users.devices,
+            self._users.anonymous,
+            users.prefixes,
+            users.programs,
+        )
         taken = self._mechanism.apply(
             everyone,
             [devices[serial] for serial in self._put],

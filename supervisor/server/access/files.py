@@ -158,6 +158,7 @@ def write_files(directory: Path, texts: dict[str, str]) -> None:
 def passwords(everyone: Everyone, existing: str) -> str:
     """Return the password file; lines that are right stay as they are."""
     users = [*everyone.servers, *([everyone.shared] if everyone.shared is not None else [])]
+    users += [BrokerUser(user.name, user.password) for user in everyone.programs]
     users += [BrokerUser(account.serial, account.password) for account in everyone.devices if can_name(account.serial)]
     return password_file(users, existing)
 
@@ -178,6 +179,9 @@ def access_list(everyone: Everyone) -> str:
         lines += [f"user {user.name}", "topic readwrite #", "topic read $SYS/#", "topic readwrite $CONTROL/#", ""]
     if everyone.shared is not None:
         lines += [f"user {DEVICES}", *unnamed]
+    for program in everyone.programs:
+        lines += [f"user {program.name}", *(f"topic read {topic}" for topic in program.read)]
+        lines += [*(f"topic write {topic}" for topic in program.write), ""]
     lines += _of_devices(everyone.devices, prefixes)
     lines += [f"pattern readwrite {topic}" for topic in own_topics("%u", "%c")]
     # Mosquitto warns that these have no name in them. A block for each user instead would cost it a second at each

@@ -203,6 +203,7 @@ class Access:
             server=(broker.username, broker.password),
             devices=config.enrolment.password,
             prefixes=config.prefixes,
+            programs=config.broker_access.users,
         )
 
     def _make_mechanism(self) -> Mechanism:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from supervisor.process.redaction import hide_secrets
+from supervisor.server.access.settings import ProgramUser
 from supervisor.server.access.users import Kept, Users, digest, load_kept, save_kept
 from supervisor.server.mosquitto import SERVER
 
@@ -24,13 +25,21 @@ class ServerUsers:
         devices: password of the shared user that is configured; empty for none.
         prefixes: first levels of the sensors' topics.
         anonymous: whether who shows nothing may be a device without a user of its own.
+        programs: users that are configured for others than devices.
 
     """
 
     def __init__(
-        self, path: Path, *, server: tuple[str, str], devices: str, prefixes: Sequence[str], anonymous: bool = False
+        self,
+        path: Path,
+        *,
+        server: tuple[str, str],
+        devices: str,
+        prefixes: Sequence[str],
+        anonymous: bool = False,
+        programs: Sequence[ProgramUser] = (),
     ) -> None:
-        self._path, self._prefixes, self.anonymous = path, prefixes, anonymous
+        self._path, self._prefixes, self._programs, self.anonymous = path, prefixes, programs, anonymous
         name, password = server
         configured = Kept(server=password, server_name=name or SERVER, devices=devices, instead_of=digest(password))
         kept = load_kept(path)
@@ -44,7 +53,7 @@ class ServerUsers:
     @property
     def now(self) -> Users:
         """Return who there is now; the shared user only where devices have to show something."""
-        users = self._kept.users(self._prefixes)
+        users = self._kept.users(self._prefixes)._replace(programs=self._programs)
         return users._replace(devices=None) if self.anonymous else users
 
     @property

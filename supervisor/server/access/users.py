@@ -18,6 +18,7 @@ from supervisor.process.private_file import write_private
 from supervisor.server.access.accounts import SERVERS, Account, Everyone
 from supervisor.server.access.dynsec_file import prepare
 from supervisor.server.access.files import PASSWORDS, RIGHTS, access_list, password_names, write_files
+from supervisor.server.access.settings import ProgramUser
 from supervisor.server.child import ChildError
 from supervisor.server.mosquitto import DEVICES, SERVER, BrokerUser, password_file
 
@@ -35,6 +36,8 @@ class Users(NamedTuple):
     """First levels of the topics on which sensors publish."""
     ending: BrokerUser | None = None
     """The server's user of before, while its password changes."""
+    programs: Sequence[ProgramUser] = ()
+    """Those that are configured for others than devices."""
 
     @property
     def servers(self) -> list[BrokerUser]:
@@ -159,9 +162,10 @@ def start_files(directory: Path, users: Users, *, dynsec: bool, anonymous: bool)
     before = _read(directory / PASSWORDS)
     names = password_names(before)
     others = [*users.servers, *([users.devices] if users.devices is not None else [])]
+    others += [BrokerUser(user.name, user.password) for user in users.programs]
     kept = "".join(f"{name}:{hashed}\n" for name, hashed in names.items())
     devices = [Account(name, "") for name in names]
-    everyone = Everyone(users.servers, devices, users.devices, anonymous, users.prefixes)
+    everyone = Everyone(users.servers, devices, users.devices, anonymous, users.prefixes, users.programs)
     texts = {PASSWORDS: password_file(others, before) + kept, RIGHTS: access_list(everyone)}
     if dynsec:
         texts[DYNSEC] = prepare(directory / DYNSEC, users.servers, users.prefixes).decode()
