@@ -13,6 +13,7 @@ from edge.certificate.actor import Certifier
 from edge.certificate.files import CertificateFiles
 from edge.control import Control
 from edge.enrol import Introduction
+from edge.finding.reassurance import still_ours
 from edge.finding.trouble import Contact
 from edge.hub import HubParts, SettingsTwin, hub_specs
 from edge.inbox.items import correlation_of
@@ -238,6 +239,7 @@ def key_exchanger(parts: EdgeParts) -> KeyExchanger | None:
         device_id=parts.device_id,
         runtime=parts.runtime,
         on_changed=parts.found,
+        prove=lambda: still_ours(parts.bearings, parts.device_id),
     )
 
 
@@ -249,4 +251,5 @@ def certifier(parts: EdgeParts) -> Certifier:
         device_id=parts.device_id,
         runtime=parts.runtime,
         on_changed=parts.found,
+        prove=lambda: still_ours(parts.bearings, parts.device_id),
     )

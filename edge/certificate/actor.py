@@ -57,6 +57,7 @@ class Certifier(ThreadedActor):
         device_id: str,
         runtime: Runtime,
         on_changed: Callable[[], None],
+        prove: Callable[[], ServerAddress | None] | None = None,
     ) -> None:
         """Assign.
 
@@ -66,11 +67,13 @@ class Certifier(ThreadedActor):
             device_id: ours.
             runtime: clock and timers.
             on_changed: called on our thread when the broker is to be reached in another way.
+            prove: returns the server once it has proved itself anew; None: it is taken as it was found.
 
         """
         super().__init__()
         self._bearings, self._files, self._device_id = bearings, files, device_id
         self._runtime, self._on_changed = runtime, on_changed
+        self._prove = prove or bearings.server
         self._not_before = float("-inf")
 
     def on_start(self) -> None:
@@ -96,7 +99,8 @@ class Certifier(ThreadedActor):
         dates = self._files.dates()
         if now < self._not_before or (dates is not None and not dates.is_due(self._runtime.clock.time())):
             return TICK
-        self._not_before = now + self._renew(server)
+        proved = self._prove()
+        self._not_before = now + (AGAIN if proved is None else self._renew(proved))
         return TICK
 
     def _renew(self, server: ServerAddress) -> float:

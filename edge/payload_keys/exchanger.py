@@ -59,6 +59,7 @@ class KeyExchanger(ThreadedActor):
         device_id: str,
         runtime: Runtime,
         on_changed: Callable[[], None],
+        prove: Callable[[], ServerAddress | None] | None = None,
     ) -> None:
         """Assign.
 
@@ -68,11 +69,13 @@ class KeyExchanger(ThreadedActor):
             device_id: ours.
             runtime: clock and timers.
             on_changed: called on our thread when the link may connect, or has to connect anew.
+            prove: returns the server once it has proved itself anew; None: it is taken as it was found.
 
         """
         super().__init__()
         self._keys, self._bearings, self._device_id = keys, bearings, device_id
         self._runtime, self._on_changed = runtime, on_changed
+        self._prove = prove or bearings.server
         self._given_to: tuple[str, str] | None = None
         """Server and token of the last exchange: after an enrolment there is another token."""
         self._not_before = self._doubted_at = self._stale_at = float("-inf")
@@ -110,7 +113,8 @@ class KeyExchanger(ThreadedActor):
         if server is None or now < self._not_before or is_given:
             return
         server_id = credentials.server_id if credentials is not None else ""
-        if self._give(server, server_id):
+        proved = self._prove()
+        if proved is not None and self._give(proved, server_id):
             self._given_to = (server.url, server.token)
             self._stale_at = self._after(AFRESH)
         else:

@@ -138,13 +138,13 @@ class UpdateFile:
         )
 
     def told(self) -> None:
-        """Forget the oldest report: the server has it.
-
-        Raises:
-            OSError: as of `change`; it will be told again.
-
-        """
-        self._write(msgspec.structs.replace(self.memory, reports=self.memory.reports[1:]))
+        """Forget the oldest report: the server has it. On a disk that is full it is told again after a restart."""
+        memory = msgspec.structs.replace(self.memory, reports=self.memory.reports[1:])
+        try:
+            self._write(memory)
+        except OSError as error:
+            logger.warning("That the server was told of an update cannot be kept: %s.", error.strerror)
+            self.memory = memory
 
     def _write(self, memory: Memory) -> None:
         if memory != self.memory:

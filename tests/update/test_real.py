@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -219,14 +219,15 @@ def test_a_release_for_which_the_disk_has_no_room_is_refused(small, server, shop
     runs_on(server, "1.0.0")
 
 
-def test_a_disk_that_becomes_full_while_it_is_installed_is_told_and_gets_its_room_back(small, server, shop):
+def test_a_disk_that_has_become_full_when_it_is_installed_is_told_and_gets_its_room_back(small, server, shop):
     filler = small.disk / "filler"
 
     def fill(state):
-        if state == "verifying" and not filler.exists():
-            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-                while file.write(b"x" * 2**16):
-                    continue
+        # The edge waits for this answer before it downloads; what it downloads has room, what it installs has not.
+        if state == "downloading" and not filler.exists():
+            with filler.open("wb", buffering=0) as file:
+                while shutil.disk_usage(small.disk).free > 20 * 2**20:
+                    file.write(b"x" * 2**20)
 
     server.on_state = fill
     server.put(shop.make("2.0.0"), "2.0.0")
