@@ -71,7 +71,7 @@ def stored(server):
 def test_an_upload_goes_on_after_its_client_was_killed(start, large):
     server = start()
     with command(server, "upload", str(large)) as client:
-        eventually(lambda: part_of(server) > 2_000_000, what="some of it has arrived")
+        eventually(lambda: part_of(server), what="some of it has arrived")
         client.kill()
     there = part_of(server)
     assert 0 < there < large.stat().st_size
@@ -88,7 +88,7 @@ def test_an_upload_goes_on_after_its_client_was_killed(start, large):
 def test_an_upload_waits_for_a_server_that_was_killed(start, large):
     server = start()
     with command(server, "upload", str(large)) as client:
-        eventually(lambda: part_of(server) > 2_000_000, what="some of it has arrived")
+        eventually(lambda: part_of(server), what="some of it has arrived")
         server.kill()
         assert part_of(server) < large.stat().st_size
         server.restart()
