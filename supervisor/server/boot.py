@@ -297,9 +297,10 @@ def run_up(config: Config, *, demo: bool, lan: bool, tls: bool = False) -> int:
 def _start_broker(config: Config, *, lan: bool, tls: BrokerTls | None) -> tuple[BrokerProcess, Config]:
     """Start the embedded broker before anything else; return it and the configuration that names it."""
     chosen, directory, access = config.embedded_broker, config.data_path / "broker", config.broker_access
-    users = keep_users(directory, config.prefixes) if lan or access.mechanism != "none" else None
-    if users is not None:
-        users = users._replace(programs=access.users, devices=users.devices if lan else None)
+    is_managed = lan or access.mechanism != "none"
+    users = keep_users(directory, config.prefixes, access.users) if is_managed else None
+    if users is not None and not lan:
+        users = users._replace(devices=None)
     broker = BrokerProcess(
         directory,
         port=chosen.port,

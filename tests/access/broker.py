@@ -88,8 +88,7 @@ class Guarded(Mosquitto):
         self.process.send(signal.SIGHUP)
 
     def everyone(self) -> Everyone:
-        users, devices = self.users, list(self.devices.values())
-        return Everyone(users.servers, devices, users.devices, self.anonymous, PREFIXES, users.programs)
+        return self.users.with_devices(list(self.devices.values()), anonymous=self.anonymous)
 
     def put(self, *accounts: Account) -> None:
         self.devices.update({account.serial: account for account in accounts})

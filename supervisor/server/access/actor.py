@@ -21,7 +21,7 @@ from actors.registry import Execute
 from actors.runtime import Runtime, ThreadedActor, compute_backoff
 from actors.storage.access import BrokerAccount, drop_accounts, grant_accounts, load_accounts, put_accounts
 from actors.storage.errors import StoreUnavailable
-from supervisor.server.access.accounts import Account, BrokerAwayError, Everyone, Mechanism, derive_password
+from supervisor.server.access.accounts import Account, BrokerAwayError, Mechanism, derive_password
 from supervisor.server.access.messages import (
     Compare,
     Grant,
@@ -310,15 +310,7 @@ class AccessActor(ThreadedActor):
 
     def _apply(self, rows: dict[str, BrokerAccount]) -> None:
         devices = {serial: self._account(row) for serial, row in rows.items()}
-        users = self._users.now
-        everyone = Everyone(
-            users.servers,
-            list(devices.values()),
-            users.devices,
-            self._users.anonymous,
-            users.prefixes,
-            users.programs,
-        )
+        everyone = self._users.now.with_devices(list(devices.values()), anonymous=self._users.anonymous)
         taken = self._mechanism.apply(
             everyone,
             [devices[serial] for serial in self._put],

@@ -53,7 +53,7 @@ class ServerUsers:
     @property
     def now(self) -> Users:
         """Return who there is now; the shared user only where devices have to show something."""
-        users = self._kept.users(self._prefixes)._replace(programs=self._programs)
+        users = self._kept.users(self._prefixes, self._programs)
         return users._replace(devices=None) if self.anonymous else users
 
     @property

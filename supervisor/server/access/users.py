@@ -44,6 +44,10 @@ class Users(NamedTuple):
         """Return all users with which the server may connect now."""
         return [self.server, *([self.ending] if self.ending is not None else [])]
 
+    def with_devices(self, devices: Sequence[Account], *, anonymous: bool) -> Everyone:
+        """Return all who may use the broker; `anonymous`: whether who shows nothing may be a device without a user."""
+        return Everyone(self.servers, devices, self.devices, anonymous, self.prefixes, self.programs)
+
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What the file holds."""
@@ -64,13 +68,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Kept(server_name={self.server_name!r})"
 
-    def users(self, prefixes: Sequence[str]) -> Users:
+    def users(self, prefixes: Sequence[str], programs: Sequence[ProgramUser] = ()) -> Users:
         """Return the users that the file tells of."""
         return Users(
             BrokerUser(self.server_name, self.server),
             BrokerUser(DEVICES, self.devices) if self.devices else None,
             prefixes,
             BrokerUser(self.ending_name, self.ending) if self.ending_name else None,
+            programs,
         )
 
     def rotated(self, ends_us: int) -> Kept:
@@ -94,7 +99,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, devices="")
 
 
-def keep_users(directory: Path, prefixes: Sequence[str]) -> Users:
+def keep_users(directory: Path, prefixes: Sequence[str], programs: Sequence[ProgramUser] = ()) -> Users:
     """Return the users of the broker of this directory, made up at the first time.
 
     Raises:
@@ -106,7 +111,7 @@ def keep_users(directory: Path, prefixes: Sequence[str]) -> Users:
     if kept is None:
         kept = Kept(server=secrets.token_urlsafe(24), devices=secrets.token_urlsafe(24))
         save_kept(path, kept)
-    return kept.users(prefixes)
+    return kept.users(prefixes, programs)
 
 
 def load_kept(path: Path) -> Kept | None:
@@ -164,8 +169,7 @@ def start_files(directory: Path, users: Users, *, dynsec: bool, anonymous: bool)
     others = [*users.servers, *([users.devices] if users.devices is not None else [])]
     others += [BrokerUser(user.name, user.password) for user in users.programs]
     kept = "".join(f"{name}:{hashed}\n" for name, hashed in names.items())
-    devices = [Account(name, "") for name in names]
-    everyone = Everyone(users.servers, devices, users.devices, anonymous, users.prefixes, users.programs)
+    everyone = users.with_devices([Account(name, "") for name in names], anonymous=anonymous)
     texts = {PASSWORDS: password_file(others, before) + kept, RIGHTS: access_list(everyone)}
     if dynsec:
         texts[DYNSEC] = prepare(directory / DYNSEC, users.servers, users.prefixes).decode()
