@@ -18,11 +18,11 @@ import msgspec
 from actors.link.options import BrokerURLError
 from actors.version import __version__
 from edge.settings import EdgeConfigError, EdgeSettings
+from supervisor.process import wrong_value
 from supervisor.process.data_dir import default_data_dir
 
 FILES = (Path("muster.toml"), Path("/etc/muster/edge.toml"), Path("/etc/muster/muster.toml"))
 """Where the file is looked for, relative to the working directory; the first that is there counts."""
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 logger = logging.getLogger(__name__)
@@ -183,13 +183,12 @@ def _leave_unknown(patch: Patch, source: str) -> None:
         try:
             msgspec.convert(patch, EdgeSettings)
         except (msgspec.ValidationError, BrokerURLError) as error:
-            reason, key = _split(error)
-            unknown = _UNKNOWN.fullmatch(reason)
-            section = _section(patch, key)
-            if unknown is None or not isinstance(section, dict) or unknown[1] not in section:
+            reason, key = wrong_value.split(str(error))
+            unknown, section = wrong_value.unknown_name(reason), _section(patch, key)
+            if not unknown or not isinstance(section, dict) or unknown not in section:
                 return  # who converts it tells what is wrong
-            section.pop(unknown[1])
-            told = f"{key}.{unknown[1]}" if key else unknown[1]
+            section.pop(unknown)
+            told = wrong_value.join(key, unknown)
             logger.warning("%s: key %s: is not known to version %s, and does nothing", source, told, __version__)
         else:
             return
@@ -206,22 +205,11 @@ def _section(patch: Patch, key: str) -> Any:
     return found
 
 
-def _split(error: Exception) -> tuple[str, str]:
-    """Return why a value is refused, and its key."""
-    reason, _, path = str(error).partition(" - at `")
-    return reason, path.rstrip("`").removeprefix("$").removeprefix(".")
-
-
 def _convert(patch: Patch, source: str) -> EdgeSettings:
     try:
         return msgspec.convert(patch, EdgeSettings)
     except (msgspec.ValidationError, BrokerURLError) as error:
-        reason, key = _split(error)
-        unknown = _UNKNOWN.fullmatch(reason)
-        if unknown:
-            raise EdgeConfigError(f"{source}: key {f'{key}.' if key else ''}{unknown[1]}: is not known.") from None
-        said = reason[:1].lower() + reason[1:]
-        raise EdgeConfigError(f"{source}: {f'key {key}: ' if key else ''}{said}.") from None
+        raise EdgeConfigError(f"{source}: {wrong_value.sentence(str(error))}.") from None
 
 
 def _complete(settings: EdgeSettings, environ: Mapping[str, str], cwd: Path) -> EdgeSettings:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from supervisor.process.data_dir import default_data_dir
+from supervisor.process.wrong_value import sentence
 
 from .access.settings import ProgramUser
 from .settings import (
@@ -302,18 +303,7 @@ def _convert(patch: Patch, source: str) -> Config:
     try:
         return msgspec.convert(patch, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_sentence(str(error))}.") from None
-
-
-def _sentence(error: str) -> str:
-    """Turn msgspec's message with its path (`... - at `$.http.port``) into `key http.port: reason`."""
-    reason, _, path = error.partition(" - at `")
-    key = path.rstrip("`").removeprefix("$").removeprefix(".")
-    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", reason)
-    if unknown:
-        return f"key {f'{key}.' if key else ''}{unknown[1]}: is not known"
-    reason = reason[:1].lower() + reason[1:]
-    return f"key {key}: {reason}" if key else reason
+        raise ConfigError(f"{source}: {sentence(str(error))}.") from None
 
 
 def _with_secrets(config: Config, cwd: Path) -> Config:
