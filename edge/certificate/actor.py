@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import quote
 
 import msgspec
 
@@ -14,7 +13,7 @@ from actors.runtime import Runtime, ThreadedActor
 from actors.uplink.poster import ServerAddress
 from edge.bearings import Bearings, MqttAccess
 from edge.certificate.files import CertificateFiles
-from edge.finding.exchange import ExchangeError, exchange
+from edge.finding.exchange import ExchangeError, post_as_device
 
 logger = logging.getLogger(__name__)
 
@@ -108,12 +107,10 @@ class Certifier(ThreadedActor):
         request = self._files.request()
         if request is None:
             return NOT_OFFERED
-        url = f"{server.url}/api/devices/{quote(self._device_id, safe='')}/certificate"
-        headers = {"Authorization": f"Bearer {server.token}"}
-        body = msgspec.json.encode({"csr": request.csr})
         again = AGAIN * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
         try:
-            answer = exchange(url, seconds=ASK_SECONDS, ca_file=server.ca_file, body=body, headers=headers)
+            body = {"csr": request.csr}
+            answer = post_as_device(server, self._device_id, "certificate", body, seconds=ASK_SECONDS)
         except ExchangeError as error:
             logger.info("The certificate is not renewed yet: %s.", error)
             return again

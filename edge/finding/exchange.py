@@ -10,10 +10,12 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+
+import msgspec
 
 from actors.sockets import sever
-from actors.uplink.poster import connect
+from actors.uplink.poster import ServerAddress, connect
 from actors.version import __version__
 from edge.finding.places import authority
 
@@ -30,6 +32,29 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+
+
+def post_as_device(server: ServerAddress, device_id: str, resource: str, body: object, *, seconds: float) -> Answer:
+    """Post to `/api/devices/{device_id}/{resource}` with our own token; see `exchange`.
+
+    Args:
+        server: where, and what opens it.
+        device_id: ours.
+        resource: what of ours.
+        body: becomes JSON.
+        seconds: for all of it.
+
+    Raises:
+        ExchangeError: as of `exchange`.
+
+    """
+    return exchange(
+        f"{server.url}/api/devices/{quote(device_id, safe='')}/{resource}",
+        seconds=seconds,
+        ca_file=server.ca_file,
+        body=msgspec.json.encode(body),
+        headers={"Authorization": f"Bearer {server.token}"},
+    )
 
 
 def exchange(

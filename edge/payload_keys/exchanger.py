@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
-from urllib.parse import quote
 
 import msgspec
 
@@ -14,7 +13,7 @@ from actors.payload_keys.envelope import BadKeyError
 from actors.runtime import Runtime, ThreadedActor
 from actors.uplink.poster import ServerAddress
 from edge.bearings import Bearings
-from edge.finding.exchange import ExchangeError, exchange
+from edge.finding.exchange import ExchangeError, post_as_device
 from edge.payload_keys.keys import ChangedKeyError, PayloadKeys
 
 logger = logging.getLogger(__name__)
@@ -122,11 +121,9 @@ class KeyExchanger(ThreadedActor):
 
     def _give(self, server: ServerAddress, server_id: str) -> bool:
         """Exchange keys; return whether that is done."""
-        url = f"{server.url}/api/devices/{quote(self._device_id, safe='')}/payload_key"
-        headers = {"Authorization": f"Bearer {server.token}"}
-        body = msgspec.json.encode({"key": self._keys.public()})
+        body = {"key": self._keys.public()}
         try:
-            answer = exchange(url, seconds=ASK_SECONDS, ca_file=server.ca_file, body=body, headers=headers)
+            answer = post_as_device(server, self._device_id, "payload_key", body, seconds=ASK_SECONDS)
             told = msgspec.json.decode(answer.body, type=_Answer) if answer.status == 200 else None
         except (ExchangeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._failed(f"The server has not taken our payload key yet: {error}.")
