@@ -1,4 +1,4 @@
-"""100,000 known devices: start-up, memory of each, lateness of the verdicts when all fall silent at once."""
+"""100,000 known devices: start-up, memory of each, pages of the list, lateness of the verdicts when all fall silent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import sqlite3
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
+from actors.fleet_pages import Sort
 from actors.messages import DeviceSnapshot, StoreDevice
 from actors.storage.database import open_database
 from actors.storage.store import Store
@@ -14,6 +16,17 @@ from bench.support import MusterServer, broker, percentile, start_publisher
 
 DEVICES = 100_000
 OFFLINE_AFTER = 40.0
+PAGES = 20
+QUESTIONS = (
+    *(f"/api/devices?limit=50&sort={sort}&order={order}" for sort in get_args(Sort) for order in ("asc", "desc")),
+    "/api/devices?limit=50&presence=offline",
+    "/api/devices?limit=50&site=plant-7&sort=since",
+    "/api/devices?limit=50&q=pi-99",
+    "/api/devices?limit=50&q=nobody",
+    "/api/devices?limit=50&flapping=true",
+    "/api/sites",
+)
+"""What a page of the list asks."""
 
 
 def fill(path: Path) -> None:
@@ -24,8 +37,9 @@ def fill(path: Path) -> None:
             StoreDevice(DeviceSnapshot(
                 serial=f"dev-{number:06d}", kind="raspberry_pi", family="pi", type="raspberry_pi",
                 device_id=f"dev-{number:06d}", label=f"pi-{number}", hostname=f"pi-{number}",
-                ip_address="192.168.1.100", mac_address="2c:cf:67:6c:45:f2", presence="online", reason="heartbeat",
-                since_us=1_760_000_000_000_000, first_seen_us=1_760_000_000_000_000,
+                site=f"plant-{number % 300}", ip_address="192.168.1.100",
+                mac_address="2c:cf:67:6c:45:f2", presence="online",
+                reason="heartbeat", since_us=1_760_000_000_000_000, first_seen_us=1_760_000_000_000_000,
             )) for number in range(start, min(start + 2_000, DEVICES))
         ])  # fmt: skip
     store.close()
@@ -54,6 +68,7 @@ def run() -> None:
             empty = empty_rss(mosquitto.url)
             print(f"memory: {(server.rss_mb() - empty) * 1024 / DEVICES:.2f} KiB per device beyond an empty server's "
                   f"{empty:.0f} MB (budget 4)", flush=True)  # fmt: skip
+            pages(server)
             publisher = start_publisher(mosquitto.port, count=DEVICES, sensors=DEVICES, qos=0, kind="heartbeat")
             publisher.wait()
             reached, _ = wait_counts(server, "online", DEVICES * 99 // 100, 60)
@@ -63,6 +78,19 @@ def run() -> None:
             lateness(directory / "muster.db")
         finally:
             server.stop()
+
+
+def pages(server: MusterServer) -> None:
+    for question in QUESTIONS:
+        server.get(question)  # a search reads the words of each device once
+        took, cpu = [], server.cpu_seconds()
+        for _ in range(PAGES):
+            started = time.perf_counter()
+            server.get(question)
+            took.append((time.perf_counter() - started) * 1e3)
+        used = (server.cpu_seconds() - cpu) / PAGES * 1e3
+        print(f"{question}: p50 {percentile(took, 0.5):.1f} ms, p99 {percentile(took, 0.99):.1f} ms, "
+              f"{used:.1f} ms of CPU (budget 50)", flush=True)  # fmt: skip
 
 
 def empty_rss(broker_url: str) -> float:

@@ -10,6 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors import fleet as fleet_module
 from actors.fleet import NEVER, Fleet
+from actors.fleet_counts import SiteCounts
+from actors.fleet_pages import find_devices
 from actors.presence import FLAP_LIMIT, OfflineAfter
 from actors.runtime import ManualClock
 from actors.sight import BrokerSight
@@ -31,6 +33,18 @@ def recount(fleet):
     """Count by looking at every device, as nobody should have to."""
     shown = [fleet.view(record).presence for record in fleet]
     return {"total": len(shown)} | {name: shown.count(name) for name in ("online", "offline", "unknown")}
+
+
+def recount_sites(fleet):
+    sites = {}
+    for view in (fleet.view(record) for record in fleet):
+        counts = sites.setdefault(view.snapshot.site, dict.fromkeys(SiteCounts._fields, 0))
+        counts["site"] = view.snapshot.site
+        for name in ("total", view.presence):
+            counts[name] += 1
+        counts["flapping"] += view.flapping
+        counts["quarantined"] += view.snapshot.quarantined
+    return sites
 
 
 class Counting(RuleBasedStateMachine):
@@ -86,6 +100,26 @@ class Counting(RuleBasedStateMachine):
         if record is not None:
             self.fleet.update(record, record.snapshot, data_only=data_only)
 
+    @rule(serial=SERIALS, site=st.sampled_from(["north", "south", ""]))
+    def be_carried_to_another_site(self, serial, site):
+        record = self.fleet.record(serial)
+        if record is not None:
+            self.change(record, site=site)
+
+    @rule(serial=SERIALS, quarantined=st.booleans())
+    def be_parked(self, serial, quarantined):
+        record = self.fleet.record(serial)
+        if record is not None:
+            self.change(record, quarantined=quarantined)
+            if quarantined:
+                self.fleet.unheard(record)
+
+    @rule(serial=SERIALS)
+    def flap(self, serial):
+        record = self.fleet.record(serial)
+        if record is not None:
+            record.transitions_at = (self.fleet.clock.monotonic(),) * FLAP_LIMIT
+
     @rule(broker=st.sampled_from(BROKERS), link=st.sampled_from(["control", "data"]), sees=st.booleans())
     def blink(self, broker, link, sees):
         sight = getattr(self.fleet.sights[broker], link)
@@ -97,12 +131,12 @@ class Counting(RuleBasedStateMachine):
         assert self.fleet.counts() == recount(self.fleet)
 
     @invariant()
-    def every_device_is_on_a_page_once_and_in_order(self):
-        serials, after = [], ""
-        while after is not None:
-            page, after = self.fleet.page(after=after, limit=3)
-            serials += [view.snapshot.serial for view in page]
-        assert serials == sorted(record.snapshot.serial for record in self.fleet)
+    def so_are_those_of_the_sites(self):
+        assert {counts.site: counts._asdict() for counts in self.fleet.sites()} == recount_sites(self.fleet)
+
+    @invariant()
+    def presences_are_what_each_view_says(self):
+        assert self.fleet.presences(self.fleet) == [self.fleet.view(record).presence for record in self.fleet]
 
 
 Counting.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
@@ -112,50 +146,11 @@ TestCountsAreAlwaysRight = Counting.TestCase
 def test_a_fleet_is_loaded_in_the_order_of_serials():
     fleet = make(known("b"), known("c", presence="online"), known("a"))
 
-    assert [view.snapshot.serial for view in fleet.page()[0]] == ["a", "b", "c"]
+    assert [view.snapshot.serial for view in find_devices(fleet).devices] == ["a", "b", "c"]
     assert fleet.counts() == {"total": 3, "online": 0, "offline": 2, "unknown": 1}
     assert len(fleet) == 3
     assert "b" in fleet
     assert "d" not in fleet
-
-
-def test_a_page_ends_with_the_serial_to_go_on_from_and_the_last_with_none():
-    fleet = make(*(known(f"{number:02}") for number in range(5)))
-
-    page, after = fleet.page(limit=2)
-    assert ([view.snapshot.serial for view in page], after) == (["00", "01"], "01")
-    page, after = fleet.page(after="01", limit=3)
-    assert ([view.snapshot.serial for view in page], after) == (["02", "03", "04"], None)
-    assert fleet.page(after="99") == ([], None)
-
-
-def test_a_page_goes_on_from_a_device_that_was_removed_meanwhile():
-    fleet = make(*(known(name) for name in "abc"))
-    fleet.remove("a")
-
-    assert [view.snapshot.serial for view in fleet.page(after="a")[0]] == ["b", "c"]
-
-
-def test_a_filter_is_asked_of_every_device_until_the_page_is_full():
-    fleet = make(*(known(f"{number:02}", site="plant" if number % 3 == 0 else "field") for number in range(30)))
-
-    page, after = fleet.page(limit=4, where=lambda view: view.snapshot.site == "plant")
-    assert [view.snapshot.serial for view in page] == ["00", "03", "06", "09"]
-    page, after = fleet.page(after=after, limit=100, where=lambda view: view.snapshot.site == "plant")
-    assert [view.snapshot.serial for view in page] == ["12", "15", "18", "21", "24", "27"]
-    assert after is None
-
-
-def test_devices_that_come_while_a_page_is_made_put_none_on_it_twice():
-    fleet = make(*(known(f"m{number}") for number in range(5)))
-
-    def where(_view):
-        if len(fleet) < 50:
-            fleet.add(known(f"a{len(fleet):03}"))
-        return True
-
-    page, _ = fleet.page(where=where)
-    assert [view.snapshot.serial for view in page] == [f"m{number}" for number in range(5)]
 
 
 def test_a_device_of_a_broker_that_is_not_configured_any_more_is_judged_by_the_first():
@@ -186,7 +181,6 @@ def test_nobody_is_no_device():
 
     assert fleet.get("a") is None
     assert fleet.record("a") is None
-    assert fleet.page() == ([], None)
     fleet.remove("a")
     assert fleet.counts() == {"total": 0, "online": 0, "offline": 0, "unknown": 0}
 

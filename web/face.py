@@ -8,15 +8,11 @@ becomes 409, and `pykka.Timeout`, `TimeoutError`, `pykka.ActorDeadError` and `St
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actors.events import EventRing
-from actors.fleet import DeviceView
-from actors.groups.labels import has_label
-from actors.messages import DeviceSnapshot
-from actors.presence import DerivedPresence
 from actors.runtime import Clock
 from web.access import Access
 from web.alarms import Alarms
@@ -24,6 +20,7 @@ from web.audit import Audit
 from web.board import HttpBoard
 from web.commands import Commands
 from web.enrolments import Enrolments
+from web.fleet import Fleet
 from web.groups import Groups
 from web.notifications import Notifications
 from web.payload_keys import PayloadKeys
@@ -39,82 +36,6 @@ the name without the suffix (0 becomes null). A value of type bytes goes out as 
 
 class ConflictError(Exception):
     """What was asked cannot be done in the present state: a serial that exists already, an action that is under way."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which devices of the fleet are wanted; None does not restrict. Texts are compared exactly, `q` is a substring."""
-
-    site: str | None = None
-    kind: str | None = None
-    type: str | None = None
-    group: str | None = None
-    """By the field `group` of a device alone; who knows groups by rule and by hand has to look at them first."""
-    label: str | None = None
-    """`key=value`, or `key` with any value."""
-    presence: DerivedPresence | None = None
-    hostname: str | None = None
-    q: str | None = None
-    """Found in serial, label, hostname, IP or MAC address, site or device id, whatever the case."""
-
-    def matches(self, device: DeviceView) -> bool:
-        """Tell whether `device` passes every restriction."""
-        known = device.snapshot
-        return (
-            (self.site is None or known.site == self.site)
-            and (self.kind is None or known.kind == self.kind)
-            and (self.type is None or known.type == self.type)
-            and (self.group is None or known.group == self.group)
-            and (self.label is None or has_label(known.labels, self.label))
-            and (self.presence is None or device.presence == self.presence)
-            and (self.hostname is None or known.hostname == self.hostname)
-            and (self.q is None or self._found_in(known))
-        )
-
-    def _found_in(self, known: DeviceSnapshot) -> bool:
-        assert self.q is not None
-        texts = (
-            known.serial,
-            known.label,
-            known.hostname,
-            known.ip_address,
-            known.mac_address,
-            known.site,
-            known.device_id,
-        )
-        return self.q.lower() in "\n".join(texts).lower()
-
-
-class Fleet(Protocol):
-    """The roll call."""
-
-    def get(self, serial: str) -> DeviceView | None:
-        """Return one device, None when it is unknown."""
-        ...
-
-    def page(self, after: str, limit: int, where: Filter) -> tuple[list[DeviceView], str | None]:
-        """Return up to `limit` devices with a serial above `after`, by serial, and the next cursor if there is more."""
-        ...
-
-    def counts(self) -> Mapping[str, int]:
-        """Return `total`, `online`, `offline` and `unknown`."""
-        ...
-
-    def create(self, device: DeviceSnapshot) -> DeviceView:
-        """Add a device that has not spoken yet. Raises `ConflictError` when the serial exists."""
-        ...
-
-    def patch(self, serial: str, changes: Mapping[str, Any]) -> DeviceView | None:
-        """Change fields by the names of `DeviceSnapshot` and return the result; None when the serial is unknown.
-
-        Possible names: `label`, `group`, `site`, `offline_after` (None: back to policy), `metadata` (bytes, a JSON
-        object), `device_token`, `pinned`; and `labels`, which are merged: a value of None takes one away.
-        """
-        ...
-
-    def delete(self, serial: str) -> bool:
-        """Remove a device and all that is kept of it; False when it is unknown."""
-        ...
 
 
 class History(Protocol):

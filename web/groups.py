@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from actors.fleet import DeviceView
-    from web.face import Filter, Item
+    from web.face import Item
+    from web.fleet import Filter
 
 
 class GroupsRefusedError(Exception):
@@ -59,7 +60,7 @@ class Groups(Protocol):
         ...
 
     def page(self, name: str, after: str, limit: int) -> tuple[list[DeviceView], str | None]:
-        """Return the devices of a group, as `web.face.Fleet.page`."""
+        """Return up to `limit` devices of a group with a serial above `after`, by serial, and the next cursor."""
         ...
 
     def pick(self, where: Filter) -> Item:

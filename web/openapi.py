@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from actors.fleet_pages import Sort
 from actors.scan_payloads import LONGEST_CODE
 from web.call import MAX_LIMIT, MAX_TEXT
 from web.errors import ErrorBody
@@ -28,6 +29,9 @@ PARAMETERS: dict[str, Item] = {
         "maxLength": MAX_TEXT,
         "description": "length of an interval: seconds, or such as 30s, 5m, 1h, 1d; needs metric",
     },
+    "sort": {"enum": get_args(Sort), "default": "serial", "description": "devices with one key are sorted by serial"},
+    "order": {"enum": ["asc", "desc"], "default": "asc"},
+    **{name: {"enum": ["true", "false"]} for name in ("no_site", "flapping", "quarantined")},
     "code": {"type": "string", "maxLength": LONGEST_CODE, "description": "compared exactly"},
     "nonce": {"type": "string", "pattern": "^[0-9a-f]{16,64}$"},
     "kinds": {

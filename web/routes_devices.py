@@ -1,9 +1,9 @@
-"""The fleet: list, create, read, change, delete."""
+"""Devices: create, read, change, delete."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
@@ -14,19 +14,14 @@ from actors.groups.labels import MOST_LABELS, Changes, Key, Value, encode_labels
 from actors.groups.messages import OwnGroup
 from actors.messages import DeviceSnapshot, Kind
 from actors.notifications.rules import NotificationError, check_topic
-from actors.presence import DerivedPresence
 from web.call import Call, Reply
 from web.edge_tree import read_tree
 from web.errors import ApiError, bad_field
-from web.face import Filter, Item
-from web.render import device_json, listing
+from web.face import Item
+from web.render import device_json
 
 MAX_METADATA = 16_384
 """Bytes of JSON."""
-FILTERS = ("site", "kind", "type", "group", "label", "presence", "q")
-"""Query parameters that choose devices."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
-PRESENCES: tuple[DerivedPresence, ...] = get_args(DerivedPresence)
 _SERIAL = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 
 Serial = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
@@ -77,25 +72,6 @@ class DeviceChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 _NEW = msgspec.json.Decoder(NewDevice)
 _CHANGES = msgspec.json.Decoder(DeviceChanges)
-
-
-def index(call: Call) -> Item:
-    """List devices by serial, a page at a time."""
-    devices, cursor = call.face.fleet.page(after_serial(call), call.limit(), wanted(call))
-    return listing([device_json(device) for device in devices], cursor)
-
-
-def wanted(call: Call) -> Filter:
-    """Return which devices the query asks for."""
-    return Filter(
-        site=call.text("site"),
-        kind=call.choice("kind", KINDS),
-        type=call.text("type"),
-        group=call.text("group"),
-        label=call.text("label"),
-        presence=call.choice("presence", PRESENCES),
-        q=call.text("q"),
-    )
 
 
 def show(call: Call, serial: str) -> Item:

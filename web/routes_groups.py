@@ -18,7 +18,8 @@ from web.face import Item
 from web.groups import GroupsRefusedError
 from web.render import device_json, group_json, listing, plain, roster_json
 from web.route import PAGED, Route
-from web.routes_devices import after_serial, wanted
+from web.routes_devices import after_serial
+from web.routes_fleet import wanted
 
 T = TypeVar("T")
 

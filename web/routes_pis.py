@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from actors.fleet import DeviceView
-from web.call import Call
+from actors.fleet_pages import Cut
+from web.call import MAX_LIMIT, Call
 from web.errors import ApiError
-from web.face import Filter, Item
+from web.face import Item
+from web.fleet import Filter
 from web.render import device_json, listing, plain
 from web.routes_devices import after_serial
 
@@ -14,8 +16,9 @@ KIND = "raspberry_pi"
 
 def index(call: Call) -> Item:
     """List the Raspberry Pis."""
-    devices, cursor = call.face.fleet.page(after_serial(call), call.limit(), Filter(kind=KIND))
-    return listing([device_json(device) for device in devices], cursor)
+    after = after_serial(call)
+    page = call.face.fleet.page(Filter(kind=KIND), Cut(after=(after, after), limit=call.limit()))
+    return listing([device_json(device) for device in page.devices], page.following[1] if page.following else None)
 
 
 def show(call: Call, name: str) -> Item:
@@ -23,7 +26,7 @@ def show(call: Call, name: str) -> Item:
     device = call.face.fleet.get(name)
     if device is not None and device.snapshot.kind == KIND:
         return device_json(device)
-    namesakes, _ = call.face.fleet.page("", 1000, Filter(kind=KIND, hostname=name))
+    namesakes = call.face.fleet.page(Filter(kind=KIND, hostname=name), Cut(limit=MAX_LIMIT)).devices
     if not namesakes:
         raise ApiError(404, "no Raspberry Pi of this serial or hostname is known", details={"name": name[:64]})
     return device_json(max(namesakes, key=_likelier))

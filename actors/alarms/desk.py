@@ -7,6 +7,7 @@ alarm is told at once then, and stored when the database is back.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -323,6 +324,7 @@ class AlarmDesk:
     def _count(self) -> None:
         self._tap.open.clear()
         self._tap.open.update(alarm.severity for alarm in self._open.values())
+        self._tap.open_at = Counter(alarm.site for alarm in self._open.values() if alarm.serial or alarm.site)
 
     def _run(self, work: Callable[[Any], T]) -> T:
         answer: T = self._ask(Execute(work))

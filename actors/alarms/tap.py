@@ -55,6 +55,8 @@ class AlarmTap:
         """By the words of `EVENTS`."""
         self.open: Counter[str] = Counter()
         """Open alarms by severity."""
+        self.open_at: Counter[str] = Counter()
+        """Those about a site or a device there by site, empty for a device without one; replaced as a whole."""
         self._readings: deque[StoreReading] = deque()
         self._presence: dict[str, DerivedPresence] = {}
 

@@ -13,6 +13,7 @@ from pykka import ActorDeadError, ActorRef, Timeout
 
 from actors.device_messages import Changed
 from actors.fleet import DeviceView
+from actors.fleet_pages import FIRST, Cut, FleetPage, find_devices
 from actors.groups.labels import TooManyLabelsError
 from actors.groups.messages import Forget
 from actors.link.messages import Reconnect
@@ -28,9 +29,10 @@ from actors.topics import SENSOR_TAIL, BadTopicError, parse_pi, parse_sensor, pa
 from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
 from supervisor.pki.errors import PkiError
 from supervisor.server.devices import CreateDevice, RemoveDevice
-from supervisor.server.groups import predicate
+from supervisor.server.groups import wanted
 from supervisor.server.parts import Parts
-from web.face import ConflictError, Filter, Item
+from web.face import ConflictError, Item
+from web.fleet import Filter
 from web.sessions import Credential, Role
 
 FACE = "http"
@@ -50,13 +52,22 @@ class FleetFace:
         """Return one device."""
         return self._parts.fleet.get(serial)
 
-    def page(self, after: str, limit: int, where: Filter) -> tuple[list[DeviceView], str | None]:
-        """Return a page of devices by serial."""
-        return self._parts.fleet.page(after=after, limit=limit, where=predicate(self._parts.groups, where))
+    def page(self, where: Filter, cut: Cut = FIRST) -> FleetPage:
+        """Return a page of the devices that are wanted."""
+        return find_devices(self._parts.fleet, wanted(self._parts.groups, where), cut)
 
     def counts(self) -> Mapping[str, int]:
         """Return the counts by presence."""
         return self._parts.fleet.counts()
+
+    def sites(self) -> list[Item]:
+        """Return every site that has a device, with its counts and open alarms."""
+        alarms = self._parts.alarm_tap.open_at
+        return [counts._asdict() | {"alarms": alarms[counts.site]} for counts in self._parts.fleet.sites()]
+
+    def open_alarms(self) -> int:
+        """Return how many alarms are open."""
+        return self._parts.alarm_tap.open.total()
 
     def create(self, device: DeviceSnapshot) -> DeviceView:
         """Declare a device before it speaks."""

@@ -11,6 +11,7 @@ import msgspec
 from pykka import ActorDeadError
 
 from actors.fleet import DeviceView
+from actors.fleet_pages import Cut, Wanted, find_devices
 from actors.groups.actor import GroupsActor
 from actors.groups.book import GroupBook
 from actors.groups.messages import (
@@ -27,7 +28,8 @@ from actors.groups.messages import (
 from actors.groups.roster import STATES, Entry, call_roll, count_rolls
 from actors.targets import UnknownTargetError
 from supervisor.server.parts import Parts
-from web.face import Filter, Item
+from web.face import Item
+from web.fleet import Filter
 from web.groups import GroupsRefusedError
 
 PATIENCE = 15.0
@@ -69,6 +71,14 @@ def predicate(book: GroupBook, where: Filter) -> Callable[[DeviceView], bool]:
     return lambda device: belongs(device.snapshot) and rest.matches(device)
 
 
+def wanted(book: GroupBook, where: Filter) -> Wanted:
+    """Return the same for the fleet."""
+    if where.group is None:
+        return where.wanted()
+    found = replace(where, group=None).wanted()
+    return found._replace(checks=(*found.checks, book.belongs(where.group)))
+
+
 class GroupsFace:
     """Who belongs together, who is expected where, who has the least to do."""
 
@@ -104,7 +114,9 @@ class GroupsFace:
     def page(self, name: str, after: str, limit: int) -> tuple[list[DeviceView], str | None]:
         """Return a page of a group's devices."""
         self._members(name)
-        return self._parts.fleet.page(after=after, limit=limit, where=predicate(self._book, Filter(group=name)))
+        cut = Cut(after=(after, after), limit=limit)
+        page = find_devices(self._parts.fleet, wanted(self._book, Filter(group=name)), cut)
+        return page.devices, page.following[1] if page.following else None
 
     def pick(self, where: Filter) -> Item:
         """Return the least loaded of the devices that are present."""

@@ -48,6 +48,15 @@ def test_an_alarm_is_raised_once_told_once_and_over_once(make_rig):
     assert (rig.tap.counts["raised"], rig.tap.counts["cleared"], dict(rig.tap.open)) == (1, 1, {})
 
 
+def test_open_alarms_are_counted_by_the_site_that_they_are_about(make_rig):
+    rig = make_rig(offline())
+    one_dark(rig)
+    assert dict(rig.tap.open_at) == {"harbour": 1}
+    rig.back("a")
+    rig.pass_time(2)
+    assert dict(rig.tap.open_at) == {}
+
+
 def test_what_comes_again_is_a_new_alarm(make_rig):
     rig = make_rig(offline())
     one_dark(rig)

@@ -9,6 +9,7 @@ import pytest
 
 from actors.device import DeviceActor
 from actors.device_messages import Changed
+from actors.fleet_pages import find_devices
 from actors.messages import DeleteDevice, Deliveries, StoreDevice, StoreReading
 from actors.runtime import GuardedFuture
 from supervisor import ResumeChild
@@ -404,7 +405,7 @@ def test_a_device_that_speaks_while_its_supervisor_starts_keeps_its_record(serve
     assert server.record("pi-49") is record
     assert (record.snapshot.label, record.snapshot.pinned) == ("the last one", True)
     assert server.events == []
-    assert [view.snapshot.serial for view in server.fleet.page()[0]] == names
+    assert [view.snapshot.serial for view in find_devices(server.fleet).devices] == names
     assert record.heard_at == beat.items[0].rx_at, "and is heard"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -174,6 +175,16 @@ def test_a_dead_letter_that_is_not_there_is_a_key_error(server):
 
 
 # -- the fleet, history, links ----------------------------------------------------------------------------------------
+
+
+def test_sites_are_told_with_the_alarms_that_are_open_there(server):
+    fleet = FleetFace(server.parts)
+    fleet.create(pi())
+    server.parts.alarm_tap.open.update({"critical": 2})
+    server.parts.alarm_tap.open_at = Counter({pi().site: 1})
+    counts = {"total": 1, "online": 0, "offline": 1, "unknown": 0, "flapping": 0, "quarantined": 0, "alarms": 1}
+    assert fleet.sites() == [{"site": pi().site} | counts]
+    assert fleet.open_alarms() == 2
 
 
 def test_a_deleted_device_is_told_to_every_page(server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from typing import NamedTuple
 from urllib.parse import unquote
 from wsgiref.headers import Headers
@@ -12,6 +13,7 @@ import msgspec
 
 from actors.events import EventRing
 from actors.fleet import DeviceView
+from actors.fleet_pages import BEHIND_ALL, FIRST, SEVERITY, FleetPage
 from actors.groups.labels import merge_labels
 from actors.messages import DeviceSnapshot
 from actors.runtime import ManualClock
@@ -51,9 +53,23 @@ def view(serial, presence="online", **fields):
     return DeviceView(snapshot=DeviceSnapshot(serial=serial, **known), **derived)
 
 
+COUNTED = ("total", "online", "offline", "unknown", "flapping", "quarantined")
+#: The key of a device in every order.
+KEYS = {
+    "serial": lambda view: view.snapshot.serial,
+    "label": lambda view: (view.snapshot.label or view.snapshot.hostname or view.snapshot.serial).lower(),
+    "presence": lambda view: SEVERITY[view.presence],
+    "since": lambda view: view.since_us,
+    "last_seen": lambda view: view.last_seen_us,
+    "kind": lambda view: view.snapshot.kind,
+    "site": lambda view: view.snapshot.site.lower() or BEHIND_ALL,
+}
+
+
 class FakeFleet:
     def __init__(self, *devices):
         self.devices = {device.snapshot.serial: device for device in devices}
+        self.alarms_at = Counter()
 
     def put(self, device):
         self.devices[device.snapshot.serial] = device
@@ -61,18 +77,33 @@ class FakeFleet:
     def get(self, serial):
         return self.devices.get(serial)
 
-    def page(self, after, limit, where):
-        found = [
-            self.devices[serial]
-            for serial in sorted(self.devices)
-            if serial > after and where.matches(self.devices[serial])
-        ]
-        more = len(found) > limit
-        return found[:limit], found[limit - 1].snapshot.serial if more else None
+    def page(self, where, cut=FIRST):
+        found = [(KEYS[cut.sort](view), serial) for serial, view in self.devices.items() if where.matches(view)]
+        left = sorted(found, reverse=cut.descending)
+        if cut.after:
+            left = [place for place in left if (place < cut.after if cut.descending else place > cut.after)]
+        shown = left[: cut.limit]
+        devices = [self.devices[serial] for _, serial in shown]
+        return FleetPage(devices, shown[-1] if len(left) > cut.limit else None, len(found))
 
     def counts(self):
         presences = [device.presence for device in self.devices.values()]
         return {"total": len(presences)} | {name: presences.count(name) for name in ("online", "offline", "unknown")}
+
+    def sites(self):
+        found = {}
+        for view in self.devices.values():
+            count = found.setdefault(view.snapshot.site, Counter())
+            count.update(["total", view.presence])
+            count["flapping"] += view.flapping
+            count["quarantined"] += view.snapshot.quarantined
+        return [
+            {"site": site, "alarms": self.alarms_at[site]} | {name: count[name] for name in COUNTED}
+            for site, count in found.items()
+        ]
+
+    def open_alarms(self):
+        return self.alarms_at.total()
 
     def create(self, device):
         if device.serial in self.devices:

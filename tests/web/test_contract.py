@@ -34,6 +34,7 @@ READ = {
     "/api/health": "/api/health",
     "/health": "/health",
     "/api/devices": "/api/devices",
+    "/api/sites": "/api/sites",
     "/api/devices/<serial>": "/api/devices/contract-pi",
     "/api/devices/<serial>/readings": "/api/devices/CONTRACT/readings",
     "/api/devices/<serial>/events": "/api/devices/CONTRACT/events",
