@@ -13,6 +13,7 @@ Kinds that the page knows, with their key (states of one kind and key supersede 
 | `scan` | serial | a scan as `GET /api/scans` tells it, but for its `id`: of many at once only the newest |
 | `removed` | serial | `serial` |
 | `command` | serial | `id`, `device`, `name`, `state`, `reason`, `batch`, `updated`: a command is new or has changed |
+| `twin` | serial | `serial`: what is desired or reported has changed |
 | `enrolment` | serial | `serial`: who has enrolled, or waits to, has changed |
 | `group` | | `name`: a group or a roster has changed |
 | `sight` | link | `link`, `sees` (bool): presences are, or are no longer, `unknown` |
@@ -37,6 +38,8 @@ CAPACITY = 10_000
 """Events kept. At 1,000 events a second a page may be away for 10 s before it must fetch everything again."""
 STATES = frozenset({"device", "presence", "reading", "sight", "link", "supervision", "rollout"})
 """Kinds of which only the latest per key is worth writing."""
+BY_SERIAL = frozenset({"device", "presence", "reading", "scan", "removed", "command", "enrolment", "twin"})
+"""Kinds whose key is the serial of the device that they are about."""
 
 
 class Event(NamedTuple):
@@ -48,6 +51,8 @@ class Event(NamedTuple):
     """What it is about: a serial, a link, a path of the tree; empty for none."""
     frame: bytes
     """The whole Server-Sent Event, ready to be written."""
+    serial: str = ""
+    """The device that it is about; empty for what is about none alone."""
 
 
 class Batch(NamedTuple):
@@ -82,13 +87,18 @@ class EventRing:
         """The number of the newest event, 0 before the first."""
         return self._last
 
-    def publish(self, kind: str, key: str, data: Any) -> int:
-        """Add an event with anything that msgspec can encode; return its number."""
+    def publish(self, kind: str, key: str, data: Any, serial: str = "") -> int:
+        """Add an event with anything that msgspec can encode; return its number.
+
+        `serial` is the device that it is about, where `key` does not tell.
+        """
+        if kind in BY_SERIAL:
+            serial = key
         with self._lock:
             seq = self._last + 1
             body = self._encoder.encode(data)
             frame = b"id: %s\nevent: %s\ndata: %s\n\n" % (self.event_id(seq).encode(), kind.encode(), body)
-            self._slots[seq % self._capacity] = Event(seq, kind, key, frame)
+            self._slots[seq % self._capacity] = Event(seq, kind, key, frame, serial)
             self._last = seq
         return seq
 

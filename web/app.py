@@ -271,7 +271,7 @@ ROUTES = (
     Route("GET", "/api/tokens", "admin", routes_tokens.index, Tokens, query=PAGED),
     Route("POST", "/api/tokens", "admin", routes_tokens.create, MadeToken, body=routes_tokens.NewToken, status=201),
     Route("DELETE", "/api/tokens/<token>", "admin", routes_tokens.revoke, status=204),
-    Route("GET", "/api/events", "read", routes_events.stream, query=("kinds",), media="text/event-stream"),
+    Route("GET", "/api/events", "read", routes_events.stream, query=routes_events.QUERY, media="text/event-stream"),
     Route("GET", "/api/session", "read", routes_session.show, Session),
     Route("POST", "/api/login", "open", routes_session.login, LoggedIn, body=routes_session.Login),
     Route("POST", "/api/logout", "open", routes_session.logout, status=204),

@@ -31,6 +31,8 @@ class Principal:
     """Names the token or session to the rate limiter, without telling it."""
     name: str = ""
     """What the token is called; empty for the token given from outside and for page keys."""
+    holder: str = ""
+    """Names the token or page key behind it, without telling it: the same for all its sessions."""
 
     @property
     def title(self) -> str:
@@ -53,17 +55,15 @@ def authenticate(face: Face, environ: Mapping[str, Any]) -> Principal | None:
         credential = _verify(face, "token", plain)
         if credential is None:
             raise unauthenticated("this token is not known")
-        return Principal(
-            credential.role, credential.serial, by_cookie=False, bucket=_digest(plain), name=credential.name
-        )
+        return _principal(credential, plain, plain, by_cookie=False)
     cookie = session_cookie(environ)
     if not cookie:
         return None
     session = face.sessions.find(cookie, face.clock.monotonic())
     credential = _verify(face, session.source, session.secret) if session else None
-    if credential is None:
+    if session is None or credential is None:
         return None
-    return Principal(credential.role, credential.serial, by_cookie=True, bucket=_digest(cookie), name=credential.name)
+    return _principal(credential, cookie, session.secret, by_cookie=True)
 
 
 def bearer_token(environ: Mapping[str, Any]) -> str:
@@ -120,6 +120,11 @@ def _verify(face: Face, source: Literal["token", "key"], secret: str) -> Credent
     if not _is_plausible(secret):
         return None
     return face.tokens.verify(secret) if source == "token" else face.page_keys.redeem(secret)
+
+
+def _principal(credential: Credential, shown: str, secret: str, *, by_cookie: bool) -> Principal:
+    bucket, holder = _digest(shown), _digest(secret)
+    return Principal(credential.role, credential.serial, by_cookie, bucket, credential.name, holder)
 
 
 def _is_plausible(secret: str) -> bool:

@@ -19,6 +19,12 @@ class HttpBoard:
         """Connections ended because their client was too slow."""
         self.pushed_out = 0
         """Silent connections ended to make room."""
+        self.streams = 0
+        """Event streams that are open now."""
+        self.streams_ended: Counter[str] = Counter()
+        """Event streams that have ended, by `web.pump.Ended`."""
+        self.resyncs: Counter[str] = Counter()
+        """How often a stream was told to fetch everything again, by `web.pump.Missed`."""
 
     def refuse(self, status: int, route: str = "", code: str = "") -> None:
         """Count an answer of 400 or more; without a `code` by the usual word for its status."""

@@ -28,6 +28,7 @@ from web.board import HttpBoard
 from web.call import BODY_LIMIT
 from web.errors import error_body
 from web.gate import SECURITY_HEADERS, WsgiApp
+from web.pump import HAND_OVER, Pump, Stream
 from web.reader import HEADER_LIMIT, HeaderReader, Reader
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,13 @@ class Request(cheroot_server.HTTPRequest):
             return True
         return size <= BODY_LIMIT and int(self.status[:3]) < 400
 
+    def hand_over(self, stream: Stream) -> None:
+        """Let the pump go on with this answer, of which headers and beginning are written."""
+        stream.chunked = self.chunked_write
+        # cheroot would end a chunked answer now.
+        self.chunked_write = False
+        self.conn.stream = stream
+
     def simple_response(self, status: str, msg: str = "") -> None:
         """Answer what the application is not asked about; the connection closes after it."""
         code = int(status[:3])
@@ -145,6 +153,8 @@ class Connection(cheroot_server.HTTPConnection):
     """Which way is closed on a client that is too slow."""
     has_unread = False
     """True when it is to be closed though its client may be writing still."""
+    stream: Stream | None = None
+    """Set when its answer is an event stream, which is not over with the request."""
 
     def __init__(self, server: Listener, sock: socket.socket, makefile: Any = MakeFile) -> None:
         def make(source: socket.socket, mode: str, size: int) -> Any:
@@ -173,9 +183,10 @@ class Connection(cheroot_server.HTTPConnection):
     def communicate(self) -> bool:
         """Answer one request; tell whether the connection is kept."""
         try:
-            return bool(super().communicate())  # type: ignore[no-untyped-call]
+            kept = bool(super().communicate())  # type: ignore[no-untyped-call]
         finally:
             self.due = None
+        return kept or self.stream is not None
 
     def close(self) -> None:
         """Close, after the client has had a chance to read why."""
@@ -185,6 +196,8 @@ class Connection(cheroot_server.HTTPConnection):
             finally:
                 self.server.drains.release()
         super().close()
+        if self.stream is not None:
+            self.stream.release()
 
     def _drain(self) -> None:
         """Read away what still comes, until the client has closed its side, for a bounded time and amount."""
@@ -206,6 +219,7 @@ class Gateway(wsgi.Gateway_10):
 
     def respond(self) -> None:
         """Answer; a client that waits for the rest of an answer that was cut short must see its end."""
+        self.env[HAND_OVER] = self.req.hand_over
         super().respond()
         if self._written < (self.remaining_bytes_out or 0) and self.req.method != b"HEAD":
             self.req.close_connection = True
@@ -225,7 +239,7 @@ class Listener(wsgi.Server):
     keep_alive_conn_limit = KEPT_CONNECTIONS
     _connections: Any
 
-    def __init__(self, address: tuple[str, int], app: WsgiApp, threads: int, board: HttpBoard | None = None) -> None:
+    def __init__(self, address: tuple[str, int], app: WsgiApp, threads: int, pump: Pump, board: HttpBoard) -> None:
         super().__init__(
             address,
             app,
@@ -238,7 +252,8 @@ class Listener(wsgi.Server):
         # The version of a server is nobody's business.
         self.software = "muster"
         self.gateway = Gateway
-        self.board = board or HttpBoard()
+        self.board = board
+        self.pump = pump
         self.drains = threading.BoundedSemaphore(max(1, threads // DRAINERS))
         self.most_connections = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
@@ -263,6 +278,13 @@ class Listener(wsgi.Server):
             return
         self._make_room()
         self._connections.put(conn)
+
+    def put_conn(self, conn: Connection) -> None:
+        """Take back a connection whose request is answered; an event stream goes to the pump."""
+        if conn.stream is None:
+            super().put_conn(conn)
+        else:
+            self.pump.take(conn.stream, conn)
 
     def _make_room(self) -> None:
         """Close the connection that has been silent for longest, where there are too many."""

@@ -18,7 +18,8 @@ from web.face import Face
 from web.limits import Limits, Rates
 from web.listener import STOP_WITHIN, Listener
 from web.proxies import Dialect, Proxies
-from web.site import Site, Slots
+from web.pump import CHECK_EVERY, Pump
+from web.site import Places, Site, Slots
 from web.static import Assets
 from web.tls import TlsAdapter, TlsBoard
 
@@ -36,11 +37,11 @@ class HttpSettings:
     port: int = 5000
     """0 takes a free one; `on_bound` tells which."""
     threads: int = 16
-    """Requests answered at a time, streams not counted."""
-    streams: int = 64
-    """Event streams open at a time; each has a thread of its own beside those of the API."""
+    """Requests answered at a time, downloads not counted."""
+    streams: int = 256
+    """Event streams open at a time; one thread serves all of them."""
     downloads: int = 16
-    """Downloads of releases at a time; each has a thread of its own, too."""
+    """Downloads of releases at a time; each has a thread of its own beside those of the API."""
     download_rate: float | None = None
     """Bytes a second of all of them together; None for any."""
     rates: Rates = field(default_factory=Rates)
@@ -57,8 +58,9 @@ class HttpSettings:
 
 
 class ServingEnded(NamedTuple):
-    """The listener's thread has ended though nobody stopped it."""
+    """A thread of the server has ended though nobody stopped it."""
 
+    what: str
     error: BaseException | None
 
 
@@ -76,6 +78,7 @@ class HttpActor(ThreadedActor):
         self._settings = settings
         self._on_bound = on_bound
         self._listener: Listener | None = None
+        self._pump: Pump | None = None
         self._stopping = threading.Event()
 
     def on_start(self) -> None:
@@ -85,29 +88,32 @@ class HttpActor(ThreadedActor):
             face=self._face,
             assets=Assets(),
             limits=Limits(settings.rates),
-            streams=Slots(settings.streams),
+            streams=Places(settings.streams),
             downloads=Downloads(Slots(settings.downloads), settings.download_rate),
             proxies=Proxies(settings.proxies, settings.forwarded),
             stop=self._stopping,
         )
-        threads = settings.threads + settings.streams + settings.downloads
-        listener = Listener((settings.host, settings.port), make_app(site), threads, self._face.http)
+        pump = Pump(self._face.ring, self._face.http)
+        threads = settings.threads + settings.downloads
+        listener = Listener((settings.host, settings.port), make_app(site), threads, pump, self._face.http)
         if settings.cert:
             listener.ssl_adapter = TlsAdapter(settings.cert, settings.key, settings.tls_board)
         _bind(listener)
-        self._listener = listener
-        threading.Thread(target=self._serve, args=(listener,), name="http-serve", daemon=True).start()
-        threading.Thread(target=self._watch, args=(listener,), name="http-watch", daemon=True).start()
+        self._listener, self._pump = listener, pump
+        self._keep_running("listener", listener.serve)
+        self._keep_running("streams", pump.run)
+        self._keep_running("checks", lambda: self._check(pump))
+        self._keep_running("watch", lambda: self._watch(listener))
         host, port = listener.bind_addr[:2]
         logger.info("serving on %s://%s:%d", "https" if settings.cert else "http", host, port)
         if self._on_bound is not None:
             self._on_bound(host, port)
 
     def on_receive(self, message: Any) -> Any:
-        """Turn the end of the listener into a crash of this actor, which the supervisor heals."""
+        """Turn the end of one of our threads into a crash of this actor, which the supervisor heals."""
         match message:
-            case ServingEnded(error=error):
-                raise RuntimeError("the HTTP listener ended by itself") from error
+            case ServingEnded(what=what, error=error):
+                raise RuntimeError(f"the thread {what} of the HTTP server ended by itself") from error
             case _:
                 logger.warning("unexpected message: %r", type(message))
 
@@ -122,6 +128,8 @@ class HttpActor(ThreadedActor):
     def sever(self) -> None:
         """End streams and free the port from outside, without waiting for anything."""
         self._stopping.set()
+        if self._pump is not None:
+            self._pump.stop()
         listener = self._listener
         if listener is not None and listener.socket is not None:
             with suppress(OSError):
@@ -129,19 +137,30 @@ class HttpActor(ThreadedActor):
 
     def _close(self) -> None:
         self._stopping.set()
+        if self._pump is not None:
+            self._pump.stop()
         listener, self._listener = self._listener, None
         # A second more than the requests are given, for the listener itself.
         if listener is not None and not listener.stop_within(STOP_WITHIN + 1.0):
             logger.warning("requests were still running when the HTTP server stopped")
 
-    def _serve(self, listener: Listener) -> None:
-        error: BaseException | None = None
-        try:
-            listener.serve()
-        except BaseException as caught:  # noqa: BLE001 - told to the actor, whatever it is
-            error = caught
-        if not self._stopping.is_set():
-            self.actor_ref.tell(ServingEnded(error))
+    def _keep_running(self, what: str, work: Callable[[], None]) -> None:
+        """Do work on a thread of its own, as long as this actor lives."""
+
+        def run() -> None:
+            error: BaseException | None = None
+            try:
+                work()
+            except BaseException as caught:  # noqa: BLE001 - told to the actor, whatever it is
+                error = caught
+            if not self._stopping.is_set():
+                self.actor_ref.tell(ServingEnded(what, error))
+
+        threading.Thread(target=run, name=f"http-{what}", daemon=True).start()
+
+    def _check(self, pump: Pump) -> None:
+        while not self._stopping.wait(CHECK_EVERY):
+            pump.check()
 
     def _watch(self, listener: Listener) -> None:
         while not self._stopping.wait(WATCH_EVERY):

@@ -100,7 +100,7 @@ def _in_group(parts: Parts, name: str, device: DeviceSnapshot) -> bool:
 
 
 def _show(parts: Parts, body: dict[str, Any]) -> None:
-    parts.ring.publish("alarm", str(body["id"]), body)
+    parts.ring.publish("alarm", str(body["id"]), body, body["device"] or "")
 
 
 class DeviceNotifier:

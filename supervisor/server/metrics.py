@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -26,6 +26,7 @@ from supervisor.server.parts import Parts
 from supervisor.server.payload_keys import payload_metrics
 from supervisor.server.pki import pki_metrics
 from supervisor.server.updates import rollout_metrics
+from web.pump import Ended, Missed
 
 Health = Callable[[], dict[str, Any]]
 
@@ -226,6 +227,18 @@ class MusterCollector(Collector):
         ended.add_metric(["slow"], board.cut)
         ended.add_metric(["silent"], board.pushed_out)
         yield from (refused, ended)
+        yield from self._streams()
+
+    def _streams(self) -> Iterator[Metric]:
+        board = self._parts.http_board
+        yield GaugeMetricFamily("muster_event_streams", "Event streams that are open.", value=board.streams)
+        ended = CounterMetricFamily("muster_event_streams_ended", "Event streams that ended.", labels=["reason"])
+        for reason in get_args(Ended):
+            ended.add_metric([reason], board.streams_ended[reason])
+        missed = CounterMetricFamily("muster_event_resyncs", "Streams that had to fetch all again.", labels=["reason"])
+        for reason in get_args(Missed):
+            missed.add_metric([reason], board.resyncs[reason])
+        yield from (ended, missed)
 
     def _actors(self, health: dict[str, Any]) -> Iterator[Metric]:
         actors = health["actors"]

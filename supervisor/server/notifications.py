@@ -92,7 +92,7 @@ def _show(parts: Parts, changes: Sequence[Change]) -> None:
     for change in changes[:MOST_SHOWN]:
         body = {"notification": change.notification_id, "device": change.device or None, "topic": change.topic}
         body |= {"state": change.state, "reason": change.reason or None, "updated": now}
-        parts.ring.publish("delivery", f"{change.notification_id} {change.device or change.topic}", body)
+        parts.ring.publish("delivery", f"{change.notification_id} {change.device or change.topic}", body, change.device)
     if len(changes) > MOST_SHOWN:
         parts.ring.publish("delivery", "", {"more": len(changes) - MOST_SHOWN, "updated": now})
 

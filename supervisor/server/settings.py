@@ -295,7 +295,7 @@ class Limits(Section, frozen=True):
     """Payload of deliveries not yet committed, per data link; above it the link stops reading."""
     payload_bytes: Count = 256 * 2**10
     """Largest MQTT payload that is decoded; a larger one is a dead letter."""
-    streams: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
+    streams: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
     """Open pages with live updates."""
     dead_letters_per_device: Count = 200
     """Dead letters kept for one sender in an hour; what is refused beyond is counted."""

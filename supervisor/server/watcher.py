@@ -30,6 +30,8 @@ LONGEST_TOPIC = 200
 """Characters of a topic in an event."""
 Node = tuple[dict[str, Any], tuple[int, ...]]
 """The event of a node, and numbers of what is below it."""
+DEVICES = "devices/"
+"""What the paths of the actors of devices begin with."""
 REMARKABLE = (State.BACKING_OFF, State.QUARANTINED, State.STOPPED)
 """States of devices whose number is watched; that of those which run changes with every discovery."""
 
@@ -122,7 +124,7 @@ class Watcher(PooledActor):
         nodes = dict(_nodes(TreeView(self._root).describe()))
         for path, node in nodes.items():
             if self._seen_nodes.get(path) != node:
-                self._ring.publish("supervision", path, node[0])
+                self._ring.publish("supervision", path, node[0], _serial_at(path))
         self._seen_outline, self._seen_nodes = outline, nodes
 
     def _look_at_letters(self) -> None:
@@ -138,7 +140,12 @@ class Watcher(PooledActor):
 
     def _tell_letter(self, reason: str = "", topic: str = "", serial: str = "", count: int = 1) -> None:
         body = {"reason": reason, "topic": topic, "serial": serial, "count": count}
-        self._ring.publish("dead_letter", "", body)
+        self._ring.publish("dead_letter", "", body, serial)
+
+
+def _serial_at(path: str) -> str:
+    """Return the device whose actor is at a path of the tree; empty for all other paths."""
+    return path.removeprefix(DEVICES) if path.startswith(DEVICES) else ""
 
 
 def _outline(table: Table) -> Iterator[Hashable]:

@@ -34,8 +34,9 @@ from web.app import make_app
 from web.face import ConflictError, Face
 from web.limits import Limits, Rates
 from web.proxies import Proxies
+from web.pump import HAND_OVER
 from web.sessions import Credential
-from web.site import Site, Slots
+from web.site import Places, Site
 
 
 def view(serial, presence="online", **fields):
@@ -345,11 +346,12 @@ class Client:
     def __init__(self, face, *, token="the-admin-token", rates=None, streams=2, proxies=None):
         self.face = face
         self.site = Site(
-            face=face, limits=Limits(rates or Rates()), streams=Slots(streams), proxies=proxies or Proxies()
+            face=face, limits=Limits(rates or Rates()), streams=Places(streams), proxies=proxies or Proxies()
         )
         self.app = make_app(self.site)
         self.token = token
         self.cookie = ""
+        self.handed_over = []
 
     def environ(self, method, url, body=b"", **headers):
         path, _, query = url.partition("?")
@@ -364,6 +366,7 @@ class Client:
             "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(body),
             "wsgi.errors": io.StringIO(),
+            HAND_OVER: self.handed_over.append,
         }
         if self.token:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {self.token}"

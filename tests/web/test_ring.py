@@ -117,3 +117,11 @@ def test_readers_see_every_event_once_while_threads_publish():
     done.set()
     reader.join(20)
     assert seen == list(range(1, 8001))
+
+
+def test_an_event_tells_the_device_that_it_is_about():
+    ring = EventRing(10)
+    ring.publish("presence", "pi-1", {})
+    ring.publish("alarm", "7", {}, "pi-2")
+    ring.publish("link", "local.data", {})
+    assert [event.serial for event in ring.since(0).events] == ["pi-1", "pi-2", ""]

@@ -12,9 +12,11 @@ import pytest
 
 import web.listener
 from actors.runtime import ExitReason
+from actors.storage.errors import StoreUnavailable
 from tests.support.wait import eventually
 from tests.web.fakes import view
 from tests.web.running import ADMIN, Monitor, read_to_the_end
+from web.pump import Pump
 from web.server import HttpActor, HttpSettings
 
 
@@ -112,7 +114,7 @@ def test_events_reach_a_stream_within_a_moment(serve):
         started = time.monotonic()
         server.face.ring.publish("restart", "", {})
         server.face.ring.publish("presence", "pi-1", {"serial": "pi-1", "presence": "offline"})
-        assert stream.until(b"event: ") == b"event: presence\n"
+        stream.until(b"event: presence")
         assert b'"offline"' in stream.until(b"data: ")
         # Four looks a second; the rest is room for a busy machine.
         assert time.monotonic() - started < 2.0
@@ -122,10 +124,17 @@ def test_a_stream_goes_on_after_a_reconnect(serve):
     server = serve()
     with Stream(server) as stream:
         server.face.ring.publish("restart", "", {"n": 1})
-        seen = stream.until(b"id: ").removeprefix(b"id: ").strip().decode()
+        seen = last_id(stream)
     server.face.ring.publish("restart", "", {"n": 2})
     with Stream(server, **{"Last-Event-ID": seen}) as stream:
+        stream.until(b"event: restart")
         assert stream.until(b"data: ") == b'data: {"n":2}\n'
+
+
+def last_id(stream):
+    """The id of the event that follows the opening."""
+    stream.until(b"event: beat")
+    return stream.until(b"id: ").removeprefix(b"id: ").strip().decode()
 
 
 def test_a_stop_does_not_wait_for_open_streams(serve):
@@ -139,19 +148,83 @@ def test_a_stop_does_not_wait_for_open_streams(serve):
             stream.to_the_end()
 
 
-def test_full_streams_leave_the_api_alone_and_a_gone_client_frees_its_slot(serve, monkeypatch):
-    monkeypatch.setattr("web.routes_events.BEAT_EVERY", 2)
-    server = serve(streams=2, threads=2)
+def test_full_streams_leave_the_api_alone_and_a_gone_client_frees_its_slot(serve):
+    server = serve(streams=1, threads=1)
 
-    def opens():
+    def status():
         with Stream(server) as stream:
-            return stream.answer.status == 200
+            return stream.answer.status
 
     with Stream(server):
-        with Stream(server):
-            assert not opens()
-            assert server.get("/api/health")[0] == 200
-        eventually(opens, timeout=15, what="a free slot")
+        assert status() == 503
+        assert server.get("/api/health")[0] == 200
+    eventually(lambda: status() == 200, timeout=5, what="a free slot")
+
+
+def test_two_hundred_streams_hold_no_thread_of_the_server(serve):
+    server = serve(view("pi-1"), threads=1, downloads=1)
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(Stream(server)) for _ in range(200)]
+        eventually(lambda: server.face.http.streams == 200, what="all streams")
+        assert server.get("/api/devices/pi-1")[0] == 200
+        server.face.ring.publish("presence", "pi-1", {})
+        for stream in streams:
+            assert stream.until(b"event: presence")
+    eventually(lambda: server.face.http.streams == 0, what="the end of all streams")
+    assert server.face.http.streams_ended == {"closed": 200}
+
+
+def test_a_stream_of_http_1_0_goes_on_without_chunks(serve):
+    server = serve()
+    with server.raw() as client:
+        client.sendall(b"GET /api/events HTTP/1.0\r\nAuthorization: Bearer the-admin-token\r\n\r\n")
+        lines = client.makefile("rb")
+        eventually(lambda: server.face.http.streams, what="the stream")
+        server.face.ring.publish("presence", "pi-1", {"n": 1})
+        while (line := lines.readline()) != b"event: presence\n":
+            assert line
+        assert lines.readline() == b'data: {"n":1}\n'
+        server.stop()
+        assert lines.read() == b"\n"
+
+
+def test_a_token_that_is_revoked_ends_its_streams(serve):
+    server = serve()
+    with Stream(server, Authorization="Bearer the-read-token") as stream, Stream(server) as other:
+        stream.until(b": muster")
+        del server.face.tokens.known["the-read-token"]
+        stream.to_the_end()
+        assert server.face.http.streams_ended == {"revoked": 1}
+        server.face.ring.publish("presence", "pi-1", {})
+        other.until(b"event: presence")
+
+
+def test_a_stream_goes_on_while_nobody_can_say_whether_its_token_was_revoked(serve, monkeypatch):
+    server = serve()
+    asked = []
+
+    def verify(plain):
+        asked.append(plain)
+        raise StoreUnavailable("away")
+
+    with Stream(server) as stream:
+        stream.until(b": muster")
+        monkeypatch.setattr(server.face.tokens, "verify", verify)
+        eventually(lambda: len(asked) > 1, what="the question")
+        server.face.ring.publish("presence", "pi-1", {})
+        stream.until(b"event: presence")
+
+
+@pytest.mark.parametrize("what", ["streams", "checks"])
+def test_a_thread_of_the_streams_that_dies_crashes_the_actor(serve, monkeypatch, what):
+    monkeypatch.setattr(Pump, {"streams": "look", "checks": "check"}[what], lambda *_: 1 / 0)
+    server = serve()
+    with Stream(server) as stream:
+        stream.to_the_end()
+    exit_ = eventually(lambda: server.exit, timeout=15, what="the crash")
+    assert exit_.reason is ExitReason.CRASHED
+    assert what in str(exit_.error)
+    assert not can_connect(server)
 
 
 def test_silent_connections_hold_no_thread(serve):
