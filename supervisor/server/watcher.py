@@ -30,7 +30,7 @@ LONGEST_TOPIC = 200
 """Characters of a topic in an event."""
 Node = tuple[dict[str, Any], tuple[int, ...]]
 """The event of a node, and numbers of what is below it."""
-DEVICES = "devices/"
+DEVICES = "server/devices/"
 """What the paths of the actors of devices begin with."""
 REMARKABLE = (State.BACKING_OFF, State.QUARANTINED, State.STOPPED)
 """States of devices whose number is watched; that of those which run changes with every discovery."""

@@ -133,6 +133,7 @@ def test_a_device_that_ends_quarantined_is_told_and_so_is_its_return(server):
     last = [data for _, key, data in told if key == "server/devices/a"][-1]
     assert (last["state"], last["error"]) == ("quarantined", "ValueError: boom")
     assert not [key for _, key, _ in told if key == "server/devices/b"]
+    assert {event.serial for event in server.ring.since(0).events if event.key == "server/devices/a"} == {"a"}
     server.fleet.actor_ref.tell(ResumeChild(child_id="a"))
     assert [data["state"] for _, key, data in server.look() if key == "server/devices/a"] == ["running"]
 
