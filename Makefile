@@ -7,16 +7,16 @@ WORKERS ?= 2
 INSTALL_INPUTS := setup.py pyproject.toml constraints.txt scripts/setup
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench setup vendor clean
+.PHONY: help run test check bench setup clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/.installed-run vendor ## Start Muster with a simulated fleet (ARGS="--http 127.0.0.1:5001")
+run: .venv/.installed-run ## Start Muster with a simulated fleet (ARGS="--http 127.0.0.1:5001")
 	@scripts/system-packages mosquitto=mosquitto
 	@exec $(BIN)/muster up --demo $(ARGS)
 
-test: .venv/.installed-dev vendor ## Run the tests against real servers (ARGS="-k presence")
+test: .venv/.installed-dev ## Run the tests against real servers (ARGS="-k presence")
 	@scripts/system-packages mosquitto=mosquitto mosquitto_pub=mosquitto-clients mariadbd=mariadb-server \
 		initdb=postgresql chromium=chromium ip=iproute2 systemd-analyze=systemd nginx=nginx-light
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -31,14 +31,10 @@ bench: .venv/.installed-dev ## Measure (ARGS names the benchmark)
 	@scripts/system-packages mosquitto=mosquitto
 	@$(BIN)/python -m bench $(ARGS)
 
-setup: .venv/.installed-dev vendor ## Make .venv with everything that development needs
-
-vendor: ## Build the page's third-party files, where npm is there
-	@scripts/vendor
+setup: .venv/.installed-dev ## Make .venv with everything that development needs
 
 clean: ## Remove what the other targets made, .venv included
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
-	@rm -rf web/node_modules web/static/vendor
 
 .venv/.installed-run: $(INSTALL_INPUTS)
 	@scripts/setup server,broker

@@ -42,6 +42,7 @@ DEV = [
     "playwright~=1.65",
     "schemathesis~=4.32",
     "openapi-spec-validator>=0.9,<1",
+    "axe-playwright-python~=0.1",
     "ruff~=0.17",
     "mypy~=2.4",
     "import-linter~=2.16",
@@ -61,7 +62,7 @@ setup(
     package_data={
         "actors": ["py.typed"],
         "supervisor": ["py.typed"],
-        "web": ["py.typed", "static/*", "static/vendor/*"],
+        "web": ["py.typed", "static/*/*", "texts/*/*.json"],
         "edge": ["py.typed"],
     },
     install_requires=BASE,

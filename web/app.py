@@ -83,6 +83,7 @@ from web.openapi import describe
 from web.pages import PAGES
 from web.route import PAGED, Route
 from web.site import Site
+from web.static import OPEN
 
 
 def contract(call: Call) -> Item:
@@ -279,10 +280,8 @@ ROUTES = (
     *(Route("GET", page.path, "open", routes_page.show(page), media="text/html") for page in PAGES),
     Route("GET", "/login", "open", routes_page.login, query=("key", "next"), media="text/html", audited=True),
     Route("GET", "/favicon.ico", "open", routes_page.icon, media="image/svg+xml"),
-    Route("GET", "/static/icon.svg", "open", routes_page.icon, media="image/svg+xml"),
-    Route("GET", "/static/login.js", "open", routes_page.login_script, media="text/javascript"),
-    Route("GET", "/static/style.css", "open", routes_page.style, media="text/css"),
-    Route("GET", "/static/<name>", "read", routes_page.asset, media="*/*"),
+    *(Route("GET", f"/static/{name}", "open", routes_page.given(name), media="*/*") for name in OPEN),
+    Route("GET", "/static/<name:path>", "read", routes_page.asset, media="*/*"),
 )
 
 

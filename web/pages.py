@@ -1,4 +1,4 @@
-"""The pages: one frame, and what each puts into it."""
+"""The pages: one frame, and what each puts into it: files of `static/<area>`, texts of `texts/*/<area>.json`."""
 
 from __future__ import annotations
 
@@ -7,104 +7,60 @@ from html import escape
 from string import Template
 from typing import NamedTuple
 
+from web.texts import fill
+
+HOME = "/"
+
 
 class Page(NamedTuple):
-    """One page of the face. Its files are `<part>.part.html`, what is inside, and `<script>`."""
+    """One page of the face: `page.html` is what stands in the frame, `page.js` its script, `page.css` its own style."""
 
     path: str
-    name: str
-    """In the navigation."""
-    title: str
-    part: str
-    script: str
-    skip: tuple[str, str]
-    """The id of what a reader of the keyboard may want to go to at once, and the words of that link."""
+    area: str
     instead: str
-    """What tells the same to those without JavaScript; HTML."""
-    styles: tuple[str, ...] = ()
-    """Besides the style that all pages share."""
+    """The command that tells the same to those without JavaScript."""
+    in_nav: bool = True
 
 
 PAGES = (
-    Page(
-        path="/",
-        name="Fleet",
-        title="Muster",
-        part="fleet",
-        script="app.js",
-        skip=("fleet", "Skip to the fleet"),
-        instead="<code>muster status</code> and <code>muster devices</code>",
-    ),
-    Page(
-        path="/alarms",
-        name="Alarms",
-        title="Muster: alarms",
-        part="alarms",
-        script="alarms.js",
-        skip=("alarms", "Skip to the alarms"),
-        instead="<code>muster alarms</code>",
-        styles=("alarms.css",),
-    ),
-    Page(
-        path="/notifications",
-        name="Notifications",
-        title="Muster: notifications",
-        part="notifications",
-        script="notifications.js",
-        skip=("notifications", "Skip to the notifications"),
-        instead="<code>GET /api/notifications</code>",
-        styles=("notifications.css",),
-    ),
-    Page(
-        path="/updates",
-        name="Updates",
-        title="Muster: updates",
-        part="updates",
-        script="updates.js",
-        skip=("updates", "Skip to the rollouts"),
-        instead="<code>muster rollout list</code>",
-        styles=("updates.css",),
-    ),
-    Page(
-        path="/scans",
-        name="Scans",
-        title="Muster: scans",
-        part="scans",
-        script="scans.js",
-        skip=("scans", "Skip to the scans"),
-        instead="<code>GET /api/scans</code>",
-        styles=("scans.css",),
-    ),
-    Page(
-        path="/hardware",
-        name="Soil",
-        title="Muster: soil",
-        part="hardware",
-        script="hardware.js",
-        skip=("soil", "Skip to the stations"),
-        instead="<code>GET /api/soil-health/stations</code>",
-        styles=("soil.css",),
-    ),
+    Page("/", "fleet", "muster devices"),
+    Page("/devices/<serial>", "device", "muster devices -q SERIAL", in_nav=False),
+    Page("/hardware", "hardware", "curl /api/soil-health/stations"),
+    Page("/alarms", "alarms", "muster alarms"),
+    Page("/notifications", "notifications", "curl /api/notifications"),
+    Page("/scans", "scans", "curl /api/scans"),
+    Page("/updates", "updates", "muster rollout list"),
+    Page("/supervision", "supervision", "muster tree"),
+    Page("/dead-letters", "dead_letters", "muster dead-letters"),
+    Page("/settings", "settings", "muster token list"),
+    Page("/reference", "reference", "curl /api/openapi.json", in_nav=False),
 )
-FRAME = "frame"
-PART = ".part.html"
-"""How the files end that make pages and are none."""
 
 
-def compose(page: Page, parts: Mapping[str, str]) -> str:
-    """Return the HTML of a page from the texts of the parts, by name."""
-    return Template(parts[FRAME]).substitute(
-        title=escape(page.title),
-        styles="\n".join(f'  <link rel="stylesheet" href="/static/{name}">' for name in ("style.css", *page.styles)),
-        script=page.script,
-        target=page.skip[0],
-        skip=escape(page.skip[1]),
-        nav="\n".join(_link(other, is_here=other is page) for other in PAGES),
-        main=parts[page.part].rstrip(),
-        instead=page.instead,
+def compose(page: Page, files: Mapping[str, str], texts: Mapping[str, str], language: str) -> str:
+    """Return the HTML of a page.
+
+    Args:
+        page: which.
+        files: the texts of all files of the face, by name.
+        texts: those for people, by key.
+        language: of `texts`.
+
+    """
+    own = f"{page.area}/page.css"
+    styles = ["core/style.css", *([own] if own in files else [])]
+    html = Template(files["core/frame.html"]).substitute(
+        lang=language,
+        area=page.area,
+        title=f"{{{{{page.area}.title}}}}",
+        styles="\n".join(f'  <link rel="stylesheet" href="/static/{name}">' for name in styles),
+        nav="\n".join(_link(other, is_here=other is page) for other in PAGES if other.in_nav),
+        main=files[f"{page.area}/page.html"].rstrip(),
+        instead=escape(page.instead),
     )
+    return fill(html, texts)
 
 
 def _link(page: Page, *, is_here: bool) -> str:
     here = ' aria-current="page"' if is_here else ""
-    return f'      <a href="{page.path}"{here}>{escape(page.name)}</a>'
+    return f'      <a href="{page.path}" data-area="{page.area}"{here}>{{{{{page.area}.name}}}}</a>'

@@ -1,22 +1,30 @@
-"""The files of the page, read once and kept ready: plain and gzipped, each with a strong ETag."""
+"""The files of the page, read once and kept ready, plain and gzipped with a strong ETag; pages in each language."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from web.call import Reply
-from web.pages import PAGES, PART, Page, compose
+from web.pages import PAGES, Page, compose
+from web.texts import LANGUAGES, fill, language_of, load
 
 TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
+    "json": "application/json; charset=utf-8",
     "svg": "image/svg+xml",
 }
+LOGIN = "login/page.html"
+OPEN = ("core/icon.svg", "core/style.css", "core/theme.js", "login/page.js")
+"""What the login page loads, before anybody is known."""
 
 
 class Asset(NamedTuple):
@@ -29,28 +37,45 @@ class Asset(NamedTuple):
 
 
 class Assets:
-    """Every file of `web/static` whose type is known, by name, and the pages that are made of its parts."""
+    """Every file of `web/static` of a known type, the texts as `texts.<language>.json`, and the pages."""
 
     def __init__(self) -> None:
-        raw = {
-            entry.name: entry.read_bytes()
-            for entry in resources.files("web").joinpath("static").iterdir()
-            if entry.name.rpartition(".")[2] in TYPES
-        }
-        parts = {name.removesuffix(PART): text.decode() for name, text in raw.items() if name.endswith(PART)}
-        self._files = {name: _load(name, content) for name, content in raw.items() if not name.endswith(PART)}
-        self._pages = {page.path: _load("page.html", compose(page, parts).encode()) for page in PAGES}
+        raw = dict(_walk(resources.files("web").joinpath("static")))
+        html = {name: content.decode() for name, content in raw.items() if name.endswith((".html", ".css"))}
+        self._files = {name: _load(name, content) for name, content in raw.items() if not name.endswith(".html")}
+        self._pages: dict[tuple[str, str], Asset] = {}
+        for language in LANGUAGES:
+            texts = load(language)
+            catalog = f"texts.{language}.json"
+            self._files[catalog] = _load(catalog, msgspec.json.encode(texts))
+            for page in PAGES:
+                composed = compose(page, html, texts, language)
+                self._pages[page.area, language] = _load("page.html", composed.encode())
+            login = fill(html[LOGIN], texts | {"frame.lang": language})
+            self._pages["login", language] = _load(LOGIN, login.encode())
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
-    def reply(self, name: str, environ: Mapping[str, Any], status: int = 200) -> Reply:
+    def reply(self, name: str, environ: Mapping[str, Any]) -> Reply:
         """Return a file that exists, or 304 when the browser has it."""
-        return _reply(self._files[name], environ, status)
+        return _reply(self._files[name], environ)
 
     def page(self, page: Page, environ: Mapping[str, Any]) -> Reply:
-        """Return a page, or 304 when the browser has it."""
-        return _reply(self._pages[page.path], environ)
+        """Return a page in the language of who asks, or 304 when the browser has it."""
+        return _in_language(_reply(self._pages[page.area, language_of(environ)], environ))
+
+    def login(self, environ: Mapping[str, Any], status: int = 200) -> Reply:
+        """Return the login page, as `page` does."""
+        return _in_language(_reply(self._pages["login", language_of(environ)], environ, status))
+
+
+def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _walk(entry, f"{prefix}{entry.name}/")
+        elif entry.name.rpartition(".")[2] in TYPES:
+            yield prefix + entry.name, entry.read_bytes()
 
 
 def _reply(asset: Asset, environ: Mapping[str, Any], status: int = 200) -> Reply:
@@ -63,6 +88,11 @@ def _reply(asset: Asset, environ: Mapping[str, Any], status: int = 200) -> Reply
     if zipped:
         headers["Content-Encoding"] = "gzip"
     return Reply(asset.zipped if zipped else asset.plain, status, headers, asset.content_type)
+
+
+def _in_language(reply: Reply) -> Reply:
+    varies = {"Vary": "Accept-Encoding, Accept-Language, Cookie"}
+    return Reply(reply.body, reply.status, {**reply.headers, **varies}, reply.content_type)
 
 
 def _load(name: str, raw: bytes) -> Asset:

@@ -22,17 +22,29 @@ OPEN = {
     "/notifications",
     "/hardware",
     "/updates",
+    "/supervision",
+    "/dead-letters",
+    "/settings",
+    "/reference",
+    "/devices/<serial>",
     "/login",
     "/favicon.ico",
-    "/static/icon.svg",
-    "/static/login.js",
-    "/static/style.css",
+    "/static/core/icon.svg",
+    "/static/login/page.js",
+    "/static/core/theme.js",
+    "/static/core/style.css",
 }
 
 
 def url_of(route):
     path = route.path.replace("<path:path>", "links/local.data").replace("<action:re:[a-z]+>", "restart")
-    return path.replace("<serial>", "pi-1").replace("<letter>", "7").replace("<token>", "1").replace("<name>", "app.js")
+    return (
+        path.replace("<serial>", "pi-1")
+        .replace("<letter>", "7")
+        .replace("<token>", "1")
+        .replace("<name>", "x")
+        .replace("<name:path>", "fleet/page.js")
+    )
 
 
 def logged_in(face=None):

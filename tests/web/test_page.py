@@ -237,6 +237,7 @@ def test_after_a_restart_whoever_logs_in_again_is_back(site, page):
 
 
 def test_logging_out_leads_to_the_login_and_stays_there(site, shown):
+    shown.locator("#menu summary").click()
     shown.get_by_role("button", name="Log out").click()
     expect(shown.get_by_label("Access token")).to_be_visible()
     shown.goto(site.url)

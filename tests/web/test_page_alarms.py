@@ -126,6 +126,7 @@ def test_a_reader_is_offered_no_buttons_and_a_refusal_is_told(site, page, consol
     page.get_by_role("link", name="Alarms").click()
     expect(row(page, 1)).to_be_visible()
     expect(row(page, 1).get_by_role("button")).to_have_count(0)
+    page.locator("#menu summary").click()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Access token")).to_be_visible()
     page.goto(f"{site.url}/login?key=the-page-key")

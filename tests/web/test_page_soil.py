@@ -34,7 +34,7 @@ def shown(site, page, console):
     odd = [anomaly(), anomaly("Moisture", 3.2, "unusual", message="Moisture 3.2 % is far below what is usual here")]
     put(site, "soil-2", "offline", row=soil("soil-2", 31.0, "Critical", ts_us=NOW, anomalies=odd))
     page.goto(f"{site.url}/login?key=the-page-key")
-    page.get_by_role("link", name="Soil").click()
+    page.get_by_role("link", name="Sensors").click()
     expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("#stations tr")).to_have_count(2)
     return page
@@ -130,7 +130,7 @@ def test_a_station_without_a_reading_and_one_without_an_index_are_told_so(site, 
 
 def test_without_a_station_the_page_says_how_to_start_one(site, page, console):
     page.goto(f"{site.url}/login?key=the-page-key")
-    page.get_by_role("link", name="Soil").click()
+    page.get_by_role("link", name="Sensors").click()
     expect(page.locator("#none")).to_contain_text("muster sensor-publisher")
     expect(page.locator("#table")).to_be_hidden()
     put(site, "soil-1")
@@ -176,7 +176,7 @@ def test_what_a_station_says_is_text_and_never_markup(site, page, console):
     expect(row(page, "evil").locator(".word")).to_have_text(evil)
     expect(row(page, "evil").locator("dt")).to_have_text(evil)
     assert page.locator("main b, main img").count() == 0
-    assert page.title() == "Muster: soil"
+    assert page.title() == "Muster: sensors"
     assert console == []
 
 

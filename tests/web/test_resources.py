@@ -147,6 +147,55 @@ def test_links_are_listed_and_reconnected_by_name():
     assert client.face.links.reconnected == ["local.data"]
 
 
+def test_a_link_is_paused_and_resumed_once():
+    client = Client(make_face())
+    answer = client.post("/api/links/local.data/pause")
+    assert (answer.status, answer.json) == (202, {"name": "local.data", "action": "pause"})
+    assert client.get("/api/links").json["items"][0]["state"] == "paused"
+    assert client.post("/api/links/local.data/pause").status == 409
+    refused = client.post("/api/links/local.data/reconnect")
+    assert (refused.status, refused.error["message"]) == (409, "local.data is paused; resume it")
+    assert client.post("/api/links/local.data/resume").json == {"name": "local.data", "action": "resume"}
+    assert client.post("/api/links/local.data/resume").status == 409
+    for action in ("pause", "resume"):
+        assert client.post(f"/api/links/other/{action}").status == 404
+
+
+def test_pausing_a_link_is_kept_in_the_audit_log_and_not_for_readers():
+    face = make_face()
+    Client(face).post("/api/links/local.data/pause")
+    (row,) = face.audit.rows
+    assert (row["action"], row["subject"], row["status"]) == ("post_api_links_name_pause", "local.data", 202)
+    assert Client(face, token="the-read-token").post("/api/links/local.data/resume").status == 403
+
+
+def test_brokers_tell_their_figures_with_when_they_were_heard():
+    (broker,) = Client(make_face()).get("/api/brokers").json["items"]
+    assert broker["figures"] == {"clients_connected": {"value": 3, "unit": "", "heard": "2025-10-09T08:53:20.000Z"}}
+    assert broker["reason"] is None
+
+
+def test_one_node_is_asked_for_by_its_path_though_the_tree_does_not_list_it():
+    client = Client(make_face())
+    client.face.supervision.unlisted = [{"path": "devices/pi-1", "state": "running"}]
+    assert client.get("/api/supervision/links/local.data").json["mailbox"] == 3
+    assert client.get("/api/supervision/devices/pi-1").json["state"] == "running"
+    assert client.get("/api/supervision/devices/unknown").status == 404
+
+
+def test_crashes_are_listed_by_group_and_one_group_with_its_crashes():
+    client = Client(make_face())
+    page = client.get("/api/crashes?limit=1").json
+    (group,) = page["items"]
+    assert (group["last"], group["count"], page["cursor"]) == ("2025-10-09T08:54:20.000Z", 3, None)
+    assert "crashes" not in group
+    shown = client.get("/api/crashes/7").json
+    assert shown["crashes"] == [{"at": "2025-10-09T08:54:20.000Z", "path": "server/devices/pi-1", "error": "no"}]
+    for unknown in ("8", "x", "7" * 30):
+        assert client.get(f"/api/crashes/{unknown}").status == 404
+    assert client.get("/api/crashes?cursor=x").status == 400
+
+
 def test_the_tree_comes_whole_and_with_readable_times():
     root = Client(make_face()).get("/api/supervision").json
     child = root["children"][0]
@@ -236,24 +285,24 @@ def test_head_answers_like_get_without_a_body():
 
 def test_files_of_the_page_have_a_strong_tag_and_are_sent_once():
     client = Client(make_face())
-    first = client.get("/static/app.js")
+    first = client.get("/static/fleet/page.js")
     assert first.headers["Content-Type"].startswith("text/javascript")
     assert not first.headers["ETag"].startswith("W/")
-    again = client.get("/static/app.js", HTTP_IF_NONE_MATCH=first.headers["ETag"])
+    again = client.get("/static/fleet/page.js", HTTP_IF_NONE_MATCH=first.headers["ETag"])
     assert (again.status, again.body) == (304, b"")
 
 
 def test_the_gzipped_form_of_a_file_has_a_tag_of_its_own():
     client = Client(make_face())
-    plain = client.get("/static/style.css")
-    zipped = client.get("/static/style.css", HTTP_ACCEPT_ENCODING="br, gzip")
+    plain = client.get("/static/core/style.css")
+    zipped = client.get("/static/core/style.css", HTTP_ACCEPT_ENCODING="br, gzip")
     assert zipped.headers["Content-Encoding"] == "gzip"
     assert len(zipped.body) < len(plain.body) / 2
     assert zipped.headers["ETag"] != plain.headers["ETag"]
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing.js", "..%2Fapp.py", "%2e%2e", "__init__.py", "frame.part.html", "index.html"]
+    "name", ["nothing.js", "..%2Fapp.py", "%2e%2e", "__init__.py", "core/frame.html", "fleet/page.html", "core"]
 )
 def test_only_files_of_the_page_are_served(name):
     assert Client(make_face()).get(f"/static/{name}").status == 404
@@ -261,8 +310,10 @@ def test_only_files_of_the_page_are_served(name):
 
 def test_the_page_loads_nothing_from_elsewhere():
     client = Client(make_face())
-    files = [f"/static/{entry.name}" for entry in resources.files("web").joinpath("static").iterdir()]
+    static = resources.files("web").joinpath("static")
+    folders = [folder for folder in static.iterdir() if folder.name != "vendor"]
+    files = [f"/static/{folder.name}/{entry.name}" for folder in folders for entry in folder.iterdir()]
     ours = [file for file in files if file.endswith((".css", ".js"))]
-    assert "/static/list.js" in ours
-    for name in (*(page.path for page in PAGES), "/login", *ours):
+    assert "/static/core/list.js" in ours
+    for name in (*(page.path.replace("<serial>", "pi-1") for page in PAGES), "/login", *ours):
         assert b"//" not in client.get(name).body.replace(b"// ", b"").replace(b"http://www.w3.org/2000/svg", b"")

@@ -1,0 +1,129 @@
+// A chart for each number that the device sends: bucketed by the server, growing with what comes.
+
+import { get } from "../core/api.js";
+import { SeriesChart } from "../core/chart.js";
+import { h, Refresher } from "../core/dom.js";
+import { Range } from "../core/range.js";
+import { loadSeries } from "../core/series.js";
+import { n, t } from "../core/texts.js";
+import { isShown } from "./tabs.js";
+import { element, path, serial } from "./this.js";
+
+const POINTS = 240; // of a line
+const AT_ONCE = 6; // charts until somebody asks for more
+const REDRAW = 1000; // ms between two drawings of a chart that grows
+/** Of what is certain by its name: a wrong unit is worse than none. */
+const UNITS = { CO2: "ppm", Temperature: "°C", Moisture: "%", N: "mg/kg", P: "mg/kg", K: "mg/kg", humidity: "%", rssi: "dBm" };
+
+const charts = new Map(); // by name of the number
+let names = [];
+let most = AT_ONCE;
+let range = null;
+let isDue = false;
+
+/** Which numbers there are; what is new gets a chart. */
+export const readings = new Refresher(async () => {
+  const { items } = await get(path("/sensors"));
+  names = items.map(({ name }) => name);
+  element("readings-none").hidden = names.length > 0;
+  element("readings-range").hidden = names.length === 0;
+  arrange();
+  await Promise.all([...charts.values()].map((chart) => chart.load()));
+});
+
+export function start() {
+  range = new Range(element("readings-range"), () => readings.request());
+  element("readings-more").addEventListener("click", () => {
+    most = Infinity;
+    readings.request();
+  });
+  setInterval(grow, REDRAW);
+}
+
+/** Take a reading that was pushed: it goes to the end of each line that it continues. */
+export function onReading({ ts, measures }) {
+  const at = Date.parse(ts) / 1000;
+  for (const [name, value] of Object.entries(measures)) {
+    if (!names.includes(name)) {
+      if (isShown("readings")) readings.request(); // it has begun to send something else
+      return;
+    }
+    charts.get(name)?.add(at, value);
+  }
+  isDue = true;
+}
+
+function grow() {
+  if (!isDue || !isShown("readings") || document.hidden) return;
+  isDue = false;
+  for (const chart of charts.values()) chart.draw();
+}
+
+function arrange() {
+  const shown = names.slice(0, most);
+  for (const [name, chart] of charts) {
+    if (shown.includes(name)) continue;
+    chart.end();
+    charts.delete(name);
+  }
+  for (const name of shown) if (!charts.has(name)) charts.set(name, new Growing(name));
+  const hidden = names.length - shown.length;
+  element("readings-more").hidden = hidden === 0;
+  element("readings-more").textContent = hidden ? n("device.more_charts", hidden) : "";
+}
+
+/** The chart of one number. */
+class Growing {
+  #name;
+  #place;
+  #chart;
+  #bucket = 0; // s
+  #points = []; // [[ts, avg, min, max, n], ...], oldest first
+  #note;
+
+  constructor(name) {
+    this.#name = name;
+    this.#note = h("p", { class: "none quiet", text: t("device.no_readings"), hidden: true });
+    const place = h("div", { class: "chart" });
+    this.#place = h("section", { class: "card measure", "aria-label": name }, h("h3", { text: UNITS[name] ? `${name} (${UNITS[name]})` : name }), this.#note, place);
+    element("charts").append(this.#place);
+    this.#chart = new SeriesChart(place, { name, unit: UNITS[name] ?? "", onRange: (since, until) => range.set(since, until) });
+  }
+
+  async load() {
+    const bounds = range.bounds();
+    const { bucket, points } = await loadSeries(serial, this.#name, { ...bounds, points: POINTS });
+    [this.#bucket, this.#points] = [bucket, points];
+    this.draw();
+  }
+
+  /** Add a number to the bucket that it belongs to. */
+  add(at, value) {
+    const begin = this.#bucket ? Math.floor(at / this.#bucket) * this.#bucket : at;
+    const last = this.#points.at(-1);
+    if (last && begin < last[0]) return; // it comes late: the next look finds it
+    if (!last || begin > last[0]) this.#points.push([begin, value, value, value, 1]);
+    else this.#points[this.#points.length - 1] = merged(last, value);
+  }
+
+  draw() {
+    const { since, until } = range.bounds();
+    while (this.#points.length && (this.#points[0][0] + this.#bucket) * 1000 < since) this.#points.shift();
+    const isEmpty = this.#points.every(([at]) => at * 1000 > until);
+    this.#note.hidden = !isEmpty;
+    this.#chart.draw({ bucket: this.#bucket, lines: [{ name: this.#name, points: this.#points }], since, until, marks: [] });
+  }
+
+  end() {
+    this.#chart.destroy();
+    this.#place.remove();
+  }
+}
+
+const merged = ([at, avg, min, max, count], value) => [
+  at,
+  (avg * count + value) / (count + 1),
+  Math.min(min, value),
+  Math.max(max, value),
+  count + 1,
+];

@@ -1,0 +1,84 @@
+// What the presence was in the last day: one band that ends now and grows, and the same in words.
+
+import { get, serverNow } from "../core/api.js";
+import { ageText, bothTimes, h, keyed, Refresher, setMoment, setText } from "../core/dom.js";
+import { percent } from "../core/numbers.js";
+import { n, t, tOr } from "../core/texts.js";
+import { element, path } from "./this.js";
+
+const WINDOW = 24 * 3600 * 1000; // ms
+const GROWS = 5000; // ms between two drawings of what has not changed
+
+let segments = [];
+
+export const timeline = new Refresher(async () => {
+  segments = (await get(path("/presence"))).items;
+  draw();
+});
+
+/** A segment in words: what it was, and why. */
+export function wordsOf({ presence, reason }) {
+  if (!presence) return t("device.past.null");
+  const why = reason ? tOr("device.past.", reason) : t("device.past.kept");
+  return presence === "unknown" ? t("device.past.unknown", { why }) : `${tOr("states.", presence)}: ${tOr("states.", reason ?? "")}`;
+}
+
+/** The segments as they are now: the last goes on, what is older than the window has left it. */
+function current() {
+  const now = serverNow();
+  const since = now - WINDOW;
+  return segments
+    .map((segment, index) => ({
+      ...segment,
+      from: Math.max(Date.parse(segment.since), since),
+      to: index === segments.length - 1 ? now : Date.parse(segment.until),
+    }))
+    .filter(({ from, to }) => to > from);
+}
+
+function draw() {
+  const now = current();
+  keyed(element("band"), now, ({ since }) => since, () => h("i"), drawPiece);
+  keyed(element("past"), now.toReversed(), ({ since }) => since, makeRow, drawRow);
+  setText(element("band-words"), summary(now));
+}
+
+function drawPiece(piece, { presence, reason, from, to }) {
+  piece.className = presence ?? "none";
+  piece.style.setProperty("--length", to - from);
+  const said = `${wordsOf({ presence, reason })}\n${bothTimes(new Date(from).toISOString())}\n– ${bothTimes(new Date(to).toISOString())}`;
+  if (piece.title !== said) piece.title = said;
+}
+
+function makeRow() {
+  return h("li", {}, h("i", { class: "dot" }), h("span", { class: "what" }), h("span", { class: "when quiet" }), h("span", { class: "long quiet" }));
+}
+
+function drawRow(row, segment) {
+  const part = (name) => row.querySelector(name);
+  part(".dot").className = `dot ${segment.presence ?? "none"}`;
+  setText(part(".what"), wordsOf(segment));
+  setMoment(part(".when"), new Date(segment.from).toISOString());
+  setText(part(".long"), ageText((segment.to - segment.from) / 1000));
+}
+
+/** The band in one sentence: how much of the time it was there, as far as anybody knows. */
+function summary(now) {
+  const of = (wanted) => now.filter(({ presence }) => presence === wanted).reduce((sum, { from, to }) => sum + to - from, 0);
+  const [online, offline, unknown] = [of("online"), of("offline"), of("unknown")];
+  if (!online && !offline) return t("device.past.nothing");
+  const told = [t("device.past.there", { share: percent(online / (online + offline), 1) })];
+  const times = now.filter(({ presence }) => presence === "offline").length;
+  if (times) told.push(n("device.past.away", times));
+  if (unknown > 1000) told.push(t("device.past.blind", { time: ageText(unknown / 1000) }));
+  return told.join(" · ");
+}
+
+export function start() {
+  const hours = [24, 18, 12, 6];
+  element("band-scale").append(
+    ...hours.map((count) => h("span", { text: t("device.past.hours", { count }) })),
+    h("span", { text: t("common.now") }),
+  );
+  setInterval(() => document.hidden || draw(), GROWS);
+}

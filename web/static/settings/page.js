@@ -1,0 +1,5 @@
+// The page `settings`.
+
+import { start } from "../core/frame.js";
+
+start({ panels: [], often: [], events: {}, ready: () => {} });
