@@ -21,6 +21,7 @@ from supervisor.api import (
 )
 from supervisor.breaker import Breaker, Fault
 from supervisor.child import LastError
+from supervisor.crashlog import Crash
 from supervisor.dynamic import DynamicSupervisor
 from supervisor.errors import (
     AlreadyPresentError,
@@ -72,6 +73,7 @@ __all__ = [
     "ChildSpec",
     "ChildStartError",
     "CountChildren",
+    "Crash",
     "DeadMail",
     "DeleteChild",
     "DynamicSupervisor",

@@ -11,7 +11,7 @@ from pykka import ActorDeadError, ActorRef
 
 from actors.runtime import Directory, Envelope, Exit, PooledActor, Runtime, Undelivered
 from supervisor.child import Child, State, Table
-from supervisor.crashlog import CrashLog
+from supervisor.crashlog import Crash, CrashLog
 from supervisor.errors import InvalidSpecError, SupervisorStoppingError
 from supervisor.intensity import Intensity
 from supervisor.messages import PRIVATE, DeadMail, MailDelivered, Request, refuse_request
@@ -40,6 +40,7 @@ class Base(PooledActor):
         directory: where children are published under their ids while they are ready. Unless it has a fallback already,
             messages for a child that is down come to its supervisor (see `supervisor.names`).
         on_dead_letter: takes messages that no incarnation of their child will handle; must not block.
+        on_crash: takes note of each crash of a child; must not block. Supervisors below inherit it.
         stash_limit: messages kept for one child that is down.
         rng: uniform in [0, 1); the jitter.
 
@@ -56,6 +57,7 @@ class Base(PooledActor):
         backoff: BackoffPolicy | None = None,
         directory: Directory | None = None,
         on_dead_letter: Callable[[DeadMail], None] | None = None,
+        on_crash: Callable[[Crash], None] | None = None,
         stash_limit: int = STASH_LIMIT,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -73,6 +75,7 @@ class Base(PooledActor):
         if self._names is not None:
             self._names.add(self.table)
         self.on_dead_letter = on_dead_letter
+        self.on_crash = on_crash
         self._rng = rng
         self._stamps: list[float] = []
         self.stopping = False
@@ -210,6 +213,11 @@ class Base(PooledActor):
     def _report(self, child: Child, outcome: str) -> None:
         if child.trouble is not None and child.trouble.error is not None:
             self._crashes.report(f"{self.table.path}/{child.id}", child.trouble.error, outcome, self._now())
+
+    def _tell_crash(self, child: Child, error: LastError) -> None:
+        if self.on_crash is not None:
+            path = f"{self.table.path}/{child.id}"
+            self._hook(self.on_crash, Crash(path, f"{self.table.path}/*" if self.table.dynamic else path, error))
 
     def _current(self, child_id: str, incarnation: int) -> Child | None:
         """Return the child if the news is of its present incarnation."""

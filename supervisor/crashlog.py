@@ -24,6 +24,17 @@ KINDS = 500
 """Faults remembered at the same time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """An end that nobody wanted."""
+
+    path: str
+    """Of the child: `server/links/local.control`."""
+    role: str
+    """The path; for one of many alike that of its supervisor and `/*`."""
+    error: LastError
+
+
 def describe_exit(message: Exit, when: float, cause: BaseException | None = None) -> LastError:
     """Return what is worth keeping of a child's end; no frame and no local variable is."""
     error = cause or message.error

@@ -144,6 +144,7 @@ class Keeper(Base):
             raise TypeError(f"the start function of {child.id!r} returned {actor!r}, not an actor")
         if isinstance(actor, Keeper):
             actor.table.path = f"{self.table.path}/{child.id}"
+            actor.on_crash = actor.on_crash or self.on_crash
             child.sub = actor.table
         ref = self.runtime.launch(
             actor,
@@ -239,6 +240,8 @@ class Keeper(Base):
             trouble.overdue = False
             trouble.cause = StartTimeoutError(f"{child.id} was not ready within {child.spec.start_timeout} s")
         trouble.error = describe_exit(message, self.runtime.clock.time(), trouble.cause)
+        if message.reason not in ORDERLY:
+            self._tell_crash(child, trouble.error)
 
     def _on_start_failed(self, child: Child, message: Exit) -> None:
         cause = (child.trouble.cause if child.trouble else None) or message.error

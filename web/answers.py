@@ -94,69 +94,6 @@ class DeadLetter(msgspec.Struct):
     """Present where the bytes are not text."""
 
 
-class Link(msgspec.Struct):
-    """One MQTT link."""
-
-    name: str
-    broker: str
-    state: str
-    connected: bool
-    """True once every subscription is acknowledged."""
-    detail: str
-    since: Time | None
-    protocol: str
-    reconnects: int
-    unresolved: int
-    unresolved_bytes: int
-    dropped_by_broker: int
-    received: int
-    acknowledged: int
-    published: int
-
-
-class LastException(msgspec.Struct):
-    """Why an actor ended last."""
-
-    error: str
-    traceback: str
-    where: str
-    at: Time | None
-
-
-class Breaker(msgspec.Struct):
-    """An exception that many devices had in common, charged to the code."""
-
-    type: str
-    where: str
-    crashes: int
-    open_for: float
-    """Seconds since it opened."""
-
-
-class Node(msgspec.Struct):
-    """One actor of the tree; the fields from `children` on only where it is a supervisor."""
-
-    path: str
-    id: str
-    type: str
-    state: str
-    restarts: int
-    incarnation: int
-    mailbox: int
-    mailbox_age: float
-    """Seconds that the oldest message waits."""
-    next_restart_in: float | None
-    """Seconds, while it backs off."""
-    last_exception: LastException | None
-    children: list[Node] | msgspec.UnsetType = msgspec.UNSET
-    """Of very many only the remarkable ones."""
-    total: int | msgspec.UnsetType = msgspec.UNSET
-    counts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
-    restarts_of_children: int | msgspec.UnsetType = msgspec.UNSET
-    dead_mail: int | msgspec.UnsetType = msgspec.UNSET
-    breakers: list[Breaker] | msgspec.UnsetType = msgspec.UNSET
-
-
 class HealthBroker(msgspec.Struct):
     """The links, in short."""
 
@@ -176,6 +113,8 @@ class HealthDatabase(msgspec.Struct):
     """Present while it is away."""
 
 
+    detail: str | msgspec.UnsetType = msgspec.UNSET
+    """Which links are not connected, and why; present where one is not."""
 class HealthActors(msgspec.Struct):
     """The tree, in short."""
 
@@ -250,20 +189,6 @@ class LoggedIn(msgspec.Struct):
     role: Role
 
 
-class ChildTold(msgspec.Struct):
-    """An actor was told to do something."""
-
-    path: str
-    action: Literal["restart", "quarantine", "resume"]
-
-
-class LinkTold(msgspec.Struct):
-    """A link was told to do something."""
-
-    name: str
-    action: Literal["reconnect"]
-
-
 class LetterTold(msgspec.Struct):
     """A dead letter was handed in again."""
 
@@ -275,5 +200,4 @@ Devices = Page[Device]
 Events = Page[Event]
 Sensors = Page[Sensor]
 DeadLetters = Page[DeadLetter]
-Links = Page[Link]
 Tokens = Page[Token]

@@ -35,7 +35,6 @@ from web import (
     routes_twins,
 )
 from web.answers import (
-    ChildTold,
     DeadLetter,
     DeadLetters,
     Device,
@@ -43,8 +42,6 @@ from web.answers import (
     Events,
     Health,
     LetterTold,
-    Links,
-    LinkTold,
     LoggedIn,
     MadeToken,
     Node,
@@ -74,6 +71,7 @@ from web.answers_readings import (
     Stations,
 )
 from web.answers_scans import Scans, StoredScan
+from web.answers_supervision import Node
 from web.answers_twins import Twin, TwinOutcomes
 from web.call import Call
 from web.face import Item
@@ -91,7 +89,6 @@ def contract(call: Call) -> Item:
     return describe(ROUTES, call.face.version)
 
 
-TOLD = "/api/supervision/<path:path>/<action:re:[a-z]+>"
 ROUTES = (
     Route("GET", "/api/health", "open", routes_system.health, Health),
     Route("GET", "/health", "open", routes_system.health, Health),
@@ -255,8 +252,7 @@ ROUTES = (
     Route("GET", "/api/pi_devices", "read", routes_pis.index, Devices, query=PAGED),
     Route("GET", "/api/pi_device/<name>", "read", routes_pis.show, Device),
     Route("GET", "/api/resolve", "read", routes_pis.resolve, Resolved, query=("type",)),
-    Route("GET", "/api/supervision", "read", routes_supervision.tree, Node),
-    Route("POST", TOLD, "operate", routes_supervision.act, ChildTold, status=202),
+    *routes_supervision.ROUTES,
     Route(
         "GET",
         "/api/dead-letters",
@@ -267,8 +263,7 @@ ROUTES = (
     ),
     Route("GET", "/api/dead-letters/<letter>", "read", routes_dead_letters.show, DeadLetter),
     Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay, LetterTold, status=202),
-    Route("GET", "/api/links", "read", routes_links.index, Links),
-    Route("POST", "/api/links/<name>/reconnect", "operate", routes_links.reconnect, LinkTold, status=202),
+    *routes_links.ROUTES,
     Route("GET", "/api/tokens", "admin", routes_tokens.index, Tokens, query=PAGED),
     Route("POST", "/api/tokens", "admin", routes_tokens.create, MadeToken, body=routes_tokens.NewToken, status=201),
     Route("DELETE", "/api/tokens/<token>", "admin", routes_tokens.revoke, status=204),

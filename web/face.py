@@ -27,6 +27,7 @@ from web.payload_keys import PayloadKeys
 from web.releases import Ota, Releases
 from web.rollouts import Rollouts
 from web.sessions import Credential, Role, SessionStore
+from web.supervision import Links, Supervision
 from web.twins import Twins
 
 Item = dict[str, Any]
@@ -170,43 +171,6 @@ class Followers(Protocol):
 
     def status(self) -> list[Item]:
         """Return per follower `name`, `cursor`, `lag` (rows behind), `written`, `last_error` (None without), `ok`."""
-        ...
-
-
-class Links(Protocol):
-    """The MQTT links."""
-
-    def status(self) -> list[Item]:
-        """Return per link at least `name`, `state` (of `actors.link.status.LinkState`), `detail` and `since_us`."""
-        ...
-
-    def reconnect(self, name: str) -> None:
-        """Close and open a link again. Raises KeyError for an unknown name."""
-        ...
-
-
-class Supervision(Protocol):
-    """The tree. A path is the ids from below the root, joined by `/`; the root's own path is its id."""
-
-    def tree(self) -> Item:
-        """Return the root node.
-
-        A node: `path`, `id`, `type`, `state` (of `supervisor.child.State`), `restarts`, `mailbox` (messages waiting),
-        `mailbox_age` (seconds), `last_exception` (null or `{"error", "traceback", "at_us"}`), and for supervisors
-        `children` (of very many dynamic ones only the remarkable), `total` and `counts` by state.
-        """
-        ...
-
-    def restart(self, path: str) -> None:
-        """Restart a child. Raises KeyError for an unknown path, ValueError with the reason when it is not possible."""
-        ...
-
-    def quarantine(self, path: str) -> None:
-        """Park a child; raises as `restart`."""
-        ...
-
-    def resume(self, path: str) -> None:
-        """Start a parked child again; raises as `restart`."""
         ...
 
 

@@ -31,3 +31,7 @@ class FollowerBoard:
 
     def __init__(self, name: str) -> None:
         self.status = FollowerStatus(name)
+
+    def cursor(self) -> int:
+        """Return how far the follower has come: the id of the last row that is behind it."""
+        return self.status.cursor

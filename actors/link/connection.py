@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from paho.mqtt.client import ConnectFlags, DisconnectFlags
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -22,6 +21,7 @@ from actors.link.filters import FilterMemory
 from actors.link.messages import Announcement
 from actors.link.options import BrokerOptions
 from actors.link.poller import Poller
+from actors.link.session import SESSION_EXPIRY, connect_properties, will_properties
 from actors.link.status import UP, LinkBoard, LinkState
 from actors.link.wire import TopicMemory
 from actors.runtime.backoff import compute_backoff
@@ -43,12 +43,6 @@ GOOD_AFTER = 5.0
 
 #: Seconds until refused subscriptions are tried again on the same connection.
 RESUBSCRIBE_AFTER = 30.0
-
-#: Seconds that the broker keeps the data link's session without us (MQTT 5, 3.1.2.11.2).
-SESSION_EXPIRY = 7 * 24 * 3600
-
-#: Seconds between the end of a connection that can be resumed and its will.
-WILL_DELAY = 1
 
 _TAKEN_OVER = 0x8E
 _SERVER_TROUBLE = ("Server unavailable", "Server busy", "Quota exceeded", "Connection rate exceeded")
@@ -97,6 +91,8 @@ class Connection:
         self.since = clock.time()
         self.last_error = ""
         self.protocol = ""
+        self.refused_options: frozenset[str] = frozenset()
+        """Those of the optional filters that the broker has refused on this connection."""
         self._options = options
         self._client_id = client_id
         self._filters = tuple(filters)
@@ -121,7 +117,7 @@ class Connection:
         self._resubscribe_at = float("inf")
         self._misc_at = 0.0
         self._awaited: set[int] = set()
-        self._refused = ""
+        self._optional_mid: int | None = None
         self._refusal = ""
 
     @property
@@ -136,15 +132,24 @@ class Connection:
             silently: say nothing on the connection that there is: what is said would not arrive.
 
         """
+        self._hang_up("asked to connect anew", silently=silently)
+        self._failures = 0
+        self._retry_at = self._clock.monotonic()
+        self._enter(LinkState.BACKING_OFF)
+
+    def pause(self) -> None:
+        """Close the connection and make no attempt until `start`; the broker keeps what a session has coming."""
+        self._hang_up("paused")
+        self.last_error = ""
+        self._enter(LinkState.PAUSED)
+
+    def _hang_up(self, why: str, *, silently: bool = False) -> None:
         if self.client is not None and self.up and not silently:
             self.client.leave()
             self.process()
         if self.client is not None:
-            self.client.drop("asked to connect anew")
+            self.client.drop(why)
             self.process()
-        self._failures = 0
-        self._retry_at = self._clock.monotonic()
-        self._enter(LinkState.BACKING_OFF)
 
     def stop(self) -> None:
         """Send DISCONNECT, without which the broker would publish the will."""
@@ -188,10 +193,10 @@ class Connection:
         while self._events:
             self._events.pop(0)()
 
-    def pause(self, paused: bool) -> None:
+    def congest(self, congested: bool) -> None:
         """Show that a subscribed link does or does not read."""
-        if self.state in (LinkState.SUBSCRIBED, LinkState.PAUSED):
-            self._enter(LinkState.PAUSED if paused else LinkState.SUBSCRIBED)
+        if self.state in (LinkState.SUBSCRIBED, LinkState.CONGESTED):
+            self._enter(LinkState.CONGESTED if congested else LinkState.SUBSCRIBED)
 
     def sever(self) -> None:
         """Shut the socket down, from any thread: reads and writes on it return at once."""
@@ -230,30 +235,17 @@ class Connection:
             client.username_pw_set(options.username, options.password or None)
         will = self._make_will()
         if will is not None:
-            client.will_set(*will, properties=self._will_properties())
+            client.will_set(*will, properties=will_properties(self._resume_within) if self._v5 else None)
         client.max_inflight_messages_set(0)  # the window is the publisher's business
         self._listen_to(client)
         keepalive = 0 if self._persistent else options.keepalive
         if self._v5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.ReceiveMaximum = 65535
-            properties.SessionExpiryInterval = SESSION_EXPIRY if self._persistent else self._resume_within
+            properties = connect_properties(SESSION_EXPIRY if self._persistent else self._resume_within)
             clean = not self._persistent and not self._resume_within
             client.connect_async(options.host, options.port, keepalive, clean_start=clean, properties=properties)
         else:
             client.connect_async(options.host, options.port, keepalive)
         return client
-
-    def _will_properties(self) -> Properties | None:
-        """Delay the will where the session can be resumed: whoever takes it up in time has never been away.
-
-        MQTT 5, 3.1.3.2.2: the will is published when the delay has passed or the session ends, whichever comes first.
-        """
-        if not self._v5 or not self._resume_within:
-            return None
-        properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
-        properties.WillDelayInterval = WILL_DELAY
-        return properties
 
     def _listen_to(self, client: BufferedClient) -> None:
         """Queue what paho reports: done inside paho, our own bugs would look like broken packets."""
@@ -297,14 +289,15 @@ class Connection:
 
     def _subscribe(self) -> None:
         self._awaited.clear()
-        self._refused = ""
         self._resubscribe_at = float("inf")
         self._answer_by = self._clock.monotonic() + ANSWER_WITHIN
-        self._send_subscribe(self._filters, awaited=True)
-        if self._optional_filters:
-            self._send_subscribe(self._optional_filters, awaited=False)
+        mid = self._send_subscribe(self._filters, awaited=True)
+        if mid is not None:
+            self._awaited.add(mid)
+        self.refused_options = frozenset()
+        self._optional_mid = self._send_subscribe(self._optional_filters) if self._optional_filters else None
 
-    def _send_subscribe(self, filters: Sequence[str], *, awaited: bool) -> None:
+    def _send_subscribe(self, filters: Sequence[str], *, awaited: bool = False) -> int | None:
         assert self.client is not None
         qos = {item: int(self._persistent or item in self._durable_filters) for item in filters}
         if self._v5:
@@ -315,15 +308,16 @@ class Connection:
             _, mid = self.client.subscribe([(item, options[level]) for item, level in qos.items()])
         else:
             _, mid = self.client.subscribe(list(qos.items()))
-        if awaited and mid is not None:
-            self._awaited.add(mid)
+        return mid
 
     def _on_suback(self, mid: int, reasons: list[ReasonCode]) -> None:
+        if mid == self._optional_mid:
+            self.refused_options = frozenset(_refused(self._optional_filters, reasons))
         if mid not in self._awaited:
             return
         self._awaited.discard(mid)
         self._answer_by = float("inf")
-        refused = [item for item, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
+        refused = _refused(self._filters, reasons)
         if refused:
             self.last_error = f"the broker refused the subscription of {', '.join(refused)}"
             logger.error("%s: %s", self._board.status.name, self.last_error)
@@ -391,3 +385,7 @@ class Connection:
         if state is not self.state:
             self.state = state
             self.since = self._clock.time()
+
+
+def _refused(filters: Sequence[str], reasons: Sequence[ReasonCode]) -> list[str]:
+    return [item for item, reason in zip(filters, reasons, strict=False) if reason.is_failure]

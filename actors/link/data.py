@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from actors.dead_letters import letter_of
-from actors.link.messages import PauseReading, ResumeReading
 from actors.link.settling import SettlingLink
 from actors.link.status import LinkState
 from actors.link.wire import Publication
@@ -38,20 +37,9 @@ class DataLink(SettlingLink):
         super().__init__(**settings)
         self._registry = registry
         self._stuck_after = stuck_after
-        self._held = False
         self._look_at = 0.0
         self._complain_at = 0.0
         self._live = False
-
-    def handle_message(self, message: Any) -> None:
-        """Handle what only a data link knows."""
-        match message:
-            case PauseReading():
-                self._held = True
-            case ResumeReading():
-                self._held = False
-            case _:
-                super().handle_message(message)
 
     def handle_own(self, publication: Publication) -> None:
         """Acknowledge markers: nobody else settles them."""
@@ -66,7 +54,7 @@ class DataLink(SettlingLink):
         self._live = True
 
     def each_round(self, now: float) -> None:
-        """Pause or resume, look for what is stuck."""
+        """Stop or go on reading, look for what is stuck."""
         super().each_round(now)
         self._regulate()
         if now >= self._look_at and self._connection.up:
@@ -80,14 +68,14 @@ class DataLink(SettlingLink):
         self._reading = True
 
     def _regulate(self) -> None:
-        """Stop reading when too much is unresolved or an operator says so; resume well below the limit."""
-        if self._connection.state not in (LinkState.SUBSCRIBED, LinkState.PAUSED):
+        """Stop reading when too much is unresolved; go on well below the limit."""
+        if self._connection.state not in (LinkState.SUBSCRIBED, LinkState.CONGESTED):
             return  # nothing is to be seen; CONNACK and SUBACK have to be read
-        may_read = not self._held and (not self._ledger.full if self._reading else self._ledger.relaxed)
+        may_read = not self._ledger.full if self._reading else self._ledger.relaxed
         if may_read is self._reading:
             return
         self._reading = may_read
-        self._connection.pause(paused=not may_read)
+        self._connection.congest(congested=not may_read)
         self._set_sees(may_read)
         if may_read:
             # What has piled up meanwhile is old news, until a new marker has come back behind it.
@@ -95,7 +83,7 @@ class DataLink(SettlingLink):
         else:
             self._marker.forget()
             self._live = False
-            self._board.counters.pauses += 1
+            self._board.counters.congestions += 1
             logger.warning("%s: stopped reading with %d bytes unresolved", self._name, self._ledger.bytes)
 
     def end_unrouted(self, deliveries: list[Delivery]) -> None:

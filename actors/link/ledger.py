@@ -61,7 +61,7 @@ class Ledger:
 
     @property
     def relaxed(self) -> bool:
-        """True when a paused link may read again: below three quarters, so that it does not flutter."""
+        """True when a congested link may read again: below three quarters, so that it does not flutter."""
         return self.bytes < self._limit * 3 // 4
 
     def void(self, epoch: int) -> int:

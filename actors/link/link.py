@@ -21,7 +21,7 @@ from actors.link.intake import Intake, Route
 from actors.link.ledger import Ledger
 from actors.link.loop import ConnectionActor
 from actors.link.marker import Marker, Sign
-from actors.link.messages import Announcement, Publish, Reconnect
+from actors.link.messages import Announcement, PauseOrResume, Publish, Reconnect
 from actors.link.options import BrokerOptions
 from actors.link.poller import Poller
 from actors.link.publisher import Publisher, Seal
@@ -136,7 +136,7 @@ class LinkActor(ConnectionActor):
     # The actor.
 
     def on_start(self) -> None:
-        """Open the selector; the first attempt to connect is made by the loop."""
+        """Open the selector; the first attempt to connect is made by the loop, unless an operator wants none."""
         self._poller = Poller()
         self._publisher = Publisher(self._clock, self._board.counters, self._directory.tell, self._seal)
         self._intake = Intake(self._name, self._routes, self.optional_filters(), self.ledger())
@@ -155,7 +155,7 @@ class LinkActor(ConnectionActor):
             poller=self._poller,
             clock=self._clock,
         )
-        self._connection.start()
+        self._pause_or_resume()
         self.actor_inbox.on_put = self._poller.wake
 
     def on_receive(self, message: Any) -> None:
@@ -163,14 +163,35 @@ class LinkActor(ConnectionActor):
         match message:
             case Publish():
                 self._publisher.publish(message)
-            case Reconnect():
+            case PauseOrResume():
+                self._pause_or_resume()
+            case Reconnect() if not self._board.paused:
                 self._board.claimed_ms = 0  # whoever claimed our client id: the operator knows better
                 self._connection.start(silently=message.path_lost)
+            case Reconnect():
+                logger.info("%s: asked to connect anew, but an operator has paused it", self._name)
             case _:
                 self.handle_message(message)
 
     def on_stop(self) -> None:
-        """Say goodbye, wait up to a second for the broker to have heard it, and disconnect."""
+        """Say goodbye and disconnect."""
+        self._say_goodbye()
+        self._connection.stop()
+        self._set_sees(False)
+
+    def _pause_or_resume(self) -> None:
+        """Do as the operator wants it; harmless when repeated."""
+        if not self._board.paused:
+            if self._connection.state in (LinkState.STOPPED, LinkState.PAUSED):
+                self._connection.start()
+        elif self._connection.state is not LinkState.PAUSED:
+            if self._connection.up:
+                self._say_goodbye()
+            self._connection.pause()
+            logger.warning("%s: paused by an operator", self._name)
+
+    def _say_goodbye(self) -> None:
+        """Publish the farewell, and wait up to a second for the broker to have heard it."""
         goodbye = self.farewell()
         for topic, payload, qos, retain in goodbye:
             self._publisher.publish(Publish(topic, payload, qos, retain))
@@ -178,8 +199,6 @@ class LinkActor(ConnectionActor):
         while goodbye and self._connection.up and not self._publisher.idle and self._clock.monotonic() < deadline:
             self._exchange(timeout=0.05)
         self._flush()
-        self._connection.stop()
-        self._set_sees(False)
 
     def unfinished(self) -> list[Any]:
         """Return what a crash would lose: the message being handled, and publications that wait for the broker."""
@@ -264,7 +283,7 @@ class LinkActor(ConnectionActor):
     def _release(self) -> None:
         super()._release()
         self._set_sees(False)
-        if self._connection.state is not LinkState.STOPPED:
+        if self._connection.state not in (LinkState.STOPPED, LinkState.PAUSED):
             self._connection.state = LinkState.BACKING_OFF
         self._status_at = float("-inf")
         self._show(self._clock.monotonic())

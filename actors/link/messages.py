@@ -59,12 +59,8 @@ class Reconnect(msgspec.Struct, frozen=True):
     """True when the broker cannot be reached from where we were: nothing is said to it, and no answer awaited."""
 
 
-class PauseReading(msgspec.Struct, frozen=True):
-    """From an operator: stop reading from the broker; settled deliveries are still acknowledged. Data link only."""
-
-
-class ResumeReading(msgspec.Struct, frozen=True):
-    """From an operator: read again."""
+class PauseOrResume(msgspec.Struct, frozen=True):
+    """An operator has paused or resumed the link: do as `LinkBoard.paused` says."""
 
 
 class Replay(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from actors.link.figures import Figure
+
 
 class LinkState(StrEnum):
     """Where a link stands."""
@@ -16,17 +18,19 @@ class LinkState(StrEnum):
     """CONNACK received; not every subscription is acknowledged."""
     SUBSCRIBED = "subscribed"
     """Every subscription is acknowledged: the link sees."""
-    PAUSED = "paused"
-    """Subscribed, but not reading: too much is unresolved, or an operator wants it so."""
+    CONGESTED = "congested"
+    """Subscribed, but not reading: too much is unresolved."""
     BACKING_OFF = "backing_off"
     """The last attempt failed or the connection was lost; the next one is due soon."""
     TAKEN_OVER = "taken_over"
     """Another client connected with our client id. No attempt until an operator asks for one."""
+    PAUSED = "paused"
+    """Closed by an operator. No attempt until it is resumed, or the server starts again."""
     STOPPED = "stopped"
 
 
 #: States with an open MQTT connection: publishing and acknowledging work.
-UP = frozenset({LinkState.CONNECTED, LinkState.SUBSCRIBED, LinkState.PAUSED})
+UP = frozenset({LinkState.CONNECTED, LinkState.SUBSCRIBED, LinkState.CONGESTED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +57,7 @@ class LinkStatus:
     @property
     def connected(self) -> bool:
         """True only once every subscription is acknowledged."""
-        return self.state in (LinkState.SUBSCRIBED, LinkState.PAUSED)
+        return self.state in (LinkState.SUBSCRIBED, LinkState.CONGESTED)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -88,7 +92,8 @@ class LinkCounters:
     """Settlements of an earlier connection, ignored."""
     settled_unknown: int = 0
     """Settlements of deliveries that had ended already, ignored."""
-    pauses: int = 0
+    congestions: int = 0
+    """How often it has stopped reading because too much was unresolved."""
     unexpected: int = 0
     """Messages in the mailbox that a link does not understand."""
 
@@ -101,6 +106,12 @@ class LinkBoard:
     counters: LinkCounters = field(default_factory=LinkCounters)
     process: str = field(default_factory=lambda: secrets.token_hex(8))
     """Drawn once for each run of the server."""
+    paused: bool = False
+    """An operator wants no connection; set by whoever speaks for him, obeyed by each incarnation of the link."""
+    figures: dict[str, Figure] = field(default_factory=dict)
+    """What the broker tells of itself on this connection, by name; replaced as a whole."""
+    figures_refused: bool = False
+    """Whether the broker has refused to tell."""
     claimed_ms: int = 0
     """When this process last claimed the link's client id, milliseconds since 1970 UTC; 0 if never."""
 

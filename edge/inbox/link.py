@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actors.link.connection import SESSION_EXPIRY
+from actors.link.session import SESSION_EXPIRY
 from actors.link.settling import SettlingLink
 from actors.messages import Delivery
 from actors.uplink.link import UplinkLink

@@ -14,7 +14,10 @@ _LOOK = "look into its log; `kill -USR1` prints its stacks there"
 _TAKEN_OVER = "stop the other server with this client id, then `POST /api/links/{name}/reconnect`"
 MORE_ROOM = "set `max_queued_messages 0` and `max_queued_bytes` in mosquitto.conf"
 """Against messages that a broker drops."""
+_PAUSED = "an operator has closed it: `POST /api/links/{name}/resume`, or the button on the page"
 _DOWN = "start the broker, or correct MUSTER_BROKER_URL; the link tries again by itself"
+_CURES = {"taken_over": _TAKEN_OVER, "paused": _PAUSED}
+"""By the state of a link."""
 
 
 class Check(NamedTuple):
@@ -66,9 +69,9 @@ def _judge_link(link: Mapping[str, Any]) -> Check:
     name = f"link {link['name']}"
     told = f"{link['state'].replace('_', ' ')}, {link['detail']}".rstrip(", ")
     if not link["connected"]:
-        cure = _TAKEN_OVER.format(name=link["name"]) if link["state"] == "taken_over" else _DOWN
+        cure = _CURES.get(link["state"], _DOWN).format(name=link["name"])
         return Check(name, "warning", told, cure)
-    if link["state"] == "paused":
+    if link["state"] == "congested":
         return Check(name, "warning", told, "it goes on when the database has caught up; look at `muster status`")
     if dropped := link.get("dropped_by_broker"):
         return Check(

@@ -36,9 +36,7 @@ from supervisor.server.faces import (
     DeadLettersFace,
     FleetFace,
     HistoryFace,
-    LinksFace,
     PageKeysFace,
-    SupervisionFace,
     TokensFace,
 )
 from supervisor.server.groups import GroupsFace
@@ -57,6 +55,7 @@ from supervisor.server.scans import ScansFace
 from supervisor.server.sealing import ask_noted
 from supervisor.server.settings import Http
 from supervisor.server.soil import FollowersFace, SoilFace
+from supervisor.server.supervision import LinksFace, SupervisionFace
 from supervisor.server.tree import presence_of, server_tree
 from supervisor.server.twins import TwinsFace
 from supervisor.server.updates import RolloutsFace
@@ -227,7 +226,7 @@ class Server(TreeProcess):
             fleet=FleetFace(parts),
             history=HistoryFace(parts),
             links=LinksFace(parts),
-            supervision=SupervisionFace(self._root_ref),
+            supervision=SupervisionFace(self._root_ref, parts.crashes),
             resolver=ResolverFront(
                 roll=parts.roll,
                 presence=lambda device: presence_of(parts, device.serial),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from peewee import Database
-from pykka import ActorDeadError, ActorRef, Timeout
+from pykka import ActorDeadError
 
 from actors.device_messages import Changed
 from actors.fleet import DeviceView
 from actors.fleet_pages import FIRST, Cut, FleetPage, find_devices
 from actors.groups.labels import TooManyLabelsError
 from actors.groups.messages import Forget
-from actors.link.messages import Reconnect
-from actors.link.status import LinkStatus
 from actors.messages import Deliveries, Delivery, DeviceSnapshot, StoreDeadLetter
 from actors.payload_keys.envelope import is_sealed
 from actors.registry import Execute, LoadDeadLetter, MarkReplayed
@@ -26,7 +23,6 @@ from actors.storage.buckets import FindBuckets
 from actors.storage.queries import FindDeadLetters, FindEvents, FindReadings, FindSensors, ListTokens, Page
 from actors.storage.tokens import Token, create_token, digest_token, find_token, revoke_token
 from actors.topics import SENSOR_TAIL, BadTopicError, parse_pi, parse_sensor, parse_site
-from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
 from supervisor.pki.errors import PkiError
 from supervisor.server.devices import CreateDevice, RemoveDevice
 from supervisor.server.groups import wanted
@@ -35,8 +31,6 @@ from web.face import ConflictError, Item
 from web.fleet import Filter
 from web.sessions import Credential, Role
 
-FACE = "http"
-"""The path of the face itself."""
 PARSERS: dict[str, Callable[[str], object]] = {"pi": parse_pi, "site": parse_site, "sensor": parse_sensor}
 PATIENCE = 5.0
 """Seconds that a request waits for an actor."""
@@ -186,119 +180,6 @@ class HistoryFace:
     def _page(self, query: Any) -> tuple[list[Item], str | None]:
         page: Page = self._readers.ask(query)
         return page.items, page.cursor
-
-
-class LinksFace:
-    """The links by their boards."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-
-    def status(self) -> list[Item]:
-        """Return the state of every link."""
-        return [
-            {
-                "name": status.name,
-                "broker": status.broker,
-                "state": status.state.value,
-                "connected": status.connected,
-                "detail": describe_link(status),
-                "since_us": int(status.since * 1_000_000),
-                "protocol": status.protocol,
-                "reconnects": status.reconnects,
-                "unresolved": status.unresolved,
-                "unresolved_bytes": status.unresolved_bytes,
-                "dropped_by_broker": status.dropped_by_broker,
-                "received": board.counters.received,
-                "acknowledged": board.counters.acknowledged,
-                "published": board.counters.published,
-            }
-            for board in self._parts.link_boards.values()
-            for status in (board.status,)
-        ]
-
-    def reconnect(self, name: str) -> None:
-        """Connect a link anew."""
-        if name not in self._parts.link_boards:
-            raise KeyError(name)
-        self._parts.services.tell(name, Reconnect())
-
-
-def describe_link(status: LinkStatus) -> str:
-    """Return what there is to know of a link for people: where it leads, what it speaks, what went wrong."""
-    protocol = f"MQTT {status.protocol}" if status.protocol else ""
-    return " · ".join(part for part in (status.broker, protocol, status.last_error) if part)
-
-
-class SupervisionFace:
-    """The tree, seen and touched by paths from below the root."""
-
-    def __init__(self, root: Callable[[], ActorRef[Any]]) -> None:
-        self._root = root
-
-    def tree(self) -> Item:
-        """Return the tree as it is now."""
-        return _node(TreeView(self._root()).describe())
-
-    def restart(self, path: str) -> None:
-        """Restart a child."""
-        if path.removeprefix("server/") != FACE:
-            self._act(restart, path)
-            return
-        with contextlib.suppress(Timeout):  # the face ends its requests before it stops: it cannot wait for itself
-            self._act(lambda root, full: restart(root, full, timeout=0.0), path)
-
-    def quarantine(self, path: str) -> None:
-        """Park a child."""
-        if path.removeprefix("server/") == FACE:
-            raise ValueError("the page cannot be parked: nothing would be left to bring it back with")
-        self._act(quarantine, path)
-
-    def resume(self, path: str) -> None:
-        """Start a parked child again."""
-        self._act(resume, path)
-
-    def _act(self, action: Callable[[ActorRef[Any], str], None], path: str) -> None:
-        root = self._root()
-        full = path if path.startswith("server/") else f"server/{path}"
-        try:
-            action(root, full)
-        except ChildNotFoundError as error:
-            raise KeyError(path) from error
-        except SupervisionError as error:
-            raise ValueError(str(error)) from error
-
-
-def _node(status: dict[str, Any]) -> Item:
-    """Return a node in the face's terms."""
-    mailbox, error = status["mailbox"], status["last_exception"]
-    node: Item = {
-        "path": status["path"],
-        "id": status["id"],
-        "type": status["kind"],
-        "state": status["state"],
-        "restarts": status["restarts"],
-        "incarnation": status["incarnation"],
-        "mailbox": mailbox["depth"] + mailbox.get("stashed", 0),
-        "mailbox_age": round(mailbox["oldest_age"], 3),
-        "next_restart_in": status["next_restart_in"],
-        "last_exception": None
-        if error is None
-        else {
-            "error": f"{error['type']}: {error['message']}" if error["type"] else error["reason"],
-            "traceback": error["traceback"],
-            "where": error["where"],
-            "at_us": int(error["when"] * 1_000_000),
-        },
-    }
-    if "children" in status:
-        node["children"] = [_node(child) for child in status["children"]]
-        node["counts"] = status["counts"]
-        node["total"] = status["total"]
-        node["restarts_of_children"] = status["restarts_of_children"]
-        node["dead_mail"] = status["dead_mail"]
-        node["breakers"] = status.get("breakers", [])
-    return node
 
 
 class DeadLettersFace:

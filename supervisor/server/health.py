@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from actors.link.status import LinkBoard, LinkState, LinkStatus
 from actors.version import __version__
 from supervisor import Root, TreeView
+from supervisor.process.redaction import redact
 from supervisor.server.parts import Parts
+
+
+def why_not(boards: Iterable[LinkBoard]) -> str:
+    """Return in a sentence which links see nothing, and why."""
+    return "; ".join(_why_blind(board.status) for board in boards if not board.status.connected)
+
+
+def _why_blind(link: LinkStatus) -> str:
+    if link.state is LinkState.PAUSED:
+        return f"{link.name} is paused by an operator"
+    reason = f" ({redact(link.last_error)})" if link.last_error else ""
+    return f"{link.name} is {link.state.replace('_', ' ')}{reason}"
 
 
 class Health:
@@ -42,6 +57,7 @@ class Health:
             "broker": {
                 "connected": connected,
                 "durable": self.broker_durable,
+                **({} if connected else {"detail": why_not(parts.link_boards.values())}),
                 "links": {name: board.status.state.value for name, board in parts.link_boards.items()},
             },
             "database": {

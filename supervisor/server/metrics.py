@@ -78,6 +78,7 @@ class MusterCollector(Collector):
         waiting = GaugeMetricFamily(
             "muster_link_unresolved", "Deliveries that are not acknowledged yet.", labels=["link"]
         )
+        paused = GaugeMetricFamily("muster_link_paused", "1 while an operator wants no connection.", labels=["link"])
         dropped = GaugeMetricFamily(
             "muster_broker_dropped_messages", "Messages that the broker says it dropped, all clients.", labels=["link"]
         )
@@ -85,10 +86,11 @@ class MusterCollector(Collector):
         for name, board in self._parts.link_boards.items():
             connected.add_metric([name], board.status.connected)
             waiting.add_metric([name], board.status.unresolved)
+            paused.add_metric([name], board.paused)
             dropped.add_metric([name], board.status.dropped_by_broker)
             for counter in fields(board.counters):
                 events.add_metric([name, counter.name], getattr(board.counters, counter.name))
-        yield from (connected, waiting, dropped, events)
+        yield from (connected, waiting, paused, dropped, events)
 
     def _registry(self) -> Iterator[Metric]:
         board = self._parts.registry_board
@@ -244,6 +246,12 @@ class MusterCollector(Collector):
         actors = health["actors"]
         yield GaugeMetricFamily("muster_actors_alive", "Actors that run.", value=actors["alive"])
         yield CounterMetricFamily("muster_actor_restarts", "Restarts of actors.", value=actors["restarts"])
+        crashes = CounterMetricFamily("muster_actor_crashes", "Crashes of actors.", labels=["role"])
+        book = self._parts.crashes
+        for role, count in book.counts.copy().items():
+            crashes.add_metric([role], count)
+        yield crashes
+        yield CounterMetricFamily("muster_crash_groups_dropped", "Kinds of crashes too many.", value=book.forgotten)
         yield GaugeMetricFamily("muster_actors_quarantined", "Parked actors.", value=actors["quarantined"])
         runtime = self._parts.runtime
         yield GaugeMetricFamily(

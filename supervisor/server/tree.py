@@ -11,7 +11,6 @@ from pykka import Actor, ActorDeadError
 from actors.announcer import AnnouncerActor, own_addresses
 from actors.device_messages import Told
 from actors.effects import Committed, EffectsActor
-from actors.followers.board import FollowerBoard
 from actors.historian import Historian
 from actors.link.control import ControlLink
 from actors.link.data import DataLink
@@ -35,6 +34,7 @@ from actors.writes import Batcher
 from supervisor import BackoffPolicy, ChildSpec, DeadMail, Intensity, Supervisor
 from supervisor.server.alarms import alarms_actor, couriers, tell_alarms
 from supervisor.server.commands import commander, watch_presence
+from supervisor.server.crash_file import crash_recorder
 from supervisor.server.devices import DeviceSupervisor
 from supervisor.server.enrolment import enrolment_actor
 from supervisor.server.groups import groups_actor
@@ -42,7 +42,7 @@ from supervisor.server.home_assistant import home_assistant, tell_home_assistant
 from supervisor.server.loader import loader
 from supervisor.server.notifications import ledger
 from supervisor.server.ota import releases_actor
-from supervisor.server.parts import READERS, Parts, filters_file, link_options
+from supervisor.server.parts import READERS, ROOT, Parts, filters_file, link_options
 from supervisor.server.presence import ServerPresence
 from supervisor.server.sealing import SealerActor
 from supervisor.server.settings import Broker
@@ -77,12 +77,14 @@ def server_tree(
     url = parts.config.database.url
     tree = Supervisor(
         runtime=parts.runtime,
-        name="server",
+        name=ROOT,
         intensity=GIVE_UP,
         backoff=QUICK,
         directory=parts.services,
         on_dead_letter=lambda mail: bury(parts, mail),
+        on_crash=parts.crashes.put,
         children=(
+            crash_recorder(parts.config.data_path, parts.crashes, parts.runtime),
             *before,
             ChildSpec("registry", lambda: registry(parts, url), shutdown=15.0, hang_after=60.0),
             ChildSpec("batcher", lambda: Batcher(parts.outgoing, parts.runtime.timers)),
@@ -148,7 +150,7 @@ def registry(parts: Parts, url: str) -> RegistryActor:
         board=parts.registry_board,
         links=parts.data_links(),
         rules=retention_rules(parts),
-        followed=[partial(_cursor_of, child.board) for child in parts.followers.children],
+        followed=[child.board.cursor for child in parts.followers.children],
         held=(parts.command_board.held,),
         on_committed=(
             parts.letters.put,
@@ -186,10 +188,6 @@ def rollups(parts: Parts) -> RollupActor:
 def followers(parts: Parts) -> list[ChildSpec]:
     """Return the audit trail and the sinks; they start behind the fleet, which tells whose readings are ours."""
     return [ChildSpec(child.name, child.start, shutdown=10.0, hang_after=300.0) for child in parts.followers.children]
-
-
-def _cursor_of(board: FollowerBoard) -> int:
-    return board.status.cursor
 
 
 def tell_effects(parts: Parts, result: CommitResult) -> None:
@@ -287,6 +285,7 @@ def control_link(parts: Parts, broker: Broker, presence: ServerPresence) -> Cont
         greet=presence.greet if speaks else lambda _first: [],
         farewell=presence.farewell if speaks else list,
         watched=watched_topics(parts, broker.name),
+        figures=True,
         name=f"{broker.name}.control",
         client_id=f"{broker.client_id or f'muster-{parts.instance_id}'}-control",
         options=link_options(broker, parts.access),

@@ -249,10 +249,15 @@ def test_a_server_whose_database_is_away_says_why(server, running):
 
 @pytest.mark.parametrize(
     ("state", "cure"),
-    [("backing_off", "tries again"), ("taken_over", "/api/links/local.data/reconnect"), ("paused", "caught up")],
+    [
+        ("backing_off", "tries again"),
+        ("taken_over", "/api/links/local.data/reconnect"),
+        ("paused", "/api/links/local.data/resume"),
+        ("congested", "caught up"),
+    ],
 )
 def test_a_link_that_does_not_work_is_told_with_its_cure(server, running, state, cure):
-    link = LINK | {"state": state, "connected": state == "paused"}
+    link = LINK | {"state": state, "connected": state == "congested"}
     server.answers["GET", "/api/links"] = (200, {"items": [link]})
     _, link = check_running(running)
     assert link.state == "warning"

@@ -11,6 +11,7 @@ from pathlib import Path
 from actors.link.control import ControlLink
 from actors.link.data import DataLink
 from actors.link.intake import Route
+from actors.link.messages import PauseOrResume
 from actors.link.options import parse_broker_url
 from actors.link.status import LinkBoard
 from actors.messages import Deliveries, Settled, WriteBatch
@@ -96,6 +97,7 @@ class Rig:
             will=lambda: ("server/discovery", b"offline", 1, True),
             greet=self.greet,
             farewell=self.say_goodbye,
+            figures=True,
             **common,
             **self.settings,
         )
@@ -136,6 +138,13 @@ class Rig:
 
     def settle(self, items):
         self.ref.tell(Settled([item.token for item in items]))
+
+    def pause(self, paused=True):
+        self.board.paused = paused
+        self.ref.tell(PauseOrResume())
+
+    def resume(self):
+        self.pause(False)
 
     def stop(self):
         if self.ref is not None:

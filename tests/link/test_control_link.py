@@ -8,7 +8,8 @@ import pytest
 
 from actors.link.control import DROPPED_TOPIC, ControlLink
 from actors.link.loop import LinkMailbox, MailboxEmptyError
-from actors.link.messages import PauseReading, Publish, Reconnect
+from actors.link.messages import Publish, Reconnect
+from actors.messages import Settled
 from actors.runtime import Exit, ExitReason
 from tests.link.rig import Recorder, Rig, running
 from tests.support.mosquitto import Mosquitto
@@ -181,7 +182,7 @@ def test_a_topic_that_somebody_watches_is_heard_and_told_to_no_subscriber(mosqui
 
 def test_a_message_the_link_does_not_understand_is_counted_and_harmless(rig, device):
     rig.ref.tell("nonsense")
-    rig.ref.tell(PauseReading())
+    rig.ref.tell(Settled([1]))
     eventually(lambda: rig.counters.unexpected == 2, what="the count")
     device.publish("t/1", b"still here")
     rig.wait_items(1)
@@ -224,3 +225,46 @@ def test_repeated_failures_are_logged_once(tmp_path, caplog, mosquitto):
         eventually(lambda: rig.board.status.last_error, what="a failure")
         eventually(lambda: rig.actor._connection._failures >= 3, what="three failures")
     assert sum("cannot connect" in record.message for record in caplog.records) == 1
+
+
+def test_a_paused_link_says_goodbye_and_is_greeted_again_when_it_is_resumed(mosquitto, rig, device):
+    device.subscribe("server/discovery")
+    assert device.next("server/discovery").payload == b"online"
+    rig.pause()
+    rig.until("paused")
+    assert device.next("server/discovery").payload == b"goodbye"
+    assert rig.sight.blind
+    rig.resume()
+    rig.until("subscribed")
+    eventually(lambda: device.next("server/discovery").payload == b"online", what="the greeting")
+    assert rig.greetings == [True, False]
+
+
+def test_what_is_published_with_qos_1_while_a_link_is_paused_waits(rig, device):
+    device.subscribe("out/#")
+    rig.pause()
+    rig.until("paused")
+    rig.ref.tell(Publish("out/0", b"lost"))
+    rig.ref.tell(Publish("out/1", b"kept", qos=1))
+    eventually(lambda: rig.counters.publish_link_down == 1, what="the count of what was dropped")
+    rig.resume()
+    assert device.next("out/#").payload == b"kept"
+
+
+def test_the_broker_tells_its_own_figures_with_their_units_and_when_they_were_heard(rig):
+    before = rig.runtime.clock.time()
+    figures = eventually(
+        lambda: rig.board.figures if len(rig.board.figures) > 20 else None, 20, "the figures of the broker"
+    )
+    assert figures["version"].value.startswith("mosquitto version 2")
+    assert isinstance(figures["clients_connected"].value, int)
+    assert (figures["uptime"].unit, figures["bytes_received"].unit) == ("s", "B")
+    assert all(before - 1 <= figure.heard <= rig.runtime.clock.time() for figure in figures.values())
+    assert not rig.board.figures_refused
+
+
+def test_figures_of_a_connection_before_are_forgotten(mosquitto, rig):
+    eventually(lambda: rig.board.figures, 20, "the figures of the broker")
+    rig.actor._board.figures = {"old": None}
+    rig.ref.tell(Reconnect())
+    eventually(lambda: rig.board.figures and "old" not in rig.board.figures, 20, "figures of the new connection")

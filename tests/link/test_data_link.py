@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from actors.link.messages import PauseReading, Publish, Reconnect, Replay, ResumeReading
+from actors.link.messages import PauseOrResume, Publish, Reconnect, Replay
+from actors.link.status import LinkState
 from actors.messages import Settled, StoreDeadLetter
 from tests.link.rig import Rig, running
 from tests.support.mqtt import Device
@@ -117,7 +118,7 @@ def test_the_link_stops_reading_when_its_ledger_is_full_and_resumes(mosquitto, t
         rig.until_live()
         for number in range(40):
             device.publish(f"t/{number}", b"x" * 2000)
-        rig.until("paused")
+        rig.until("congested")
         assert rig.sight.changes == ["regained", "lost"]
         settled = 0
         while settled < 40:
@@ -126,54 +127,112 @@ def test_the_link_stops_reading_when_its_ledger_is_full_and_resumes(mosquitto, t
             settled = len(items)
         rig.until_live()
         assert [item.topic for item in rig.subscriber.items] == [f"t/{number}" for number in range(40)]
-        assert rig.counters.pauses >= 1
+        assert rig.counters.congestions >= 1
         eventually(lambda: rig.counters.acknowledged == 40, what="all acknowledgements")
 
 
-def test_an_operator_pauses_and_resumes_reading(rig, device):
-    rig.ref.tell(PauseReading())
+@pytest.fixture
+def narrow(mosquitto, tmp_path):
+    """A link that stops reading with the first delivery."""
+    with running(Rig(mosquitto.url, tmp_path, kind="data", limit_bytes=100)) as made:
+        yield made.until_live()
+
+
+def test_a_congested_link_can_still_reconnect(narrow, device):
+    device.publish("t/1", b"one")
+    narrow.until("congested")
+    narrow.ref.tell(Reconnect())
+    eventually(lambda: narrow.counters.connections == 2, what="the second connection")
+    narrow.until("congested")
+
+
+def test_a_link_that_may_read_again_sees_nothing_before_it_is_connected_again(narrow, device, monkeypatch):
+    monkeypatch.setattr("actors.link.connection.compute_backoff", lambda *_args, **_kwargs: 2.0)
+    looks = []
+    narrow.sight.on_change = lambda sight: looks.append((sight.blind, narrow.actor._connection.state.value))
+    device.publish("t/1", b"one")
+    items = narrow.wait_items(1)
+    narrow.until("congested")
+    narrow.actor.sever()
+    narrow.settle(items)  # its acknowledgement finds the connection broken
+    narrow.until("backing_off")
+    eventually(lambda: narrow.counters.connections == 2, what="the second connection")
+    narrow.settle(narrow.wait_items(2)[1:])
+    narrow.until_live()
+
+    assert {state for blind, state in looks if not blind} == {"subscribed"}
+
+
+def test_settlements_are_acknowledged_while_congested(narrow, device):
+    device.publish("t/1", b"one")
+    items = narrow.wait_items(1)
+    narrow.until("congested")
+    narrow.settle(items)
+    eventually(lambda: narrow.counters.acknowledged == 1, what="the acknowledgement")
+
+
+def test_an_operator_pauses_a_link_and_the_broker_queues_until_it_is_resumed(rig, device):
+    rig.pause()
     rig.until("paused")
     device.publish("t/1", b"while paused")
-    rig.ref.tell(ResumeReading())
+    assert rig.sight.changes == ["regained", "lost"]
+    rig.resume()
     (item,) = rig.wait_items(1)
     assert not item.live
     rig.until_live()
     assert rig.sight.changes == ["regained", "lost", "regained"]
 
 
-def test_a_link_paused_by_an_operator_can_still_reconnect(mosquitto, rig):
-    rig.ref.tell(PauseReading())
+def test_what_was_not_settled_when_a_link_was_paused_comes_again(rig, device):
+    device.publish("t/1", b"one")
+    (before,) = rig.wait_items(1)
+    rig.pause()
+    rig.until("paused")
+    rig.settle([before])  # it was stored meanwhile, and cannot be acknowledged any more
+    rig.resume()
+    rig.until_live()
+    (_, again) = rig.wait_items(2)
+    assert (again.payload, again.dup) == (b"one", True)
+    rig.settle([again])
+    eventually(lambda: rig.counters.acknowledged == 1, what="the acknowledgement")
+
+
+def test_a_paused_link_connects_for_nothing_but_a_resume(rig):
+    rig.pause()
     rig.until("paused")
     rig.ref.tell(Reconnect())
-    eventually(lambda: rig.counters.connections == 2, what="the second connection")
-    rig.until("paused")
+    rig.ref.tell(PauseOrResume())  # said twice
+    rig.settle([])
+    eventually(rig.actor.actor_inbox.empty, what="all of it is handled")
+    assert rig.state == "paused"
+    assert rig.counters.connections == 1
+    rig.resume()
+    rig.until("subscribed")
+    assert rig.counters.connections == 2
 
 
-def test_a_link_that_may_read_again_sees_nothing_before_it_is_connected_again(rig, device, monkeypatch):
-    monkeypatch.setattr("actors.link.connection.compute_backoff", lambda *_args, **_kwargs: 2.0)
-    looks = []
-    rig.sight.on_change = lambda sight: looks.append((sight.blind, rig.actor._connection.state.value))
-    device.publish("t/1", b"one")
-    items = rig.wait_items(1)
-    rig.ref.tell(PauseReading())
+def test_a_link_that_crashed_while_it_was_paused_stays_paused(rig, device):
+    rig.pause()
     rig.until("paused")
-    rig.actor.sever()
-    rig.settle(items)  # its acknowledgement finds the connection broken
+    rig.actor.each_round = lambda _now: 1 / 0
+    eventually(lambda: not rig.ref.is_alive(), what="the crash")
+    rig.start()
+    device.publish("t/1", b"while paused")
+    eventually(lambda: rig.board.status.state is LinkState.PAUSED, what="the new incarnation's word")
+    assert rig.counters.connections == 1
+    rig.resume()
+    rig.wait_items(1)
+
+
+def test_a_link_is_paused_between_two_attempts(mosquitto, rig):
+    mosquitto.stop()
     rig.until("backing_off")
-    rig.ref.tell(ResumeReading())
-    eventually(lambda: rig.counters.connections == 2, what="the second connection")
-    rig.until_live()
-
-    assert [state for blind, state in looks if not blind] == ["subscribed"]
-
-
-def test_settlements_are_acknowledged_while_paused(rig, device):
-    device.publish("t/1", b"one")
-    items = rig.wait_items(1)
-    rig.ref.tell(PauseReading())
+    rig.pause()
     rig.until("paused")
-    rig.settle(items)
-    eventually(lambda: rig.counters.acknowledged == 1, what="the acknowledgement")
+    assert rig.board.status.last_error == ""
+    mosquitto.start()
+    rig.resume()
+    rig.until_live()
 
 
 def test_a_replay_tells_what_is_unresolved_in_order(rig, device):

@@ -11,15 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from actors.events import coalesce
+from actors.link.figures import Figure
 from actors.link.status import LinkBoard, LinkState, LinkStatus
 from actors.messages import DeviceSnapshot, StoreDeadLetter, StoreReading, WriteBatch
 from actors.reader import ReaderActor
 from actors.runtime import PooledActor, Runtime
 from actors.storage.queries import FindDeadLetters
 from actors.writes import Batcher
-from supervisor.server.faces import DeadLettersFace, FleetFace, HistoryFace, LinksFace, TokensFace
+from supervisor.server.faces import DeadLettersFace, FleetFace, HistoryFace, TokensFace
 from supervisor.server.parts import READERS, Parts
 from supervisor.server.settings import Config
+from supervisor.server.supervision import LinksFace
 from supervisor.server.tree import device_supervisor, registry
 from tests.storage.build import digest
 from tests.support.muster import TOKEN, Api, Muster
@@ -237,3 +239,60 @@ def test_a_link_tells_its_broker_its_protocol_and_what_went_wrong(status, detail
     board = LinkBoard(status=LinkStatus(name="local.data", state=LinkState.SUBSCRIBED, **status))
     (item,) = LinksFace(SimpleNamespace(link_boards={"local.data": board})).status()
     assert item["detail"] == detail
+
+
+@pytest.fixture
+def links():
+    names = ("local.control", "local.data")
+    told = []
+    parts = SimpleNamespace(
+        link_boards={name: LinkBoard.of(name) for name in names},
+        services=SimpleNamespace(tell=lambda name, message: told.append((name, type(message).__name__))),
+        config=SimpleNamespace(brokers=[SimpleNamespace(name="local")]),
+    )
+    return SimpleNamespace(face=LinksFace(parts), boards=parts.link_boards, told=told)
+
+
+def test_a_link_is_paused_once_and_resumed_once(links):
+    links.face.pause("local.data")
+    assert links.boards["local.data"].paused
+    with pytest.raises(ConflictError, match=r"local\.data is paused already"):
+        links.face.pause("local.data")
+    with pytest.raises(ConflictError, match="resume it"):
+        links.face.reconnect("local.data")
+    links.face.resume("local.data")
+    with pytest.raises(ConflictError, match=r"local\.data is not paused"):
+        links.face.resume("local.data")
+    assert links.told == [("local.data", "PauseOrResume")] * 2
+    for order in (links.face.pause, links.face.resume, links.face.reconnect):
+        with pytest.raises(KeyError):
+            order("nobody")
+
+
+@pytest.mark.parametrize(
+    ("state", "refused", "reason"),
+    [
+        (LinkState.BACKING_OFF, False, "local.control is backing off; it is the link that hears them"),
+        (LinkState.SUBSCRIBED, True, "the broker refuses our user $SYS/broker/#"),
+        (LinkState.SUBSCRIBED, False, "the broker tells nothing below $SYS/broker: it is no Mosquitto, or our user"),
+    ],
+)
+def test_a_broker_without_figures_tells_why(links, state, refused, reason):
+    board = links.boards["local.control"]
+    board.status = LinkStatus(name="local.control", broker="b:1883", state=state)
+    board.figures_refused = refused
+    (broker,) = links.face.brokers()
+    assert (broker["address"], broker["figures"], broker["version"]) == ("b:1883", {}, None)
+    assert broker["reason"].startswith(reason)
+
+
+def test_a_broker_tells_its_figures_and_its_version(links):
+    board = links.boards["local.control"]
+    board.status = LinkStatus(name="local.control", state=LinkState.SUBSCRIBED)
+    board.figures = {
+        "version": Figure("version", "mosquitto version 2", "", 1.0),
+        "uptime": Figure("uptime", 7, "s", 2.0),
+    }
+    (broker,) = links.face.brokers()
+    assert broker["figures"] == {"uptime": {"value": 7, "unit": "s", "heard_us": 2_000_000}}
+    assert (broker["version"], broker["reason"]) == ("mosquitto version 2", None)

@@ -172,9 +172,20 @@ class FakeLinks:
     def status(self):
         return self.rows
 
-    def reconnect(self, name):
-        if name not in [row["name"] for row in self.rows]:
+    def _row(self, name):
+        found = [row for row in self.rows if row["name"] == name]
+        if not found:
             raise KeyError(name)
+        self.known = [
+            {
+                "name": "local",
+                "address": "127.0.0.1:1883",
+                "links": ["local.control", "local.data"],
+                "version": "mosquitto version 2.0.18",
+                "figures": {"clients_connected": {"value": 3, "unit": "", "heard_us": NOON}},
+                "reason": None,
+            }
+        ]
         self.reconnected.append(name)
 
 
@@ -182,12 +193,48 @@ class FakeSupervision:
     def __init__(self):
         self.done = []
         self.root = {
+        return found[0]
+
+    def reconnect(self, name):
+        if self._row(name)["state"] == "paused":
+            raise ConflictError(f"{name} is paused; resume it")
             "path": "server",
             "id": "server",
+    def pause(self, name):
+        self._set(name, "subscribed", "paused")
+
+    def resume(self, name):
+        self._set(name, "paused", "subscribed")
+
+    def _set(self, name, before, after):
+        row = self._row(name)
+        if row["state"] != before:
+            raise ConflictError(f"{name} is {row['state']}")
+        row |= {"state": after, "since_us": NOON}
+
+    def brokers(self):
+        return self.known
+
             "type": "supervisor",
             "state": "running",
             "restarts": 0,
             "mailbox": 0,
+        self.unlisted = []
+        self.groups = [
+            {
+                "id": 7,
+                "type": "ValueError",
+                "place": "actors/device.py:40 in _take",
+                "role": "devices/*",
+                "count": 3,
+                "first_us": NOON,
+                "last_us": NOON + 60_000_000,
+                "paths": ["server/devices/pi-1"],
+                "error": "no",
+                "traceback": "Traceback ...",
+                "crashes": [{"at_us": NOON + 60_000_000, "path": "server/devices/pi-1", "error": "no"}],
+            }
+        ]
             "last_exception": None,
             "total": 1,
             "counts": {"running": 1},
@@ -215,6 +262,20 @@ class FakeSupervision:
         if not path.startswith("links/"):
             raise KeyError(path)
         self.done.append((action, path))
+
+    def node(self, path):
+        for node in (self.root, *self.root["children"], *self.unlisted):
+            if node["path"].removeprefix("server/") == path.removeprefix("server/"):
+                return node
+        raise KeyError(path)
+
+    def crashes(self, *, limit, cursor):
+        at = int(cursor or 0)
+        groups = [{key: value for key, value in group.items() if key != "crashes"} for group in self.groups]
+        return groups[at : at + limit], str(at + limit) if len(groups) > at + limit else None
+
+    def crash(self, group):
+        return next((found for found in self.groups if found["id"] == group), None)
 
     def restart(self, path):
         self._do("restart", path)
@@ -289,10 +350,17 @@ class FakePageKeys:
 
 def make_face(*devices, clock=None, ring=None):
     """A face of fakes; its parts are reachable as attributes, for tests to set up and look at."""
-    fleet = FakeFleet(*devices)
+    fleet, links = FakeFleet(*devices), FakeLinks()
 
     def health():
-        return {"status": "ok", "version": "9.9", "actors": {"alive": 9, "restarts": 1}, "devices": fleet.counts()}
+        return {
+            "status": "ok",
+            "version": "9.9",
+            "broker": {"connected": True, "durable": True, "links": {row["name"]: row["state"] for row in links.rows}},
+            "database": {"ok": True, "pending": 0, "oldest_age": 0.0},
+            "actors": {"alive": 9, "restarts": 1, "quarantined": 0},
+            "devices": fleet.counts(),
+        }
 
     return Face(
         fleet=fleet,
@@ -311,7 +379,7 @@ def make_face(*devices, clock=None, ring=None):
         access=FakeAccess(),
         payload_keys=FakePayloadKeys(),
         followers=FakeFollowers(),
-        links=FakeLinks(),
+        links=links,
         supervision=FakeSupervision(),
         resolver=FakeResolver(),
         dead_letters=FakeDeadLetters(),

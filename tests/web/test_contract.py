@@ -10,13 +10,16 @@ import pytest
 
 from supervisor.release.keys import PrivateKey
 from supervisor.release.platform import own_platform
+from supervisor.server.crash_book import CrashGroup, SingleCrash
+from supervisor.server.crash_file import FILE, CrashFile
 from tests.release.support import make_release
 from tests.support.mqtt import Device
 from tests.support.muster import MusterUp
 from tests.support.releasing import trust, upload
 from tests.support.wait import eventually
-from web.app import ROUTES, TOLD
+from web.app import ROUTES
 from web.errors import ErrorBody
+from web.routes_supervision import TOLD
 
 PI = {"device_id": "contract-pi", "ip_address": "192.168.1.100", "hostname": "pi", "device_type": "raspberry_pi"}
 SOIL = {
@@ -81,6 +84,10 @@ READ = {
     "/api/dead-letters/<letter>": "/api/dead-letters/1",
     "/api/links": "/api/links",
     "/api/tokens": "/api/tokens",
+    "/api/brokers": "/api/brokers",
+    "/api/supervision/<path:path>": "/api/supervision/devices/contract-pi",
+    "/api/crashes": "/api/crashes",
+    "/api/crashes/<group>": "/api/crashes/1",
     "/api/audit": "/api/audit",
     "/api/session": "/api/session",
 }
@@ -92,12 +99,22 @@ BY_PATH = {(route.method, route.path): route for route in ROUTES}
 
 
 @pytest.fixture(scope="module")
+def remember_a_crash(data_dir):
+    file = CrashFile(data_dir / FILE)
+    file.open()
+    crashes = [SingleCrash(1, "server/devices/d1", "no")]
+    file.save([CrashGroup(1, "ValueError", "x.py:1 in x", "devices/*", 1, 1, 1, "no", "Traceback", crashes)], set())
+    file.close()
+
+
 def up(tmp_path_factory):
     """A server that has heard a Pi, a datalogger and a soil station with a reading each, and bytes that are nothing.
 
-    It has a release, and a rollout of it.
+    It has a release, and a rollout of it; and what crashed in an earlier run.
     """
-    with MusterUp(env={"MUSTER_ENROLMENT_KEY": KEY}) as server:
+    server = MusterUp(env={"MUSTER_ENROLMENT_KEY": KEY})
+    remember_a_crash(server.data)
+    with server:
         with Device(server.broker_url) as wire:
             wire.publish("devices/announce", PI)
             wire.publish("devices/status", PI | {"status": "online", "supervision": TREE})
@@ -260,6 +277,8 @@ def test_what_is_created_changed_and_told_has_the_promised_form(up):
         ("POST", "/api/tokens", "/api/tokens", {"name": "n", "role": "read"}, 201),
         ("POST", "/api/links/<name>/reconnect", "/api/links/local.data/reconnect", {}, 202),
         ("POST", "/api/dead-letters/<letter>/replay", f"/api/dead-letters/{letter}/replay", {}, 202),
+        ("POST", "/api/links/<name>/pause", "/api/links/local.data/pause", {}, 202),
+        ("POST", "/api/links/<name>/resume", "/api/links/local.data/resume", {}, 202),
         ("POST", "/api/alarms/<alarm>/acknowledge", "/api/alarms/1/acknowledge", {}, 200),
         ("POST", "/api/alarms/<alarm>/silence", "/api/alarms/1/silence", {"seconds": 60}, 200),
         ("POST", "/api/alarm-rules", "/api/alarm-rules", {"name": "made", "kind": "flapping"}, 201),

@@ -10,7 +10,7 @@ import pytest
 from supervisor import describe
 from tests.supervision.support import Lab
 from tests.web.fakes import NOON, Client, make_face, view
-from web.answers import Node
+from web.answers_supervision import Node
 
 URL = "/api/devices/pi-1/supervision"
 
