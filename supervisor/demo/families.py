@@ -5,28 +5,34 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import paho.mqtt.client as mqtt
 
 from .device import BROKEN, Device
 from .fleet import Family, Spec
-from .payloads import PiState, SiteState
+from .payloads import Payload, PiState, SiteState, timestamp
 from .schedule import Schedule
 from .station import StationState
 
+COMMANDS = ("ping", "identify", "status")
+
 
 class Pi(Device):
-    """A Raspberry Pi: announcement, heartbeat, status, scans, and an answer to the server's requests."""
+    """A Raspberry Pi: announcement, heartbeat, status, scans, and an answer to all that the server asks of it."""
 
     HEARTBEAT: ClassVar[float] = 10.0
     STATUS: ClassVar[float] = 30.0
     SCAN: ClassVar[float] = 7.0
+    WORKS: ClassVar[float] = 1.5
+    """Seconds that a command takes."""
 
     def __init__(self, spec: Spec, broker_url: str, schedule: Schedule, *, speed: float, seed: int) -> None:
         super().__init__(spec, broker_url, schedule, speed=speed, seed=seed)
         self._state = PiState(spec, self._drawn)
-        self._base = f"devices/{spec.serial}" if spec.bound else "devices"
+        self._own = f"devices/{spec.serial}"
+        self._base = self._own if spec.bound else "devices"
 
     def _begin(self) -> None:
         self._schedule.every(
@@ -50,7 +56,9 @@ class Pi(Device):
         return f"{self._base}/status", payload
 
     def _greet(self, client: mqtt.Client) -> None:
-        client.subscribe("server/requests", qos=1)
+        client.subscribe(
+            [("server/requests", 1), *((f"{self._own}/{what}", 1) for what in ("notifications", "commands"))]
+        )
         client.publish(f"{self._base}/announce", json.dumps(self._state.announce()), qos=1)
 
     def _farewell(self, client: mqtt.Client) -> None:
@@ -64,17 +72,46 @@ class Pi(Device):
         self._publish(f"{self._base}/announce", self._state.announce(), qos=1)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        """Answer `{"request": "announce", "device_id"?, "spread"?}`, within `spread` seconds."""
         try:
-            request = json.loads(message.payload)
-            spread = float(request.get("spread") or 0)
-        except (ValueError, AttributeError, TypeError):
+            asked = json.loads(message.payload)
+        except ValueError:
             return
-        if request.get("request") == "announce" and request.get("device_id") in (None, self._spec.serial):
-            self._schedule.after(
-                self._drawn.uniform(0, spread),
-                lambda: self._publish(f"{self._base}/announce", self._state.announce(), qos=1),
-            )
+        if isinstance(asked, dict):
+            self._obey(message.topic.rpartition("/")[2], asked)
+
+    def _obey(self, what: str, asked: dict[str, Any]) -> None:
+        """Do what the server asks for; a notification is shown at once, a command takes a moment."""
+        match what:
+            case "requests" if asked.get("request") == "announce" and asked.get("device_id") in (
+                None,
+                self._spec.serial,
+            ):
+                spread = asked.get("spread")
+                self._later(
+                    self._drawn.uniform(0, spread if isinstance(spread, int | float) else 0),
+                    f"{self._base}/announce",
+                    self._state.announce,
+                )
+            case "notifications":
+                shown = {
+                    "notification_id": asked.get("notification_id"),
+                    "state": "displayed",
+                    "timestamp": timestamp(),
+                }
+                self._publish(f"{self._own}/receipts", shown, qos=1)
+            case "commands" if not asked.get("cancel"):
+                answer = {"id": asked.get("id"), "timestamp": timestamp()}
+                self._publish(f"{self._own}/responses", {**answer, "state": "running"}, qos=1)
+                done = self._answer_to(str(asked.get("name")))
+                self._later(self.WORKS / self._speed, f"{self._own}/responses", lambda: {**answer, **done})
+
+    def _answer_to(self, command: str) -> Payload:
+        if command in COMMANDS:
+            return {"state": "succeeded", "result": {"simulated": True, "device": self._spec.serial}}
+        return {"state": "failed", "reason": f"a simulated device knows {', '.join(COMMANDS)}"}
+
+    def _later(self, seconds: float, topic: str, make: Callable[[], Payload]) -> None:
+        self._schedule.after(seconds, lambda: self._publish(topic, make(), qos=1))
 
 
 class SiteDevice(Device):

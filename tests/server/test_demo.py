@@ -208,6 +208,29 @@ def test_pis_answer_the_servers_request_and_only_those_asked(mosquitto):
             demo.stop()
 
 
+def test_pis_show_notifications_and_do_what_they_are_told(mosquitto):
+    with Device(mosquitto.url) as server:
+        server.subscribe("devices/+/receipts")
+        server.subscribe("devices/+/responses")
+        server.subscribe("devices/announce")
+        demo = demo_process(mosquitto.url, "--pis=1", *ONLY_PIS, "--processes=1", "--speed=20")
+        demo.start()
+        try:
+            serial = server.next("devices/announce", 20).json["device_id"]
+            mine = f"devices/{serial}"
+            server.publish(f"{mine}/notifications", {"notification_id": "n-1", "title": "Hello"})
+            receipt = server.next(f"{mine}/receipts", 20).json
+            assert (receipt["notification_id"], receipt["state"]) == ("n-1", "displayed")
+            server.publish(f"{mine}/commands", {"id": "c-1", "name": "ping"})
+            states = [server.next(f"{mine}/responses", 20).json["state"] for _ in range(2)]
+            assert states == ["running", "succeeded"]
+            server.publish(f"{mine}/commands", {"id": "c-2", "name": "fly"})
+            answers = [server.next(f"{mine}/responses", 20).json for _ in range(2)]
+            assert [(answer["id"], answer["state"]) for answer in answers] == [("c-2", "running"), ("c-2", "failed")]
+        finally:
+            demo.stop()
+
+
 def test_pis_with_a_scanner_scan_articles_each_under_an_id_of_its_own(mosquitto):
     with Device(mosquitto.url) as server:
         server.subscribe("devices/+/scans")
