@@ -2,7 +2,7 @@
 
 import { get, post, serverNow } from "./api.js";
 import { confirmed } from "./ask.js";
-import { h, Refresher, setText, tickAges } from "./dom.js";
+import { clockText, h, Refresher, setText, tickAges } from "./dom.js";
 import { follow } from "./live.js";
 import { startMenu } from "./menu.js";
 import { language, n, t } from "./texts.js";
@@ -13,8 +13,16 @@ const TOLD = 6000; // ms that a message stays
 const MOST_ALARMS = 100; // open ones that are counted
 const element = (id) => document.getElementById(id);
 let toastTimer = 0;
+let title = document.title;
+let openAlarms = "";
 
 export const refresh = (...chosen) => chosen.forEach((panel) => panel.request());
+
+/** Name the page in its tab, behind the number of open alarms: it is read while another tab is looked at. */
+export function setTitle(text) {
+  title = text;
+  document.title = openAlarms ? `(${openAlarms}) ${title}` : title;
+}
 
 function tell(message, isGood) {
   const toast = element("toast");
@@ -77,7 +85,9 @@ const health = new Refresher(async () => {
 const alarms = new Refresher(async () => {
   const { items, cursor } = await get(`/api/alarms?state=open&limit=${MOST_ALARMS}`);
   const link = document.querySelector('nav a[data-area="alarms"]');
-  link.dataset.count = items.length ? (cursor ? `${MOST_ALARMS}+` : items.length.toLocaleString(language)) : "";
+  openAlarms = items.length ? (cursor ? `${MOST_ALARMS}+` : items.length.toLocaleString(language)) : "";
+  link.dataset.count = openAlarms;
+  setTitle(title);
   if (items.length) link.setAttribute("aria-label", `${link.textContent}: ${n("frame.open_alarms", items.length)}`);
   else link.removeAttribute("aria-label");
 });
@@ -109,25 +119,26 @@ export async function start({ panels, often, events, ready, device = "" }) {
   follow({
     kinds: Object.keys(heard),
     device,
-    onEvent: (kind, data) => {
-      heard[kind](data);
-      tickAges(serverNow());
-    },
+    since: session.last_event_id,
+    onEvent: (kind, data) => heard[kind](data),
+    onBatch: () => tickAges(serverNow()),
     onResync: () => refresh(...all),
-    onState: (state) => {
+    onState: (state, heardAt) => {
       element("live").dataset.state = state;
-      setText(element("live"), t(`frame.${state}`));
+      setText(element("live"), t(`frame.${state}`, { time: clockText(heardAt) }));
     },
   });
   setInterval(() => tickAges(serverNow()), 1000);
   let looks = 0;
   setInterval(() => {
-    if (document.hidden) return;
+    if (document.hidden) {
+      refresh(alarms); // whose number is in the title
+      return;
+    }
     looks += 1;
     const isLive = element("live").dataset.state === "live";
     refresh(health, ...(!isLive || looks % ALL_EVERY === 0 ? all : often));
   }, LOOK);
-  document.addEventListener("visibilitychange", () => document.hidden || refresh(...all));
   new MutationObserver(() => tickAges(serverNow())).observe(document.querySelector("main"), {
     attributeFilter: ["data-time"],
     subtree: true,

@@ -20,6 +20,8 @@ export function startMenu({ role, version }) {
     document.cookie = `muster_lang=${target.value}; path=/; max-age=${YEAR}; samesite=lax`;
     location.reload();
   });
+  // Where the pages are wider than the screen, the one that is shown is among those seen.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   // Whoever looks elsewhere is done with it.
   document.addEventListener("click", ({ target }) => {
     if (!element("menu").contains(target)) element("menu").open = false;
