@@ -181,6 +181,8 @@ class Session(msgspec.Struct):
 
     role: Role
     version: str
+    last_event_id: str
+    """Of the newest live event: what is asked for from now on is newer, and a stream from there misses nothing."""
 
 
 class LoggedIn(msgspec.Struct):

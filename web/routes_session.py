@@ -25,7 +25,8 @@ _LOGIN = msgspec.json.Decoder(Login)
 def show(call: Call) -> Item:
     """Tell who the caller is and what serves him."""
     assert call.who is not None
-    return {"role": call.who.role, "version": call.face.version}
+    ring = call.face.ring
+    return {"role": call.who.role, "version": call.face.version, "last_event_id": ring.event_id(ring.last)}
 
 
 def login(call: Call) -> Reply:

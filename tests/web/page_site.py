@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
+from actors.events import EventRing
+from actors.sockets import sever
 from tests.support.ports import free_port
 from tests.support.wait import eventually
 from tests.web.fakes import make_face, view
+from web.board import HttpBoard
 from web.server import HttpActor, HttpSettings
 
 NOW = int(time.time() * 1e6)
@@ -29,12 +33,29 @@ class Site:
     def serve(self):
         bound = []
         settings = HttpSettings(port=self.port)
-        self.ref = self.runtime.launch(HttpActor(self.face, settings, lambda _, port: bound.append(port)))
+        self.actor = HttpActor(self.face, settings, lambda _, port: bound.append(port))
+        self.ref = self.runtime.launch(self.actor)
         eventually(lambda: bound, what="the port")
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+    def restart(self):
+        """The HTTP server is another one; what has happened meanwhile is on the ring."""
+        self.ref.stop()
+        self.serve()
+
+    def become_another_process(self):
+        """The whole server is another one: of what happened before, its ring knows nothing."""
+        self.ref.stop()
+        self.face = dataclasses.replace(self.face, ring=EventRing(), http=HttpBoard())
+        self.serve()
+
+    def cut_streams(self):
+        """What is between server and page breaks every connection."""
+        for wire in list(self.actor._pump._streams.values()):
+            sever(wire.socket)
 
     def tell(self, serial, presence, **fields):
         """The device changes and the ring says so, as the server does it."""

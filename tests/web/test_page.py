@@ -128,9 +128,8 @@ def test_a_reader_is_offered_no_buttons(site, page):
 def test_after_the_server_was_away_the_page_is_right_again(site, shown):
     site.ref.stop()
     expect(shown.locator("#live")).to_have_text("reconnecting")
-    # Happened while nobody was there to tell it.
     site.face.fleet.put(view("pi-1", "offline"))
-    site.serve()
+    site.become_another_process()
     expect(shown.locator("#live")).to_have_text("live", timeout=20_000)
     expect(row(shown, "pi-1")).to_contain_text("offline")
 

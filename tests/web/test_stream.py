@@ -208,6 +208,15 @@ def test_an_id_of_another_process_is_answered_with_resync(seen, how):
     assert client.face.http.resyncs == {"gone": 1}
 
 
+def test_a_page_can_go_on_from_where_its_session_was_told():
+    client = Client(make_face())
+    client.face.ring.publish("restart", "", {})
+    seen = client.get("/api/session").json["last_event_id"]
+    client.face.ring.publish("restart", "", {})
+    opening(client, f"/api/events?last_event_id={seen}")
+    assert client.handed_over[0].seq == 1
+
+
 def test_kinds_and_device_are_handed_on():
     client = Client(make_face())
     opening(client, "/api/events?kinds=presence,reading&device=pi-1")

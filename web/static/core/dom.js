@@ -52,6 +52,7 @@ const STEPS = [
   [Infinity, 86400, "common.days"],
 ];
 const MOMENT = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+const CLOCK = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 
 /** An age in words as short as `12 s`, `3 min`, `5 h`, `9 d`. */
 export function ageText(seconds) {
@@ -62,6 +63,10 @@ export function ageText(seconds) {
 
 /** A time in the viewer's zone. */
 export const timeText = (iso) => MOMENT.format(new Date(iso));
+
+/** The time of day of a moment in ms, in the viewer's zone; with its date where that is not today's. */
+export const clockText = (at) =>
+  new Date(at).toDateString() === new Date().toDateString() ? CLOCK.format(at) : MOMENT.format(at);
 
 /** The same with the time in UTC, for whoever asks more closely. */
 export const bothTimes = (iso) => `${timeText(iso)}\n${new Date(iso).toISOString().replace("T", " ").replace("Z", " UTC")}`;
