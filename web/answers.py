@@ -12,6 +12,7 @@ import msgspec
 
 from actors.messages import Kind, Reason
 from actors.presence import DerivedPresence
+from actors.presence_history import PastReason
 from web.sessions import Role
 
 T = TypeVar("T")
@@ -68,6 +69,17 @@ class Event(msgspec.Struct):
     serial: str
     kind: str
     data: dict[str, Any]
+
+
+class PresenceSegment(msgspec.Struct):
+    """A stretch of one presence; it ends where the next one begins."""
+
+    since: Time
+    until: Time
+    presence: DerivedPresence | None
+    """Null before the first sign of the device."""
+    reason: PastReason | None
+    """Null where there is no presence, and where nothing is kept that tells."""
 
 
 class Sensor(msgspec.Struct):
@@ -200,6 +212,8 @@ class LetterTold(msgspec.Struct):
 
 Devices = Page[Device]
 Events = Page[Event]
+Presences = Page[PresenceSegment]
 Sensors = Page[Sensor]
 DeadLetters = Page[DeadLetter]
+LetterCounts = Page[LetterCount]
 Tokens = Page[Token]

@@ -65,8 +65,17 @@ class History(Protocol):
         """Return `ts_us` (its start), `n`, `avg`, `min` and `max` of each interval with numbers, newest first."""
         ...
 
-    def events(self, serial: str, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
-        """Return the timeline of a device, newest first."""
+    def events(
+        self, serial: str, *, kind: str | None, since_us: int | None, until_us: int | None, limit: int, cursor: str
+    ) -> tuple[list[Item], str | None]:
+        """Return the timeline of a device, newest first, `since_us <= ts < until_us`; None does not restrict."""
+        ...
+
+    def presence(self, serial: str, *, since_us: int, until_us: int | None) -> list[Item]:
+        """Return what a device's presence was: `since_us`, `until_us`, `presence` and `reason`, oldest first, no hole.
+
+        With `until_us` None it tells up to now. Raises `OverflowError` when it changed too often for one answer.
+        """
         ...
 
     def sensors(self, serial: str) -> list[Item]:

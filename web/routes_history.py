@@ -14,6 +14,10 @@ from web.routes_devices import known
 
 READINGS = ("metric", "since", "until", "bucket", *PAGED)
 """Query parameters of the list of readings."""
+EVENTS = ("kind", "since", "until", *PAGED)
+"""Query parameters of a device's timeline."""
+DAY_US = 86_400_000_000
+"""The time that the history of a presence covers where nothing else is asked for."""
 
 
 def readings(call: Call, serial: str) -> Item:
@@ -34,10 +38,32 @@ def readings(call: Call, serial: str) -> Item:
 
 
 def events(call: Call, serial: str) -> Item:
-    """List what happened to a device, newest first."""
+    """List what happened to a device, newest first: `kind`, `since` (included), `until` (excluded), page by page."""
     known(call, serial)
-    limit, cursor = call.limit(), cursor_of(call)
-    return page_of(lambda: call.face.history.events(serial, limit=limit, cursor=cursor))
+    since, until = call.time_range_us()
+    wanted: Item = {"since_us": since, "until_us": until, "limit": call.limit(), "cursor": cursor_of(call)}
+    kind = call.text("kind")
+    return page_of(lambda: call.face.history.events(serial, kind=kind, **wanted))
+
+
+def presence(call: Call, serial: str) -> Item:
+    """Tell what a device's presence was from `since` until `until`, oldest first and without a hole.
+
+    It is `unknown` while nobody could know, and null before the first sign of the device. Without `since` the answer
+    begins a day before its end, without `until` it ends now.
+    """
+    known(call, serial)
+    now = int(call.face.clock.time() * 1_000_000)
+    since, until = call.time_range_us()
+    end = until if until is not None and until < now else None
+    begin = (end or now) - DAY_US if since is None else since
+    if begin >= now:
+        raise bad_field("since", "must be in the past")
+    try:
+        return listing(plain(call.face.history.presence(serial, since_us=begin, until_us=end)))
+    except OverflowError:
+        message = "is too long ago: the presence has changed too often since; ask for a shorter time"
+        raise bad_field("since", message) from None
 
 
 def sensors(call: Call, serial: str) -> Item:

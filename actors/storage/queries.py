@@ -91,9 +91,12 @@ class RecentReadings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindEvents(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to one device, or in the fleet, newest first."""
+    """What happened to one device, or in the fleet, with `since_us <= ts_us < until_us`, newest first."""
 
     serial: str | None = None
+    kind: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
     limit: int = 100
     after: str | None = None
 
@@ -102,6 +105,12 @@ class FindEvents(msgspec.Struct, frozen=True, kw_only=True):
         query = Event.select()
         if self.serial is not None:
             query = query.where(Event.serial == self.serial)
+        if self.kind is not None:
+            query = query.where(Event.kind == self.kind)
+        if self.since_us is not None:
+            query = query.where(Event.ts_us >= self.since_us)
+        if self.until_us is not None:
+            query = query.where(Event.ts_us < self.until_us)
         page = page_by_id(database, query, Event.id, self.after, self.limit)
         for row in page.items:
             row["data"] = msgspec.json.decode(row["data"])

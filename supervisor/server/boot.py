@@ -35,12 +35,12 @@ from supervisor.server.enrolment import EnrolmentFace
 from supervisor.server.faces import (
     DeadLettersFace,
     FleetFace,
-    HistoryFace,
     PageKeysFace,
     TokensFace,
 )
 from supervisor.server.groups import GroupsFace
 from supervisor.server.health import Health
+from supervisor.server.history import HistoryFace
 from supervisor.server.instance import Instance
 from supervisor.server.metrics import make_metrics
 from supervisor.server.mosquitto import BrokerUser

@@ -19,8 +19,7 @@ from actors.messages import Deliveries, Delivery, DeviceSnapshot, StoreDeadLette
 from actors.payload_keys.envelope import is_sealed
 from actors.registry import Execute, LoadDeadLetter, MarkReplayed
 from actors.runtime import GuardedFuture
-from actors.storage.buckets import FindBuckets
-from actors.storage.queries import FindDeadLetters, FindEvents, FindReadings, FindSensors, ListTokens, Page
+from actors.storage.queries import ListTokens
 from actors.storage.tokens import Token, create_token, digest_token, find_token, revoke_token
 from actors.topics import SENSOR_TAIL, BadTopicError, parse_pi, parse_sensor, parse_site
 from supervisor.pki.errors import PkiError
@@ -113,73 +112,6 @@ class FleetFace:
         future: GuardedFuture[bool] = GuardedFuture()
         ref.tell(message(future))
         return bool(future.get(timeout=PATIENCE))
-
-
-class HistoryFace:
-    """The database, read through the readers."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._readers = parts.readers
-        self._rollup_key = parts.rollup_key
-
-    def readings(
-        self, serial: str, *, metric: str | None, since_us: int | None, until_us: int | None, limit: int, cursor: str
-    ) -> tuple[list[Item], str | None]:
-        """Return readings, newest first; with `metric` only that one of each."""
-        query = FindReadings(
-            serial=serial, metric=metric, since_us=since_us, until_us=until_us, limit=limit, after=cursor or None
-        )
-        items, following = self._page(query)
-        if metric is not None:
-            items = [item | {"measures": {metric: item["measures"][metric]}} for item in items]
-        return items, following
-
-    def buckets(
-        self,
-        serial: str,
-        *,
-        metric: str,
-        since_us: int | None,
-        until_us: int | None,
-        bucket_us: int,
-        limit: int,
-        cursor: str,
-    ) -> tuple[list[Item], str | None]:
-        """Return the numbers of each interval, newest first."""
-        query = FindBuckets(
-            serial=serial,
-            metric=metric,
-            since_us=since_us,
-            until_us=until_us,
-            bucket_us=bucket_us,
-            limit=limit,
-            after=cursor or None,
-            follower=self._rollup_key,
-        )
-        return self._page(query)
-
-    def events(self, serial: str, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
-        """Return a device's timeline, newest first."""
-        return self._page(FindEvents(serial=serial, limit=limit, after=cursor or None))
-
-    def sensors(self, serial: str) -> list[Item]:
-        """Return the numbers that a device has sent."""
-        return self._page(FindSensors(serial))[0]
-
-    def dead_letters(
-        self, *, reason: str | None, serial: str | None, limit: int, cursor: str
-    ) -> tuple[list[Item], str | None]:
-        """Return dead letters, newest first."""
-        return self._page(FindDeadLetters(reason=reason, serial=serial, limit=limit, after=cursor or None))
-
-    def dead_letter(self, letter: int) -> Item | None:
-        """Return one dead letter."""
-        items, _ = self._page(FindDeadLetters(limit=1, after=str(letter + 1)))
-        return items[0] if items and items[0]["id"] == letter else None
-
-    def _page(self, query: Any) -> tuple[list[Item], str | None]:
-        page: Page = self._readers.ask(query)
-        return page.items, page.cursor
 
 
 class DeadLettersFace:

@@ -13,6 +13,7 @@ from actors.messages import DeviceSnapshot
 from actors.registry import LoadDevices
 from actors.runtime import Directory, ThreadedActor
 from actors.storage.errors import StoreUnavailable
+from supervisor.server.history import note_start
 from supervisor.server.parts import Parts
 from supervisor.server.payload_keys import load_payload_keys
 
@@ -105,4 +106,9 @@ class LoaderActor(ThreadedActor):
 
 def loader(parts: Parts) -> LoaderActor:
     """Return who loads what is known before the first device is heard."""
-    return LoaderActor(parts.fleet, parts.services, parts.is_ours, first=lambda: load_payload_keys(parts))
+
+    def first() -> None:
+        load_payload_keys(parts)
+        note_start(parts)
+
+    return LoaderActor(parts.fleet, parts.services, parts.is_ours, first=first)

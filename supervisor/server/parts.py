@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,6 +38,7 @@ from actors.notifications.board import LedgerBoard
 from actors.payload_keys.book import PayloadKeys
 from actors.pipeline import PipelineState
 from actors.presence import OfflineAfter
+from actors.presence_history import ASLEEP
 from actors.reader import Readers
 from actors.registry import Execute, RegistryBoard
 from actors.rollups import RollupBoard, Wake
@@ -82,6 +84,9 @@ ROOT = "server"
 
 class Parts:
     """Made in the order in which each needs the ones before."""
+
+    start_noted = False
+    """Whether the database knows that this process came."""
 
     def __init__(self, config: Config, runtime: Runtime, instance_id: str) -> None:
         self.config = config
@@ -287,8 +292,7 @@ class Parts:
             self.services.tell(TWINS, LinkUp(sight.name))
             self.access.compare()
         kind = "blind" if sight.blind else "sight"
-        now_us = int(self.runtime.clock.time() * 1_000_000)
-        self.services.tell("notary", StoreEvent(kind, "", now_us, msgspec.json.encode({"link": sight.name}).decode()))
+        self._note(kind, {"link": sight.name})
 
     def _overslept(self, seconds: float) -> None:
         """Count the time in which this process was stopped as blindness: silence in it proves nothing."""
@@ -296,6 +300,14 @@ class Parts:
         now = self.runtime.clock.monotonic()
         for sight in self._each_sight():
             sight.slept(now)
+        since_us = int((self.runtime.clock.time() - seconds) * 1_000_000)
+        self._note(ASLEEP, {"since": rfc3339(since_us)})
+
+    def _note(self, kind: str, data: Mapping[str, str | None]) -> None:
+        """Keep an event of the fleet, and that it is ours: several servers may share a database."""
+        body = msgspec.json.encode({**data, "server": self.server_id}).decode()
+        now_us = int(self.runtime.clock.time() * 1_000_000)
+        self.services.tell("notary", StoreEvent(kind, "", now_us, body))
 
 
 def offline_policy(config: Config) -> OfflineAfter:

@@ -18,7 +18,8 @@ from actors.reader import ReaderActor
 from actors.runtime import PooledActor, Runtime
 from actors.storage.queries import FindDeadLetters
 from actors.writes import Batcher
-from supervisor.server.faces import DeadLettersFace, FleetFace, HistoryFace, TokensFace
+from supervisor.server.faces import DeadLettersFace, FleetFace, TokensFace
+from supervisor.server.history import HistoryFace
 from supervisor.server.parts import READERS, Parts
 from supervisor.server.settings import Config
 from supervisor.server.supervision import LinksFace

@@ -97,6 +97,12 @@ def test_events_come_newest_first_for_one_device_or_all(store, readers):
     assert [row["data"]["n"] for row in ask_all(readers, FindEvents(serial="A1", limit=2))] == [8, 6, 4, 2, 0]
 
 
+def test_events_are_chosen_by_kind_and_time(store, readers):
+    store.commit([StoreEvent(["x", "y"][at % 2], "A1", NOON + at, f'{{"n":{at}}}') for at in range(9)])
+    chosen = FindEvents(serial="A1", kind="x", since_us=NOON + 2, until_us=NOON + 6, limit=1)
+    assert [row["data"]["n"] for row in ask_all(readers, chosen)] == [4, 2]
+
+
 def test_dead_letters_come_newest_first_with_their_bytes(store, readers):
     store.commit([StoreDeadLetter("r", "d", "a", "t", bytes([at, 255]), NOON + at, "A1") for at in range(5)])
     store.commit([StoreDeadLetter("other", "d", "a", "t", b"", NOON)])

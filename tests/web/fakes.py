@@ -131,7 +131,7 @@ class FakeFleet:
 
 class FakeHistory:
     def __init__(self):
-        self.rows = {"readings": [], "buckets": [], "events": [], "sensors": [], "dead_letters": []}
+        self.rows = {"readings": [], "buckets": [], "events": [], "presence": [], "sensors": [], "dead_letters": []}
         self.asked = None
         self.failure = None
 
@@ -150,8 +150,15 @@ class FakeHistory:
         self.asked = {"metric": metric, "since_us": since_us, "until_us": until_us, "bucket_us": bucket_us}
         return self._page("buckets", limit, cursor)
 
-    def events(self, serial, *, limit, cursor):
+    def events(self, serial, *, kind, since_us, until_us, limit, cursor):
+        self.asked = {"kind": kind, "since_us": since_us, "until_us": until_us}
         return self._page("events", limit, cursor)
+
+    def presence(self, serial, *, since_us, until_us):
+        if self.failure:
+            raise self.failure
+        self.asked = {"since_us": since_us, "until_us": until_us}
+        return self.rows["presence"]
 
     def sensors(self, serial):
         return self.rows["sensors"]

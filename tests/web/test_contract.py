@@ -41,6 +41,7 @@ READ = {
     "/api/devices/<serial>": "/api/devices/contract-pi",
     "/api/devices/<serial>/readings": "/api/devices/CONTRACT/readings",
     "/api/devices/<serial>/events": "/api/devices/CONTRACT/events",
+    "/api/devices/<serial>/presence": "/api/devices/CONTRACT/presence",
     "/api/devices/<serial>/sensors": "/api/devices/CONTRACT/sensors",
     "/api/soil-health/history": "/api/soil-health/history",
     "/api/soil-health/stations": "/api/soil-health/stations",
