@@ -88,11 +88,14 @@ def _next_serials(serials: list[str], cut: Cut) -> list[Place]:
     return [(serial, serial) for serial in chosen]
 
 
-def _next_places(keys: Iterable[str | int], records: list[Record], cut: Cut) -> list[Place]:
+def _next_places(keys: Sequence[str | int], records: list[Record], cut: Cut) -> list[Place]:
     """Return the places behind the cut, and one more."""
-    places: Iterable[Any] = zip(keys, [record.snapshot.serial for record in records], strict=True)
+    serials = [record.snapshot.serial for record in records]
     after: Any = cut.after
+    places: Iterable[Any] = zip(keys, serials, strict=True)
     if cut.descending:
+        # Among equals the records come mostly by serial: from the end on the heap changes least.
+        places = zip(reversed(keys), reversed(serials), strict=True)
         return nlargest(cut.limit + 1, places if after is None else (place for place in places if place < after))
     return nsmallest(cut.limit + 1, places if after is None else (place for place in places if place > after))
 

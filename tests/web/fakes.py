@@ -167,6 +167,10 @@ class FakeHistory:
         self.asked = {"reason": reason, "serial": serial}
         return self._page("dead_letters", limit, cursor)
 
+    def dead_letter_reasons(self, serial):
+        rows = [row for row in self.rows["dead_letters"] if serial in (None, row["serial"])]
+        return [{"reason": reason, "count": n} for reason, n in Counter(row["reason"] for row in rows).most_common()]
+
     def dead_letter(self, letter):
         return next((row for row in self.rows["dead_letters"] if row["id"] == letter), None)
 
@@ -175,14 +179,6 @@ class FakeLinks:
     def __init__(self):
         self.rows = [{"name": "local.data", "state": "subscribed", "since_us": NOON, "reconnects": 0, "detail": ""}]
         self.reconnected = []
-
-    def status(self):
-        return self.rows
-
-    def _row(self, name):
-        found = [row for row in self.rows if row["name"] == name]
-        if not found:
-            raise KeyError(name)
         self.known = [
             {
                 "name": "local",
@@ -193,20 +189,21 @@ class FakeLinks:
                 "reason": None,
             }
         ]
-        self.reconnected.append(name)
 
+    def status(self):
+        return self.rows
 
-class FakeSupervision:
-    def __init__(self):
-        self.done = []
-        self.root = {
+    def _row(self, name):
+        found = [row for row in self.rows if row["name"] == name]
+        if not found:
+            raise KeyError(name)
         return found[0]
 
     def reconnect(self, name):
         if self._row(name)["state"] == "paused":
             raise ConflictError(f"{name} is paused; resume it")
-            "path": "server",
-            "id": "server",
+        self.reconnected.append(name)
+
     def pause(self, name):
         self._set(name, "subscribed", "paused")
 
@@ -222,10 +219,10 @@ class FakeSupervision:
     def brokers(self):
         return self.known
 
-            "type": "supervisor",
-            "state": "running",
-            "restarts": 0,
-            "mailbox": 0,
+
+class FakeSupervision:
+    def __init__(self):
+        self.done = []
         self.unlisted = []
         self.groups = [
             {
@@ -242,6 +239,13 @@ class FakeSupervision:
                 "crashes": [{"at_us": NOON + 60_000_000, "path": "server/devices/pi-1", "error": "no"}],
             }
         ]
+        self.root = {
+            "path": "server",
+            "id": "server",
+            "type": "supervisor",
+            "state": "running",
+            "restarts": 0,
+            "mailbox": 0,
             "last_exception": None,
             "total": 1,
             "counts": {"running": 1},
@@ -263,13 +267,6 @@ class FakeSupervision:
     def tree(self):
         return self.root
 
-    def _do(self, action, path):
-        if path == "server":
-            raise ValueError("the root cannot be told anything")
-        if not path.startswith("links/"):
-            raise KeyError(path)
-        self.done.append((action, path))
-
     def node(self, path):
         for node in (self.root, *self.root["children"], *self.unlisted):
             if node["path"].removeprefix("server/") == path.removeprefix("server/"):
@@ -283,6 +280,13 @@ class FakeSupervision:
 
     def crash(self, group):
         return next((found for found in self.groups if found["id"] == group), None)
+
+    def _do(self, action, path):
+        if path == "server":
+            raise ValueError("the root cannot be told anything")
+        if not path.startswith("links/"):
+            raise KeyError(path)
+        self.done.append((action, path))
 
     def restart(self, path):
         self._do("restart", path)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.axe import serious
 from tests.support.wait import eventually
+from tests.web.fake_enrolments import asker
 from tests.web.fakes import view
 from tests.web.page_site import NOW
 
@@ -25,18 +26,80 @@ def row(page, serial):
     return page.locator(f'#devices tr[data-key="{serial}"]')
 
 
-def test_the_page_shows_the_fleet_the_tree_the_links_and_what_went_wrong(shown, console):
+def serials(page):
+    return page.locator("#devices tr").evaluate_all("rows => rows.map(row => row.dataset.key)")
+
+
+def has_order(page, *expected):
+    eventually(lambda: serials(page) == list(expected), what=f"the rows {expected}")
+
+
+def fill(site, *devices):
+    for device in devices:
+        site.face.fleet.put(device)
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_fleet_its_sites_and_what_is_wrong(site, shown, console):
     assert shown.url.endswith("/")
     expect(row(shown, "pi-1")).to_contain_text("raspberrypi")
     expect(row(shown, "pi-1")).to_contain_text("online")
-    expect(row(shown, "gw-7")).to_contain_text("Gateway 7")
+    expect(row(shown, "gw-7").get_by_role("link", name="Gateway 7")).to_have_attribute("href", "/devices/gw-7")
     expect(row(shown, "gw-7")).to_contain_text("silent")
     expect(shown.locator("#count-total")).to_have_text("2")
     expect(shown.locator("#count-offline")).to_have_text("1")
-    expect(shown.locator("#tree")).to_contain_text("ValueError: x")
-    expect(shown.locator("#tree")).to_contain_text("1 restart · 3 waiting")
-    expect(shown.locator("#links")).to_contain_text("local.data")
+    expect(shown.locator("#sites-list li").first).to_contain_text("harbour")
+    expect(shown.locator("#sites-list li").first).to_contain_text("0 of 1")
+    expect(shown.locator("#sites-list li").last).to_contain_text("without a site")
+    expect(shown.locator("#notices")).to_have_text("No open alarm, every link is up")
     assert console == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_people_from_using_the_page(site, shown, scheme):
+    fill(site, view("pi-2", flapping=True, site="plant"), view("pi-3", "unknown", quarantined=True, site="plant"))
+    shown.emulate_media(color_scheme=scheme)
+    shown.goto(f"{site.url}/?site=plant&sort=since")
+    expect(shown.locator("#devices tr")).to_have_count(2)
+    assert serious(shown) == []
+
+
+def test_who_waits_and_what_is_wrong_leads_to_where_it_is_mended(site, page):
+    site.face.enrolments.rows["pi-9"] = asker("pi-9")
+    site.face.fleet.alarms_at.update(["harbour"])
+    site.face.links.rows.append({"name": "far.data", "state": "connecting", "since_us": NOW, "detail": ""})
+    page.goto(f"{site.url}/login?key=the-page-key")
+    for name, path in (
+        ("1 device waits to be let in", "/settings"),
+        ("1 open alarm", "/alarms"),
+        ("1 link to a broker is down", "/supervision"),
+    ):
+        expect(page.locator("#notices").get_by_role("link", name=name)).to_have_attribute("href", path)
+
+
+def test_an_empty_fleet_says_how_its_first_device_comes(site, page):
+    site.face.fleet.devices.clear()
+    page.goto(f"{site.url}/login?key=the-page-key")
+    expect(page.get_by_role("heading", name="No device has spoken yet")).to_be_visible()
+    expect(page.locator("#first-command")).to_contain_text("mosquitto_pub -L mqtt://127.0.0.1:1883/devices/announce")
+    expect(page.locator("#table")).to_be_hidden()
+    site.tell("pi-1", "online")
+    expect(row(page, "pi-1")).to_be_visible()
+    expect(page.locator("#first")).to_be_hidden()
+
+
+def test_the_page_speaks_italian_to_who_reads_it(site, browser):
+    context = browser.new_context(locale="it-IT")
+    page = context.new_page()
+    page.goto(f"{site.url}/login?key=the-page-key")
+    expect(page.get_by_role("button", name="Tutti i dispositivi")).to_be_visible()
+    expect(page.get_by_role("button", name="Ultimo segno")).to_be_visible()
+    context.close()
+
+
+# -- live -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_change_appears_without_a_reload(site, shown, console):
@@ -47,17 +110,82 @@ def test_a_change_appears_without_a_reload(site, shown, console):
     site.tell("pi-2", "online")
     expect(row(shown, "pi-2")).to_contain_text("online")
     expect(shown.locator("#count-total")).to_have_text("3")
+    site.face.fleet.delete("pi-2")
+    site.face.ring.publish("removed", "pi-2", {"serial": "pi-2"})
+    expect(row(shown, "pi-2")).to_have_count(0)
     assert shown.evaluate("window.stillTheSamePage")
     assert console == []
 
 
+def test_no_row_moves_comes_or_goes_while_somebody_reads(site, shown):
+    fill(site, view("pi-2", hostname="pi-2", since_us=NOW))
+    shown.goto(f"{site.url}/?presence=online&sort=serial")
+    has_order(shown, "pi-1", "pi-2")
+    row(shown, "pi-2").hover()
+    site.tell("pi-1", "offline", reason="timeout")
+    site.tell("aa-0", "online")
+    # What is told of a device is told at once; where it stands has to wait.
+    expect(row(shown, "pi-1")).to_have_class("gone flash")
+    expect(row(shown, "pi-1")).to_contain_text("offline")
+    expect(shown.locator("#count-online")).to_have_text("2")
+    assert serials(shown) == ["pi-1", "pi-2"]
+    shown.mouse.move(5, 5)
+    has_order(shown, "aa-0", "pi-2")
+
+
+def test_a_thousand_changes_at_once_are_written_in_few_frames(site, shown, console):
+    shown.evaluate("""
+        window.longTasks = [];
+        new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((entry) => entry.duration)))
+            .observe({ type: "longtask" });
+        window.written = 0;
+        new MutationObserver(() => (written += 1)).observe(document.querySelector("#devices"), {
+            subtree: true, childList: true, characterData: true, attributes: true });
+    """)
+    fill(site, *(view(f"x-{number:04}") for number in range(1_000)))
+    for number in range(1_000):
+        site.face.ring.publish("presence", f"x-{number:04}", {"serial": f"x-{number:04}", "presence": "online"})
+    site.tell("pi-1", "offline", reason="timeout")
+    expect(row(shown, "pi-1")).to_contain_text("offline")
+    expect(shown.locator("#count-total")).to_have_text("1,002")
+    assert shown.evaluate("written") < 100
+    assert console == []
+
+
+# -- sort, filter, page -----------------------------------------------------------------------------------------------
+
+
+def test_headers_sort_and_say_so_and_the_address_keeps_it(site, shown):
+    fill(site, view("pi-2", hostname="alpha", last_seen_us=NOW - 90_000_000))
+    device, seen = shown.get_by_role("button", name="Device", exact=True), shown.get_by_role("button", name="Last seen")
+    device.click()
+    has_order(shown, "pi-2", "gw-7", "pi-1")
+    expect(shown.get_by_role("columnheader", name="Device")).to_have_attribute("aria-sort", "ascending")
+    device.press("Enter")
+    has_order(shown, "pi-1", "gw-7", "pi-2")
+    expect(shown.get_by_role("columnheader", name="Device")).to_have_attribute("aria-sort", "descending")
+    seen.click()
+    has_order(shown, "pi-1", "pi-2", "gw-7")
+    expect(shown.get_by_role("columnheader", name="Device")).to_have_attribute("aria-sort", "none")
+    shown.reload()
+    has_order(shown, "pi-1", "pi-2", "gw-7")
+    assert shown.url.endswith("/?sort=last_seen&order=desc")
+
+
+def test_where_headers_have_no_room_a_list_sorts(site, shown):
+    fill(site, view("aa-1"))
+    shown.set_viewport_size({"width": 360, "height": 800})
+    shown.get_by_label("Sort by").select_option("↓ Serial")
+    has_order(shown, "pi-1", "gw-7", "aa-1")
+
+
 def test_a_filter_keeps_only_what_it_names_and_lets_go_of_what_changes(site, shown):
-    shown.get_by_role("button", name="Online").click()
+    shown.locator("#counts").get_by_role("button", name="Online").click()
     expect(row(shown, "gw-7")).to_have_count(0)
     site.tell("pi-1", "offline")
     expect(shown.locator("#devices tr")).to_have_count(0)
-    expect(shown.locator("#fleet-note")).to_have_text("No device matches.")
-    shown.get_by_role("button", name="Offline").click()
+    expect(shown.locator("#none")).to_contain_text("No device matches.")
+    shown.locator("#counts").get_by_role("button", name="Offline").click()
     expect(shown.locator("#devices tr")).to_have_count(2)
     shown.get_by_label("Search devices").fill("GATEWAY")
     expect(shown.locator("#devices tr")).to_have_count(1)
@@ -65,13 +193,46 @@ def test_a_filter_keeps_only_what_it_names_and_lets_go_of_what_changes(site, sho
     expect(shown.locator("#devices tr")).to_have_count(1)
 
 
+def test_a_site_that_is_clicked_filters_and_lets_go_again(site, shown):
+    harbour = shown.locator("#sites-list").get_by_role("button", name="harbour")
+    harbour.click()
+    has_order(shown, "gw-7")
+    expect(harbour).to_have_attribute("aria-pressed", "true")
+    shown.get_by_role("button", name="Take away: Site: harbour").click()
+    has_order(shown, "gw-7", "pi-1")
+    shown.locator("#sites-list").get_by_role("button", name="without a site").click()
+    has_order(shown, "pi-1")
+    assert shown.url.endswith("/?no_site=true")
+
+
+def test_the_worst_of_many_sites_come_first_and_can_be_searched(site, shown):
+    fill(site, *(view(f"x-{number:03}", site=f"plant-{number:03}") for number in range(120)))
+    shown.reload()
+    expect(shown.locator("#sites-note")).to_have_text("the worst 100 of 122")
+    expect(shown.locator("#sites-list li").first).to_contain_text("harbour")
+    shown.get_by_label("Search sites").fill("T-007")
+    expect(shown.locator("#sites-list li")).to_have_count(1)
+    expect(shown.locator("#sites-list li").first).to_contain_text("plant-007")
+
+
+def test_those_that_flap_or_are_quarantined_are_marked_and_found(site, shown):
+    fill(site, view("pi-2", flapping=True), view("pi-3", "unknown", quarantined=True))
+    shown.reload()
+    expect(row(shown, "pi-2").locator(".mark")).to_have_text("flapping")
+    shown.get_by_role("button", name="Quarantined 1").click()
+    has_order(shown, "pi-3")
+    shown.get_by_role("button", name="Quarantined 1").click()
+    shown.get_by_role("button", name="Flapping 1").click()
+    has_order(shown, "pi-2")
+
+
 def test_a_filter_of_the_address_that_is_none_is_left_out_and_one_that_is_refused_is_told(site, shown):
-    shown.goto(f"{site.url}/?kind=typo&presence=typo")
+    shown.goto(f"{site.url}/?kind=typo&presence=typo&flapping=typo&sort=typo")
     expect(shown.locator("#devices tr")).to_have_count(2)
-    expect(shown.get_by_label("Kind")).to_have_value("")
-    expect(shown.get_by_role("button", name="All devices")).to_have_attribute("aria-pressed", "true")
+    expect(shown.locator("#kind")).to_have_value("")
+    expect(shown.locator("#counts").get_by_role("button", name="All devices")).to_have_attribute("aria-pressed", "true")
     shown.goto(f"{site.url}/?q={'x' * 300}")
-    expect(shown.locator("#fleet-note")).to_contain_text("q")
+    expect(shown.locator("#none")).to_contain_text("q")
     expect(shown.locator("#devices tr")).to_have_count(0)
 
 
@@ -82,47 +243,22 @@ def test_a_device_that_was_declared_and_never_heard_says_so(site, shown):
 
 
 def test_a_big_fleet_is_paged_by_the_server(site, page):
-    for number in range(120):
-        site.face.fleet.put(view(f"x-{number:03}"))
+    fill(site, *(view(f"x-{number:04}") for number in range(1_200)))
     page.goto(f"{site.url}/login?key=the-page-key")
     note = page.locator("#fleet-note")
-    expect(note).to_have_text("1 to 50")
+    expect(note).to_have_text("1 to 50 of 1,202")
     page.get_by_role("button", name="Next").click()
-    expect(note).to_have_text("51 to 100")
+    expect(note).to_have_text("51 to 100 of 1,202")
+    page.get_by_label("Search devices").fill("x-11")
+    expect(note).to_have_text("1 to 50 of 100")
     page.get_by_role("button", name="Next").click()
-    expect(note).to_have_text("101 to 122")
+    expect(note).to_have_text("51 to 100 of 100")
     expect(page.get_by_role("button", name="Next")).to_be_disabled()
     page.get_by_role("button", name="Previous").click()
-    expect(note).to_have_text("51 to 100")
+    expect(note).to_have_text("1 to 50 of 100")
 
 
-def test_buttons_post_what_they_say(site, shown, console):
-    shown.get_by_role("button", name="Restart links/local.data").click()
-    eventually(lambda: site.face.supervision.done == [("restart", "links/local.data")])
-    shown.get_by_role("button", name="Quarantine links/local.data").click()
-    eventually(lambda: site.face.supervision.done[1:] == [("quarantine", "links/local.data")])
-    site.face.supervision.root["children"][0]["state"] = "quarantined"
-    site.face.ring.publish("supervision", "links/local.data", {"path": "links/local.data"})
-    shown.get_by_role("button", name="Resume links/local.data").click()
-    eventually(lambda: site.face.supervision.done[2:] == [("resume", "links/local.data")])
-    shown.get_by_role("button", name="Reconnect local.data").click()
-    eventually(lambda: site.face.links.reconnected == ["local.data"])
-    assert console == []
-
-
-def test_a_refused_action_is_told(site, shown):
-    site.face.links.reconnect = lambda name: {}[name]
-    shown.get_by_role("button", name="Reconnect local.data").click()
-    expect(shown.get_by_role("alert")).to_have_text("there is no link of this name")
-
-
-def test_a_reader_is_offered_no_buttons(site, page):
-    page.goto(site.url)
-    page.get_by_label("Access token").fill("the-read-token")
-    page.get_by_role("button", name="Log in").click()
-    expect(page.locator("#tree li")).to_have_count(2)
-    expect(page.get_by_role("button", name="Restart")).to_have_count(0)
-    expect(page.get_by_role("button", name="Reconnect")).to_have_count(0)
+# -- the server, and who looks ----------------------------------------------------------------------------------------
 
 
 def test_after_the_server_was_away_the_page_is_right_again(site, shown):
@@ -137,26 +273,12 @@ def test_after_the_server_was_away_the_page_is_right_again(site, shown):
 def test_what_a_device_says_is_text_and_never_markup(site, page, console):
     evil = '<img src=x onerror="document.title=1"><b>x</b>'
     site.face.fleet.put(view("evil", label=evil, ip_address=evil, site=evil, reason=evil))
-    site.face.history.rows["dead_letters"] = [
-        {"id": 7, "reason": evil, "topic": evil, "detail": evil, "payload": evil.encode(), "rx_us": NOW}
-    ]
-    site.face.supervision.root["children"][0]["last_exception"] = {"error": evil, "traceback": evil, "at_us": NOW}
     page.goto(f"{site.url}/login?key=the-page-key")
     expect(row(page, "evil").locator(".label")).to_have_text(evil)
-    expect(page.locator("#letters")).to_contain_text(evil)
-    expect(page.locator("#tree")).to_contain_text(evil)
+    expect(page.locator("#sites-list")).to_contain_text(evil)
     assert page.locator("main b, main img").count() == 0
     assert page.title() == "Muster"
     assert console == []
-
-
-def test_a_dead_letter_is_shown_and_replayed(site, shown):
-    site.face.history.rows["dead_letters"] = [
-        {"id": 7, "reason": "not_json", "topic": "a/b", "detail": "no JSON", "payload": b"x", "rx_us": NOW}
-    ]
-    site.face.ring.publish("dead_letter", "", {"reason": "not_json"})
-    shown.get_by_role("button", name="Replay dead letter 7").click()
-    eventually(lambda: site.face.dead_letters.replayed == [7])
 
 
 @pytest.mark.parametrize("width", [1200, 1024, 768, 360])
@@ -168,32 +290,13 @@ def test_at_every_width_rows_are_low_and_nothing_is_cut_off(site, shown, width):
     longest = row(shown, "0123456789abcdef")
     expect(longest).to_contain_text("192.168.100.100")
     assert shown.evaluate("document.documentElement.scrollWidth") == width
-    card = shown.locator(".fleet .card").bounding_box()
+    card = shown.locator("#fleet").bounding_box()
     for cell in longest.locator("th, td").all():
         assert cell.evaluate("cell => cell.scrollWidth <= Math.ceil(cell.getBoundingClientRect().width)")
         box = cell.bounding_box()
         assert box["x"] + box["width"] <= card["x"] + card["width"]
     assert longest.bounding_box()["height"] < (150 if width == 360 else 100)
     assert row(shown, "pi-1").bounding_box()["height"] < (115 if width == 360 else 60)
-
-
-def test_a_child_that_crashes_again_and_again_tells_why_and_when_it_is_started(site, shown):
-    child = site.face.supervision.root["children"][0]
-    error = {"error": "ValueError: " + "x" * 300, "traceback": "Traceback ...", "at_us": int(time.time() * 1e6)}
-    child |= {"state": "backing_off", "next_restart_in": 90.0, "restarts": 12, "mailbox": 3, "mailbox_age": 65.0}
-    child["last_exception"] = error
-    site.face.ring.publish("supervision", "links/local.data", {"path": "links/local.data"})
-    node = shown.locator('#tree li[data-key="links/local.data"]')
-    expect(node.locator(".detail")).to_have_text("down, next start in 1 min12 restarts · 3 waiting for 1 min")
-    summary = node.locator("summary")
-    expect(summary).to_contain_text("ValueError: xxx")
-    expect(summary).to_contain_text("s ago")
-    assert len(summary.text_content()) < 200
-    summary.click()
-    expect(node.locator("pre")).to_have_text("Traceback ...")
-    child |= {"state": "running", "next_restart_in": None, "mailbox": 0}
-    site.face.ring.publish("supervision", "links/local.data", {"path": "links/local.data"})
-    expect(node.locator(".detail")).to_have_text("12 restarts")
 
 
 def test_a_wrong_token_is_refused_in_words(site, page):

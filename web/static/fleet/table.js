@@ -1,129 +1,179 @@
-// The fleet: counts, filters and one page of the table.
+// One page of the devices, by what is chosen.
+//
+// A change of a device that is shown goes into its row at once, wherever the row stands. What belongs on this page, and
+// in which order, is asked for anew a little later, and the answer waits for as long as somebody reads: while the
+// pointer moves over the rows, or the keyboard is used in them, no row moves, comes or goes. A row that does not belong
+// here any more stays where it is, faded, until then.
 
-import { get } from "../core/api.js";
-import { choose as open } from "./device.js";
-import { flash, h, keyed, Refresher, setText, setTime } from "../core/dom.js";
-import { Pager } from "../core/pager.js";
-import { t } from "../core/texts.js";
+import { ApiError, get } from "../core/api.js";
+import { flash, h, keyed, setText, setTime } from "../core/dom.js";
+import { number } from "../core/numbers.js";
+import { n, t, tOr } from "../core/texts.js";
+import { CalmRefresher } from "./calm.js";
+import { chosen, isNarrowed } from "./choice.js";
+import { startOrder } from "./order.js";
 
-const COUNTS = [
-  ["", "total", "All devices"],
-  ["online", "online", "Online"],
-  ["offline", "offline", "Offline"],
-  ["unknown", "unknown", "Unknown"],
-];
-const KINDS = {
-  raspberry_pi: "Raspberry Pi",
-  datalogger: "Datalogger",
-  gateway: "Gateway",
-  sensor: "Sensor",
-  controller: "Controller",
-  other: "Other",
-};
-const REASONS = {
-  announce: "announced",
-  heartbeat: "heartbeat",
-  data: "data",
-  will: "last will",
-  goodbye: "said goodbye",
-  timeout: "silent",
-  link_lost: "link lost",
-  startup: "server started",
-};
+const SIZE = 50; // of a page
+const EVERY = 3000; // ms between two looks at who belongs here
+const READING = 4000; // ms that somebody is taken to read after the last movement
+/** What a presence event can change, by order and filter: only by these a device that is not shown may come in. */
+const MOVING = ["presence", "since", "last_seen"];
+const FILTERED = ["presence", "flapping", "quarantined"];
 
 const element = (id) => document.getElementById(id);
-const filter = Object.fromEntries(new URLSearchParams(location.search));
-const devices = new Map(); // serial -> Device JSON of the page shown
-const pager = new Pager("/api/devices", {
-  wanted: () => ({ presence: filter.presence, q: filter.q, kind: filter.kind }),
-  draw: (items, _, told) => {
-    refusal = told;
-    devices.clear();
-    for (const device of items) devices.set(device.serial, device);
-    draw();
-  },
-});
-let refusal = ""; // what the server has against the filters
+const listed = new Map(); // serial -> Device JSON of the page shown
+const changed = new Map(); // serial -> what events have told since the last frame
+let cursors = [""]; // of the pages up to the one shown
+let following = null;
+let shown = null; // the question whose answer is shown
+let answer = null; // one that waits until nobody reads
+let movedAt = -Infinity;
+let frame = 0;
 
-export const fleet = pager.panel;
+export const panel = new CalmRefresher(look, EVERY);
 
-export const counts = new Refresher(async () => {
-  const health = await get("/api/health");
-  for (const [, name] of COUNTS) setText(element(`count-${name}`), health.devices[name].toLocaleString());
-  const restarts = health.actors.restarts;
-  setText(element("tree-note"), restarts ? `${restarts.toLocaleString()} ${restarts === 1 ? "restart" : "restarts"}` : "");
-  for (const name of ["online", "offline", "unknown"]) {
-    const share = element(`share-${name}`);
-    share.style.flexGrow = health.devices[name];
-    share.hidden = health.devices[name] === 0;
-  }
-});
-
-/** Take a change that was pushed: at once where the device is shown, else by asking again. */
-export function onDevice(kind, data) {
-  counts.request();
-  const shown = devices.get(data.serial);
-  const leaves = filter.presence && data.presence && data.presence !== filter.presence;
-  if (kind === "removed" || !shown || leaves) {
-    fleet.request();
-    return;
-  }
-  const changed = data.presence && data.presence !== shown.presence;
-  Object.assign(shown, data);
-  draw(changed ? data.serial : null);
+/** Show the first page of what is chosen now. */
+export function restart() {
+  cursors = [""];
+  panel.request();
 }
 
 export function start() {
-  const bar = h("div", { class: "shares", "aria-hidden": "true" });
-  for (const name of ["online", "offline", "unknown"]) bar.append(h("span", { id: `share-${name}`, class: name }));
-  for (const [presence, name, label] of COUNTS) {
-    element("counts").append(
-      h(
-        "button",
-        { type: "button", class: `count ${name}`, "data-presence": presence, onclick: () => choose({ presence }) },
-        h("span", { class: "figure", id: `count-${name}`, text: "–" }),
-        h("span", { class: "name" }, presence ? h("i", { class: `dot ${presence}` }) : null, label),
-      ),
-    );
+  startOrder();
+  element("previous").addEventListener("click", () => turn(cursors.slice(0, -1)));
+  element("next").addEventListener("click", () => following && turn([...cursors, following]));
+  for (const kind of ["pointermove", "keydown", "focusin"]) {
+    element("devices").addEventListener(kind, () => {
+      movedAt = performance.now();
+    });
   }
-  element("counts").append(bar);
-  // A word of the address that is on no list is left out.
-  if (!COUNTS.some(([presence]) => presence === filter.presence)) filter.presence = "";
-  if (!(filter.kind in KINDS)) filter.kind = "";
-  element("search").value = filter.q ?? "";
-  element("kind").value = filter.kind;
-  let typing = 0;
-  element("search").addEventListener("input", (event) => {
-    clearTimeout(typing);
-    typing = setTimeout(() => choose({ q: event.target.value.trim() }), 200);
+  element("devices").addEventListener("pointerleave", () => {
+    movedAt = -Infinity;
+    if (answer) draw(answer);
   });
-  element("kind").addEventListener("change", (event) => choose({ kind: event.target.value }));
-  pager.start();
-  mark();
+  setInterval(() => answer && !isRead() && draw(answer), 1000);
 }
 
-function choose(change) {
-  Object.assign(filter, change);
-  const chosen = Object.entries(filter).filter(([, value]) => value);
-  history.replaceState(null, "", chosen.length ? `?${new URLSearchParams(chosen)}` : "/");
-  mark();
-  pager.restart();
+const isRead = () => performance.now() - movedAt < READING;
+
+function turn(to) {
+  cursors = to;
+  following = null;
+  panel.request();
 }
 
-function mark() {
-  for (const button of document.querySelectorAll(".count")) {
-    button.setAttribute("aria-pressed", String(button.dataset.presence === (filter.presence ?? "")));
+function question() {
+  const query = new URLSearchParams({ limit: SIZE, ...chosen });
+  if (cursors.at(-1)) query.set("cursor", cursors.at(-1));
+  return query.toString();
+}
+
+async function look() {
+  const asked = question();
+  const page = await get(`/api/devices?${asked}`).catch(refused);
+  if (asked !== question()) return; // something else is chosen meanwhile, and asked for
+  if (page.items.length === 0 && cursors.length > 1) {
+    turn(cursors.slice(0, -1)); // the page has become empty: the one before is to be asked for
+    return;
+  }
+  page.question = asked;
+  if (asked === shown && isRead()) {
+    keepPlaces(page);
+  } else {
+    draw(page);
   }
 }
 
-function draw(changed = null) {
-  keyed(element("devices"), [...devices.values()], (device) => device.serial, makeRow, (row, device) => {
+/** Of what the server does not understand there is nothing. */
+function refused(error) {
+  if (!(error instanceof ApiError && error.status === 400)) throw error;
+  return { items: [], cursor: null, matches: 0, refusal: error.message };
+}
+
+/** Take what an answer tells of those who are shown; who comes and goes has to wait. */
+function keepPlaces(page) {
+  answer = page;
+  for (const device of page.items) if (listed.has(device.serial)) listed.set(device.serial, device);
+  const here = new Set(page.items.map(({ serial }) => serial));
+  for (const [serial, device] of listed) {
+    const row = element("devices").querySelector(`[data-key="${CSS.escape(serial)}"]`);
     updateRow(row, device);
-    if (device.serial === changed) flash(row);
+    row.classList.toggle("gone", !here.has(serial));
+  }
+}
+
+function draw(page) {
+  const isSame = page.question === shown;
+  answer = null;
+  shown = page.question;
+  following = page.cursor;
+  listed.clear();
+  for (const device of page.items) listed.set(device.serial, device);
+  keyed(element("devices"), page.items, ({ serial }) => serial, makeRow, (row, device) => {
+    const isNew = isSame && !row.isConnected;
+    updateRow(row, device);
+    row.classList.remove("gone");
+    if (isNew) flash(row);
   });
-  const filtered = filter.q || filter.kind || filter.presence;
-  const none = filtered ? "No device matches." : "No device has spoken yet. The first message of one makes it appear.";
-  pager.drawFoot(devices.size, refusal || none);
+  drawFoot(page);
+  if (!isSame) setText(element("told"), page.refusal || n("fleet.matches", page.matches));
+}
+
+function drawFoot({ items, matches, refusal }) {
+  const first = (cursors.length - 1) * SIZE;
+  const isFirst = items.length === 0 && !isNarrowed() && !refusal;
+  element("table").hidden = items.length === 0;
+  element("first").hidden = !isFirst;
+  element("filters").hidden = isFirst;
+  element("none").hidden = items.length > 0 || isFirst;
+  element("foot").hidden = items.length === 0;
+  if (isFirst) teach();
+  setText(element("none"), refusal || t("fleet.none"));
+  const range = { first: number(first + 1), last: number(first + items.length), matches: number(matches) };
+  setText(element("fleet-note"), t("fleet.range", range));
+  element("previous").disabled = cursors.length < 2;
+  element("next").disabled = !following;
+}
+
+/** Say how the first device comes, with the address of the broker that it can be tried with. */
+async function teach() {
+  const { items } = await get("/api/brokers").catch(() => ({ items: [] }));
+  const address = items[0]?.address ?? "localhost";
+  setText(element("first-command"), `mosquitto_pub -L mqtt://${address}/devices/announce -m '{"device_id": "pi-7"}'`);
+}
+
+/** Take a change that was pushed. Rows are written once a frame, however many changes there are. */
+export function onDevice(kind, data) {
+  if (listed.has(data.serial)) {
+    changed.set(data.serial, kind === "removed" ? { gone: true } : { ...changed.get(data.serial), ...data });
+    if (!frame) frame = requestAnimationFrame(drawChanges);
+  } else if (kind === "presence" && !MOVING.includes(chosen.sort) && !FILTERED.some((name) => chosen[name])) {
+    return; // whoever is not shown stays so
+  }
+  panel.soon();
+}
+
+function drawChanges() {
+  frame = 0;
+  for (const [serial, change] of changed) {
+    const device = listed.get(serial);
+    if (!device) continue; // the page was turned meanwhile
+    const row = element("devices").querySelector(`[data-key="${CSS.escape(serial)}"]`);
+    const hasTurned = change.presence && change.presence !== device.presence;
+    Object.assign(device, change);
+    updateRow(row, device);
+    row.classList.toggle("gone", Boolean(change.gone) || !belongs(device));
+    if (hasTurned) flash(row);
+  }
+  changed.clear();
+}
+
+/** Whether a device passes those filters that can be judged here. */
+function belongs(device) {
+  return (
+    ["presence", "kind", "site", "type"].every((name) => !chosen[name] || device[name] === chosen[name]) &&
+    ["flapping", "quarantined"].every((name) => !chosen[name] || device[name])
+  );
 }
 
 function makeRow({ serial }) {
@@ -134,7 +184,7 @@ function makeRow({ serial }) {
     h(
       "th",
       { scope: "row" },
-      h("button", { type: "button", class: "label", title: "Show this device", onclick: () => open(serial) }),
+      h("a", { class: "label", href: `/devices/${encodeURIComponent(serial)}` }),
       part("serial"),
     ),
     h(
@@ -155,14 +205,14 @@ function updateRow(row, device) {
   setText(part("label"), label);
   setText(part("serial"), label === device.serial ? "" : device.serial);
   part("dot").className = `dot ${device.presence}`;
-  setText(part("state"), device.presence);
-  setText(part("reason"), device.since ? (REASONS[device.reason] ?? device.reason) : "never heard");
-  const marks = [device.quarantined && "quarantined", device.flapping && "flapping"].filter(Boolean);
-  keyed(part("marks"), marks, (mark) => mark, (mark) => h("span", { class: "mark", text: mark }), () => {});
+  setText(part("state"), t(`states.${device.presence}`));
+  setText(part("reason"), device.since ? tOr("states.", device.reason) : t("fleet.never"));
+  const marks = ["quarantined", "flapping"].filter((name) => device[name]);
+  keyed(part("marks"), marks, (mark) => mark, (mark) => h("span", { class: "mark", text: t(`states.${mark}`) }), () => {});
   part("since").hidden = !device.since;
   setTime(part("since"), device.since);
   setTime(part("seen"), device.last_seen, t("common.ago"));
-  setText(part("kind"), KINDS[device.kind] ?? device.kind);
+  setText(part("kind"), tOr("states.", device.kind));
   setText(part("site"), device.site ?? "");
   setText(part("address"), device.ip_address ?? "–");
 }
