@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from actors.installation import InstallationError, check_installation
 from actors.version import __version__
+
+if TYPE_CHECKING:
+    from supervisor.process.completion import Choice
 
 #: Name -> (module, what it does). Each module has `main(arguments)`, which returns the exit code.
 COMMANDS = {
@@ -21,9 +26,13 @@ COMMANDS = {
     "scan-test": ("edge.scanner.test", "show what the scanners read, and send nothing"),
     "install": ("edge.install", "install the edge on this machine as a service"),
     "uninstall": ("edge.install", "remove what install has made"),
+    "completion": ("edge.completion", "print what a shell needs to complete this command"),
 }
 _NAMED = ("install", "uninstall")
 """Commands that share a module: their name is the first argument."""
+
+COMPLETING = "_MUSTER_EDGE_COMPLETE"
+"""The variable that the scripts of `muster-edge completion` set; a literal, for its module takes a while to load."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,17 +42,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InstallationError as error:
         sys.stderr.write(f"muster-edge: {error}\n")
         return 1
-    given = _parser().parse_args(arguments)
     # Only now: the check comes before anything is taken from the four packages.
-    module = importlib.import_module(COMMANDS[given.command][0])
-    own = [given.command] if given.command in _NAMED else []
+    if arguments is None and COMPLETING in os.environ:
+        from supervisor.process.completion import answer
+
+        return answer(_complete, os.environ)
+    given = _parser().parse_args(arguments)
     try:
-        return int(module.main([*own, *given.arguments]))
+        return _run([given.command, *given.arguments])
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output has closed it
         sys.stderr.close()
         return 1
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command that is named first."""
+    command, *given = arguments
+    module = importlib.import_module(COMMANDS[command][0])
+    return int(module.main([command, *given] if command in _NAMED else given))
+
+
+def _complete(words: Sequence[str], word: str) -> Iterable[Choice]:
+    from edge.completion import complete
+
+    return complete(words, word, {name: told for name, (_, told) in COMMANDS.items()}, _run)
 
 
 def _parser() -> argparse.ArgumentParser:

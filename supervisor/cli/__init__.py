@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from actors.installation import InstallationError, check_installation
@@ -15,6 +16,12 @@ def main() -> None:
         sys.stderr.write(f"muster: {error}\n")
         sys.exit(1)
     # Only now: the command line may import from any of the four packages.
+    from supervisor.process.completion import answer, variable
+
+    if variable("muster") in os.environ:
+        from .completion import complete
+
+        sys.exit(answer(complete, os.environ))
     from .main import run
 
     sys.exit(run(sys.argv[1:]))

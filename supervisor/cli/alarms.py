@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .client import ApiClient
-from .common import ago, api_command, print_json, print_table
+from .common import ListByDefault, ago, api_command, print_json, print_table
 
 _COLUMNS = ("ID", "SEVERITY", "STATE", "SINCE", "RULE", "SUMMARY")
 _RULE_COLUMNS = ("NAME", "KIND", "SEVERITY", "ON", "LASTS", "LIMIT", "FROM")
@@ -29,12 +29,9 @@ class Span(click.ParamType[float]):
         return float(found[1]) * _UNITS[found[2]]
 
 
-@click.group(invoke_without_command=True, short_help="List alarms, acknowledge and silence them.")
-@click.pass_context
-def alarms(ctx: click.Context) -> None:
-    """Look at what is wrong. Without a command: list the alarms that are open."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_, state="open", rule=None, severity=None, device=None, site=None, limit=100)
+@click.group(cls=ListByDefault, short_help="List alarms, acknowledge and silence them.")
+def alarms() -> None:
+    """Look at what is wrong. Without a command: `list`, with its options."""
 
 
 @alarms.command("list")

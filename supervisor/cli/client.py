@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ _PAGE = 1000
 _MAX_ANSWER = 64 * 2**20
 
 Params = Mapping[str, str | int | None]
+Lines = Iterator[bytes]
 
 
 class ApiError(Exception):
@@ -55,6 +58,7 @@ class ApiClient:
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
         if parts.scheme == "https":
             self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=_trust(ca_file))
+        self._sock: socket.socket | None = None
         self._path = parts.path.rstrip("/")
 
     def __enter__(self) -> Self:
@@ -99,6 +103,31 @@ class ApiClient:
                 return
             left = None if left is None else left - len(page["items"])
 
+    def listen(self, path: str, params: Params | None, headers: Mapping[str, str], *, patience: float) -> Lines:
+        """Return the lines of an answer that does not end, as they come.
+
+        Raises:
+            ApiError: at once if it is refused or nobody answers; while it is read, when the server has gone, or has
+                said nothing for `patience` seconds.
+
+        """
+        self._connection.timeout = patience
+        answer = self._ask("GET", path, params, None, headers)
+        if answer.status >= 400:
+            self._decode(answer.status, self._read(answer))
+        return self._lines(answer)
+
+    def _lines(self, answer: http.client.HTTPResponse) -> Lines:
+        with self._told_in_a_sentence():
+            while line := answer.readline(_MAX_ANSWER):
+                yield line
+
+    def hang_up(self) -> None:
+        """End whatever another thread waits for on this connection."""
+        if self._sock is not None:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                self._sock.shutdown(socket.SHUT_RDWR)
+
     def _call(
         self,
         method: str,
@@ -107,6 +136,12 @@ class ApiClient:
         body: bytes | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> Any:
+        answer = self._ask(method, path, params, body, extra)
+        return self._decode(answer.status, self._read(answer))
+
+    def _ask(
+        self, method: str, path: str, params: Params | None, body: bytes | None, extra: Mapping[str, str] | None
+    ) -> http.client.HTTPResponse:
         query = urlencode({key: value for key, value in (params or {}).items() if value is not None})
         headers = {"Accept": "application/json"}
         if self._token:
@@ -115,17 +150,26 @@ class ApiClient:
             headers["Content-Type"] = "application/json"
         headers |= extra or {}
         target = f"{self._path}{quote(path)}" + (f"?{query}" if query else "")
-        try:
+        with self._told_in_a_sentence():
             self._connection.request(method, target, body=body, headers=headers)
-            answer = self._connection.getresponse()
-            raw = answer.read(_MAX_ANSWER)
+            # The connection forgets it where the answer goes on until the server closes.
+            self._sock = self._connection.sock
+            return self._connection.getresponse()
+
+    def _read(self, answer: http.client.HTTPResponse) -> bytes:
+        with self._told_in_a_sentence():
+            return answer.read(_MAX_ANSWER)
+
+    @contextlib.contextmanager
+    def _told_in_a_sentence(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             if isinstance(error, ssl.SSLCertVerificationError):
                 reason = f"its certificate is not trusted ({error.verify_message}); set MUSTER_CA_FILE"
             raise ApiError(f"The server at {self.url} cannot be reached: {reason}.") from None
-        return self._decode(answer.status, raw)
 
     def _decode(self, status: int, raw: bytes) -> Any:
         try:
@@ -152,7 +196,9 @@ def get_health(client: ApiClient) -> Any:
         raise
 
 
-def connect(url: str | None, token_file: str | None, environ: Mapping[str, str]) -> ApiClient:
+def connect(
+    url: str | None, token_file: str | None, environ: Mapping[str, str], *, timeout: float = _TIMEOUT
+) -> ApiClient:
     """Return a client for the server named by flag, environment or runtime directory.
 
     The token of the runtime directory is sent only to the server that left it there.
@@ -171,13 +217,13 @@ def connect(url: str | None, token_file: str | None, environ: Mapping[str, str])
     if named:
         if running is not None and named.rstrip("/") == running.url.rstrip("/"):
             token, ca_file = token or running.token, ca_file or running.ca_file
-        return ApiClient(named, token, ca_file=ca_file)
+        return ApiClient(named, token, timeout=timeout, ca_file=ca_file)
     if running is None:
         raise NoServerError(
             "No running server of this user was found; start one with `muster up`, or name one with --url or"
             " MUSTER_SERVER_URL."
         )
-    return ApiClient(running.url, token or running.token, ca_file=ca_file or running.ca_file)
+    return ApiClient(running.url, token or running.token, timeout=timeout, ca_file=ca_file or running.ca_file)
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from .client import ApiClient, ApiError
-from .common import ago, api_command, print_json, print_table, show
+from .common import ListByDefault, ago, api_command, print_json, print_table, show
 
 _SHOWN = 60
 #: Letters asked for at a time; each may hold 64 KiB of payload.
@@ -21,17 +21,7 @@ _PATH = "/api/dead-letters"
 Item = Mapping[str, Any]
 
 
-class _ListByDefault(click.Group):
-    """A group that lists unless a command is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `list` in front of options that are its own."""
-        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group("dead-letters", cls=_ListByDefault, short_help="List, show and replay what could not be processed.")
+@click.group("dead-letters", cls=ListByDefault, short_help="List, show and replay what could not be processed.")
 def dead_letters() -> None:
     """List messages that could not be processed, show one of them, or hand them in again after a fix.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,6 +28,8 @@ _COMMANDS = {
     "server": ("serve", "server"),
     "status": ("status", "status"),
     "devices": ("devices", "devices"),
+    "tree": ("tree", "tree"),
+    "tail": ("tail", "tail"),
     "groups": ("groups", "groups"),
     "roster": ("roster", "roster"),
     "resolve": ("resolve", "resolve"),
@@ -43,7 +46,6 @@ _COMMANDS = {
     "release": ("release", "release"),
     "rollout": ("rollout", "rollout"),
     "pki": ("pki", "pki"),
-    "tree": ("tree", "tree"),
     "sensor-publisher": ("sensor_publisher", "sensor_publisher"),
     "export": ("export", "export"),
     "backup": ("backup", "backup"),
@@ -53,6 +55,7 @@ _COMMANDS = {
     "doctor": ("doctor", "doctor"),
     "install": ("install", "install"),
     "uninstall": ("install", "uninstall"),
+    "completion": ("completion", "completion"),
 }
 #: What may go wrong without a fault of Muster's: one sentence, no traceback.
 _EXPECTED = (
@@ -106,7 +109,9 @@ def muster() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; expected failures are one sentence on stderr."""
     try:
-        code = muster.main(list(arguments), prog_name="muster", standalone_mode=False)
+        # https://no-color.org: rich looks at it itself, click has to be told.
+        colour = False if os.environ.get("NO_COLOR") else None
+        code = muster.main(list(arguments), prog_name="muster", standalone_mode=False, color=colour)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ class Call(NamedTuple):
     query: dict[str, str]
     token: str
     body: object
+    last_id: str = ""
 
 
 class FakeServer:
@@ -36,11 +38,25 @@ class FakeServer:
 
             def do(self):
                 status, body = fake.answer(self)
+                if hasattr(body, "__next__"):
+                    self.pour(body)
+                    return
                 raw = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(raw)))
                 self.end_headers()
                 self.wfile.write(raw)
+
+            def pour(self, parts):
+                """Write an answer without an end, part after part."""
+                self.close_connection = True
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                with contextlib.suppress(OSError):  # the reader has gone
+                    for part in parts:
+                        self.wfile.write(part)
+                        self.wfile.flush()
 
             do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = do  # noqa: N815
 
@@ -63,6 +79,7 @@ class FakeServer:
             dict(parse_qsl(parts.query)),
             token,
             json.loads(body) if body else None,
+            request.headers.get("Last-Event-ID") or "",
         )
         self.calls.append(call)
         if token != TOKEN and call.path != "/api/health":

@@ -80,7 +80,7 @@ def test_status_tells_how_server_and_fleet_are(muster_at, server):
         "connected",
         "120 alive",
         "3 restarts",
-        "5: 3 online, 1 offline, 1 unknown",
+        "5 devices: 3 online, 1 offline, 1 unknown",
     ):
         assert words in result.out
 

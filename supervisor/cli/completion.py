@@ -1,0 +1,172 @@
+"""`muster completion`: the shell completes commands, options, and names from the running server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import click
+from click.shell_completion import CompletionItem, ShellComplete
+
+from supervisor.process.completion import SCRIPTS, Choice, script
+
+from .client import ApiClient, ApiError, Params, connect
+from .main import LazyGroup
+from .tail import KINDS
+
+_PATIENCE = 1.0
+"""Seconds that somebody who has pressed Tab waits for the server."""
+_MOST = 1000
+
+
+@click.command(short_help="Print what a shell needs to complete `muster`.")
+@click.argument("shell", type=click.Choice(list(SCRIPTS)))
+def completion(shell: str) -> None:
+    """Print the script that makes a SHELL complete commands, options and names.
+
+    bash: `muster completion bash > ~/.local/share/bash-completion/completions/muster`;
+    zsh: into a file `_muster` in a directory of `fpath`; fish: into `~/.config/fish/completions/muster.fish`.
+    """
+    click.echo(script("muster", shell), nl=False)
+
+
+class Names(NamedTuple):
+    """Where the names are that an argument may have."""
+
+    path: str
+    name: str
+    """Field of an item that is the name."""
+    help: str = ""
+    """Field that tells what it is."""
+    params: Params = MappingProxyType({})
+    search: str = ""
+    """Query parameter by which the server finds it, where there may be very many."""
+
+
+_SERIALS = Names("/api/devices", "serial", "label", search="q")
+_GROUPS = Names("/api/groups", "name", "description")
+_RELEASES = Names("/api/releases", "version", "status")
+_SITES = Names("/api/sites", "site")
+_ENROLMENTS = Names("/api/enrolments", "serial", "state")
+#: Name of a parameter -> what it may be. A command in front of it is more particular.
+_VALUES: Mapping[str, Names] = {
+    "serial": _SERIALS,
+    "serials": _SERIALS,
+    "device": _SERIALS,
+    "devices": _SERIALS,
+    "members": _SERIALS,
+    "group": _GROUPS,
+    "groups": _GROUPS,
+    "groups add name": _GROUPS,
+    "groups delete name": _GROUPS,
+    "groups remove name": _GROUPS,
+    "groups show name": _GROUPS,
+    "site": _SITES,
+    "release": _RELEASES,
+    "release delete version": _RELEASES,
+    "release revoke version": _RELEASES,
+    "rollout_id": Names("/api/rollouts", "id", "version"),
+    "token_id": Names("/api/tokens", "id", "name"),
+    "alarm": Names("/api/alarms", "id", "summary", {"state": "open"}),
+    "rule": Names("/api/alarm-rules", "name", "kind"),
+    "command_id": Names("/api/commands", "id", "name"),
+    "letter": Names("/api/dead-letters", "id", "reason", {"limit": 100}),
+    "letters": Names("/api/dead-letters", "id", "reason", {"limit": 100}),
+    "enrolment approve serial": _ENROLMENTS,
+    "enrolment deny serial": _ENROLMENTS,
+    "enrolment revoke serial": _ENROLMENTS,
+}
+#: Arguments of several words of which only the first is a device, unless one of these options says to whom.
+_FIRST_IS_A_DEVICE = "words"
+_TO_OTHERS = ("group", "everybody", "topic")
+
+
+class _Known(click.ParamType[Any]):
+    """A type that knows which values there are, and converts none: it is there to complete."""
+
+    name = "text"
+
+    def __init__(self, complete: Callable[[click.Context, str], Iterable[CompletionItem[str]]]) -> None:
+        self._complete = complete
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002 - click's signature
+        incomplete: str,
+    ) -> list[CompletionItem[str]]:
+        """Return the values that begin so."""
+        return list(self._complete(ctx, incomplete))
+
+
+class _Completing(LazyGroup):
+    """The commands, with what the server knows for their arguments."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command that is there to be completed, not to be run."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _equip(command, cmd_name)
+        return command
+
+
+def _equip(command: click.Command, path: str) -> None:
+    """Give the parameters of a command, and of those below it, the types that know their values."""
+    for parameter in command.params:
+        names = _VALUES.get(f"{path} {parameter.name}") or _VALUES.get(str(parameter.name))
+        if isinstance(parameter.type, click.Choice) or getattr(parameter, "is_flag", False):
+            continue
+        if parameter.name == _FIRST_IS_A_DEVICE:
+            parameter.type = _Known(_first_device)
+        elif parameter.name == "kinds":
+            parameter.type = _Known(_kinds)
+        elif names is not None:
+            parameter.type = _Known(_from(names))
+    for name, below in getattr(command, "commands", {}).items():
+        _equip(below, f"{path} {name}")
+
+
+def _from(names: Names) -> Callable[[click.Context, str], Iterator[CompletionItem[str]]]:
+    return lambda ctx, incomplete: find(names, ctx, incomplete)
+
+
+def _first_device(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem[str]]:
+    if not ctx.params.get(_FIRST_IS_A_DEVICE) and not any(ctx.params.get(name) for name in _TO_OTHERS):
+        yield from find(_SERIALS, ctx, incomplete)
+
+
+def _kinds(_: click.Context, incomplete: str) -> Iterator[CompletionItem[str]]:
+    """Yield kinds of events behind the last comma."""
+    given, comma, last = incomplete.rpartition(",")
+    for kind in KINDS:
+        if kind.startswith(last) and kind not in given.split(","):
+            yield CompletionItem(f"{given}{comma}{kind}")
+
+
+def find(names: Names, ctx: click.Context, incomplete: str) -> Iterator[CompletionItem[str]]:
+    """Yield the names that a server knows and that begin so; none where there is no server, or where it refuses."""
+    search = {names.search: incomplete or None} if names.search else {}
+    given = ctx.params
+    with connect(given.get("url"), given.get("token_file"), os.environ, timeout=_PATIENCE) as client:
+        for item in _page(client, names.path, {"limit": _MOST, **names.params, **search}):
+            value = str(item.get(names.name) or "")
+            if value and value.startswith(incomplete):
+                yield CompletionItem(value, help=str(item.get(names.help) or ""))
+
+
+def _page(client: ApiClient, path: str, params: Params) -> list[Any]:
+    try:
+        return list(client.get(path, params)["items"])
+    except ApiError as error:
+        if error.status != 400:
+            raise
+        return list(client.get(path)["items"])  # a list that has no pages
+
+
+def complete(words: Sequence[str], word: str) -> Iterator[Choice]:
+    """Yield the ways to go on behind the words of a command line."""
+    cli = _Completing("muster", context_settings={"help_option_names": ["-h", "--help"]})
+    for item in ShellComplete(cli, {}, "muster", "").get_completions(list(words), word):
+        yield Choice(str(item.value), item.help or "", item.type)
