@@ -7,10 +7,10 @@ WORKERS ?= 2
 INSTALL_INPUTS := setup.py pyproject.toml constraints.txt scripts/setup
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench setup clean
+.PHONY: help run test check bench setup screenshots clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.installed-run ## Start Muster with a simulated fleet (ARGS="--http 127.0.0.1:5001")
 	@scripts/system-packages mosquitto=mosquitto
@@ -32,6 +32,9 @@ bench: .venv/.installed-dev ## Measure (ARGS names the benchmark)
 	@$(BIN)/python -m bench $(ARGS)
 
 setup: .venv/.installed-dev ## Make .venv with everything that development needs
+
+screenshots: .venv/.installed-dev ## Take the pictures in docs/images anew (ARGS="fleet device")
+	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 clean: ## Remove what the other targets made, .venv included
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
