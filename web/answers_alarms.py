@@ -11,7 +11,7 @@ from actors.messages import Kind
 from web.answers import Page, Time
 
 
-class Alarm(msgspec.Struct):
+class AlarmNews(msgspec.Struct):
     """Something that is wrong, or was; what is not known is null."""
 
     id: int
@@ -37,6 +37,11 @@ class Alarm(msgspec.Struct):
     acknowledged_by: str | None
     silenced_until: Time | None
     silenced_by: str | None
+
+
+class Alarm(AlarmNews):
+    """An alarm, and the devices that it is about."""
+
     members: list[str]
     """Serials of the first thousand of those devices."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from actors.alarms.rules import Rule
 from actors.enrolment.messages import Application
@@ -87,7 +88,12 @@ from web.static import OPEN
 
 def contract(call: Call) -> Item:
     """Return the OpenAPI description of every route."""
-    return describe(ROUTES, call.face.version)
+    return _contract_of(call.face.version)
+
+
+@cache
+def _contract_of(version: str) -> Item:
+    return describe(ROUTES, version)
 
 
 ROUTES = (

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 import msgspec
 
+from actors.alarms.rules import Severity
 from actors.fleet_pages import Sort
 from actors.scan_payloads import LONGEST_CODE
+from web.answers_events import EVENTS
 from web.call import MAX_LIMIT, MAX_TEXT
 from web.errors import ErrorBody
 from web.face import Item
+from web.openapi_fields import tell_fields
+from web.reference import EXAMPLES, NONE, TAGS, Example, example_of, is_of_api, tag_of
 from web.route import Route
+from web.routes_audit import OUTCOMES
 from web.routes_events import EVENT_KINDS
+from web.routes_fleet import PRESENCES
 
 VERSION = "3.1.0"
 _VARIABLE = re.compile(r"<(\w+)(?::[^>]*)?>")
@@ -22,8 +29,12 @@ _SCHEMAS = "#/components/schemas/"
 
 PARAMETERS: dict[str, Item] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100},
-    "since": {"type": "string", "description": "RFC 3339, included"},
-    "until": {"type": "string", "description": "RFC 3339, excluded"},
+    "cursor": {"type": "string", "maxLength": MAX_TEXT, "description": "as the page before has told it"},
+    "since": {"type": "string", "format": "date-time", "description": "included"},
+    "until": {"type": "string", "format": "date-time", "description": "excluded"},
+    "presence": {"enum": PRESENCES},
+    "severity": {"enum": get_args(Severity)},
+    "outcome": {"enum": OUTCOMES},
     "bucket": {
         "type": "string",
         "maxLength": MAX_TEXT,
@@ -56,12 +67,14 @@ PARAMETERS: dict[str, Item] = {
 
 
 def describe(routes: Iterable[Route], version: str) -> Item:
-    """Return the OpenAPI description of these routes."""
-    table = tuple(routes)
+    """Return the OpenAPI description of the routes of the API: the pages and their files are left out."""
+    table = tuple(route for route in routes if is_of_api(route))
     bodies = {route.body for route in table if route.body is not None}
     answers = {answer for route in table for answer in (route.answer, route.other_answer) if answer is not None}
-    types = (ErrorBody, *sorted(bodies, key=str), *sorted(answers, key=str))
+    events = {type_ for types in EVENTS.values() for type_ in types}
+    types = (ErrorBody, *sorted(bodies | answers | events, key=str))
     references, schemas = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")
+    tell_fields(schemas, types)
     found = dict(zip(types, references, strict=True))
     paths: dict[str, Item] = {}
     for route in table:
@@ -70,6 +83,7 @@ def describe(routes: Iterable[Route], version: str) -> Item:
     return {
         "openapi": VERSION,
         "info": {"title": "Muster", "version": version},
+        "tags": [{"name": tag.name, "description": tag.about} for tag in TAGS],
         "paths": paths,
         "components": {"schemas": _portable(schemas), "securitySchemes": tokens},
     }
@@ -85,61 +99,110 @@ def _portable(schema: Any) -> Any:
 
 
 def _operation(route: Route, schemas: Mapping[Any, Item]) -> Item:
+    answers = {str(route.status): _answer(route, schemas)}
+    if route.known_status is not None:
+        answers[str(route.known_status)] = _json("It was known already.", schemas[route.answer])
+    example = EXAMPLES.get(route.operation, NONE)
+    operation: Item = {
+        "operationId": route.operation,
+        "tags": [tag_of(route).name],
+        "summary": _summary(route),
+        "description": f"{_words(route)}{_wanted(route)}",
+        "security": _security(route),
+        "parameters": [
+            *_path_parameters(route),
+            *(_parameter(name, "query", example.query) for name in route.query),
+            *(_parameter(name, "header", example.headers) for name in route.headers),
+        ],
+        "responses": answers | {"default": _refusal(schemas)},
+    }
+    body = _body(route, schemas, example)
+    return operation | ({"requestBody": body} if body else {})
+
+
+def _words(route: Route) -> str:
+    return inspect.cleandoc(route.handler.__doc__ or "")
+
+
+def _summary(route: Route) -> str:
+    """Return what it does in few words: the first line of its description up to the first stop."""
+    return re.split(r"[.:;](?:\s|$)", _words(route).partition("\n")[0])[0]
+
+
+def _wanted(route: Route) -> str:
     wanted = "" if route.access == "open" else f"\n\nNeeds a token of role `{route.access}` or above."
     if route.own:
         wanted += " A device's own token may ask about that device."
     if route.speaks:
         wanted += " A device's own token may speak for that device."
-    answers = {str(route.status): _answer(route, schemas)}
-    if route.known_status is not None:
-        answers[str(route.known_status)] = _json("It was known already.", schemas[route.answer])
-    operation: Item = {
-        "operationId": route.operation,
-        "description": f"{route.handler.__doc__}{wanted}",
-        "security": [] if route.access == "open" else [{"token": []}],
-        "parameters": [
-            *_path_parameters(route),
-            *(_parameter(name, "query") for name in route.query),
-            *(_parameter(name, "header") for name in route.headers),
-        ],
-        "responses": answers | {"default": _refusal(route, schemas)},
-    }
-    if route.body is not None:
-        operation["requestBody"] = {"required": True} | _json("", schemas[route.body])
-    elif route.takes_bytes:
-        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-        operation["requestBody"] = {"required": True, "content": content}
-    return operation
+    return wanted
+
+
+def _security(route: Route) -> list[Item]:
+    """Return who may: the role that a token needs, each with what is before it; `device` for its own serial alone."""
+    if route.access == "open":
+        return []
+    return [{"token": [route.access]}, *([{"token": ["device"]}] if route.own or route.speaks else [])]
 
 
 def _path_parameters(route: Route) -> list[Item]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"},
+            "example": example_of(name, route.path),
+        }
         for name in _VARIABLE.findall(route.path)
     ]
 
 
-def _parameter(name: str, place: str) -> Item:
+def _parameter(name: str, place: str, examples: Mapping[str, str]) -> Item:
     schema = PARAMETERS.get(name, {"type": "string", "maxLength": MAX_TEXT})
-    return {"name": name, "in": place, "schema": schema}
+    described = {"name": name, "in": place, "schema": schema}
+    return described | ({"example": examples[name]} if name in examples else {})
+
+
+def _body(route: Route, schemas: Mapping[Any, Item], example: Example) -> Item | None:
+    if route.takes_bytes:
+        bytes_ = {"schema": {"type": "string", "format": "binary"}}
+        return {"required": True, "content": {"application/octet-stream": bytes_}}
+    if route.body is None:
+        return None
+    content = {"application/json": {"schema": schemas[route.body], "example": example.body}}
+    return {"required": True, "content": content}
 
 
 def _answer(route: Route, schemas: Mapping[Any, Item]) -> Item:
     if route.status == 204:
         return {"description": "Done."}
     if route.other_answer is not None:
-        return _json("Done.", {"anyOf": [schemas[route.answer], schemas[route.other_answer]]})
+        return _json("Done.", _any_of([schemas[route.answer], schemas[route.other_answer]]))
     if route.answer is not None:
         return _json("Done.", schemas[route.answer])
+    if route.media == "text/event-stream":
+        return _stream(schemas)
     schema: Item = {} if route.media == "application/json" else {"type": "string"}
     return {"description": "Done.", "content": {route.media: {"schema": schema}}}
 
 
-def _refusal(route: Route, schemas: Mapping[Any, Item]) -> Item:
-    refusal = _json("What was wrong.", schemas[ErrorBody])
-    if route.media == "text/html":  # of which the login is shown again
-        refusal["content"][route.media] = {"schema": {"type": "string"}}
-    return refusal
+def _stream(schemas: Mapping[Any, Item]) -> Item:
+    """Describe the stream; OpenAPI 3.1 has no word for the data of each kind of event."""
+    words = (
+        "Server-Sent Events. Beside those of `kinds` there are `beat`, a sign of life, and `resync`: something was "
+        "missed, fetch everything again. `x-events` has the schema of each kind's data."
+    )
+    events = {kind: _any_of([schemas[type_] for type_ in types]) for kind, types in EVENTS.items()}
+    return {"description": words, "content": {"text/event-stream": {"schema": {"type": "string"}, "x-events": events}}}
+
+
+def _any_of(schemas: list[Item]) -> Item:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _refusal(schemas: Mapping[Any, Item]) -> Item:
+    return _json("What was wrong.", schemas[ErrorBody])
 
 
 def _json(description: str, schema: Item) -> Item:

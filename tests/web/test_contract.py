@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
 
@@ -17,6 +19,7 @@ from tests.support.mqtt import Device
 from tests.support.muster import MusterUp
 from tests.support.releasing import trust, upload
 from tests.support.wait import eventually
+from web.answers_events import EVENTS
 from web.app import ROUTES
 from web.errors import ErrorBody
 from web.routes_supervision import TOLD
@@ -315,6 +318,47 @@ def test_what_went_wrong_has_the_promised_form(up):
         answer = up.call(method, path, body)
         assert answer.status == status, answer
         hold(answer.body, ErrorBody)
+
+
+def events(server, wanted):
+    """Every event since the server's start as `(kind, data)`, read until all kinds that are wanted were there."""
+    with contextlib.closing(http.client.HTTPConnection(server.address, timeout=15)) as connection:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        connection.request("GET", "/api/events", headers=headers)
+        answer = connection.getresponse()
+        epoch = next(line for line in answer if line.startswith(b"id: "))[4:].partition(b"-")[0].decode()
+    with contextlib.closing(http.client.HTTPConnection(server.address, timeout=15)) as connection:
+        connection.request("GET", f"/api/events?last_event_id={epoch}-0", headers=headers)
+        kind, left = "", set(wanted)
+        for line in connection.getresponse():
+            name, _, value = line.rstrip(b"\n").partition(b": ")
+            if name == b"event":
+                kind = value.decode()
+            elif name == b"data" and kind not in ("beat", "resync"):
+                left.discard(kind)
+                yield kind, json.loads(value)
+            if not left:
+                return
+
+
+def test_every_kind_of_event_has_the_promised_form(up):
+    up.post("/api/devices", {"serial": "gone"}, expect=201)
+    assert up.call("DELETE", "/api/devices/gone").status == 204
+    up.post("/api/links/local.data/pause")
+    up.post("/api/links/local.data/resume")
+    told = {}
+    for kind, data in events(up, EVENTS):
+        told.setdefault(kind, []).append(data)
+        assert [type_ for type_ in EVENTS[kind] if is_of(data, type_)], (kind, data)
+    assert set(told) == set(EVENTS)
+
+
+def is_of(answer, type_):
+    try:
+        hold(answer, type_)
+    except (msgspec.ValidationError, AssertionError):
+        return False
+    return True
 
 
 def test_the_contract_is_that_of_these_types(up):
