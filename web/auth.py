@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -10,12 +9,14 @@ from typing import Any, Literal
 
 from web.errors import ApiError
 from web.face import Face
-from web.sessions import LIFETIME, Credential, Role
+from web.sessions import LIFETIME, Credential, Role, Session, digest
 
 Access = Literal["open", "read", "operate", "admin"]
 RANK: dict[Role, int] = {"device": 0, "read": 1, "operate": 2, "admin": 3}
 CSRF_HEADER = "HTTP_X_MUSTER_CSRF"
 """A page of another origin cannot send it without a preflight, which is never granted."""
+KEY_CREDENTIAL = Credential("admin")
+"""What a page key stands for: whoever has it reads what the server prints at this machine."""
 MAX_SECRET = 512
 """Characters of a token or cookie that are looked at."""
 
@@ -55,15 +56,15 @@ def authenticate(face: Face, environ: Mapping[str, Any]) -> Principal | None:
         credential = _verify(face, "token", plain)
         if credential is None:
             raise unauthenticated("this token is not known")
-        return _principal(credential, plain, plain, by_cookie=False)
+        return _principal(credential, digest(plain), digest(plain), by_cookie=False)
     cookie = session_cookie(environ)
     if not cookie:
         return None
     session = face.sessions.find(cookie, face.clock.monotonic())
-    credential = _verify(face, session.source, session.secret) if session else None
+    credential = _behind(face, session) if session else None
     if session is None or credential is None:
         return None
-    return _principal(credential, cookie, session.secret, by_cookie=True)
+    return _principal(credential, digest(cookie), session.proof, by_cookie=True)
 
 
 def bearer_token(environ: Mapping[str, Any]) -> str:
@@ -119,17 +120,21 @@ def unauthenticated(message: str) -> ApiError:
 def _verify(face: Face, source: Literal["token", "key"], secret: str) -> Credential | None:
     if not _is_plausible(secret):
         return None
-    return face.tokens.verify(secret) if source == "token" else face.page_keys.redeem(secret)
+    if source == "token":
+        return face.tokens.verify(secret)
+    return KEY_CREDENTIAL if face.page_keys.redeem(secret) else None
 
 
-def _principal(credential: Credential, shown: str, secret: str, *, by_cookie: bool) -> Principal:
-    bucket, holder = _digest(shown), _digest(secret)
+def _behind(face: Face, session: Session) -> Credential | None:
+    """Return what a session stands for now. A page key is valid once: what it has opened lasts for its time."""
+    return KEY_CREDENTIAL if session.source == "key" else face.tokens.verify_digest(session.proof)
+
+
+def _principal(credential: Credential, shown: str, proof: str, *, by_cookie: bool) -> Principal:
+    """Return the caller; `shown` and `proof` are digests, of which a part is enough to tell callers apart."""
+    bucket, holder = shown[:16], proof[:16]
     return Principal(credential.role, credential.serial, by_cookie, bucket, credential.name, holder)
 
 
 def _is_plausible(secret: str) -> bool:
     return 0 < len(secret) <= MAX_SECRET and secret.isascii()
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -47,7 +47,7 @@ def logout(call: Call) -> Reply:
     cookie = session_cookie(call.environ)
     if cookie:
         check_origin(call.environ)
-        call.face.sessions.close(cookie)
+        call.face.sessions.close(cookie, call.face.clock.monotonic())
     return Reply(None, 204, {"Set-Cookie": set_cookie(call.environ, "")})
 
 

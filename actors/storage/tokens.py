@@ -94,7 +94,11 @@ class TokenBook:
 
     def verify(self, plain: str, now_us: int) -> Identity | None:
         """Return whose token this is; None if it is unknown, expired or revoked."""
-        token = self._look_up(digest_token(plain))
+        return self.verify_digest(digest_token(plain), now_us)
+
+    def verify_digest(self, digest: str, now_us: int) -> Identity | None:
+        """Return whose token has this digest, as `verify`."""
+        token = self._look_up(digest)
         if token is None or token.revoked_us is not None:
             return None
         if token.expires_us is not None and token.expires_us <= now_us:

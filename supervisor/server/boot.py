@@ -53,6 +53,7 @@ from supervisor.server.pki import DevicePki, PkiKeeper, secure, told_to_encrypt
 from supervisor.server.presence import ServerPresence
 from supervisor.server.scans import ScansFace
 from supervisor.server.sealing import ask_noted
+from supervisor.server.session_file import FILE, open_sessions
 from supervisor.server.settings import Http
 from supervisor.server.soil import FollowersFace, SoilFace
 from supervisor.server.supervision import LinksFace, SupervisionFace
@@ -253,6 +254,7 @@ class Server(TreeProcess):
             clock=parts.runtime.clock,
             version=__version__,
             http=parts.http_board,
+            sessions=open_sessions(self.config.data_path / FILE, parts.runtime.clock),
             audit=AuditFace(parts),
             access=AccessFace(parts),
             payload_keys=PayloadKeysFace(parts),

@@ -8,7 +8,7 @@ from actors.runtime import ManualClock
 from tests.web.fakes import Client, make_face, view
 from web.app import ROUTES
 from web.limits import Rate, RateLimiter, Rates
-from web.sessions import IDLE, LIFETIME, Credential, SessionStore
+from web.sessions import IDLE, LIFETIME, SAVE_EVERY, Credential, SessionStore, digest
 
 OPEN = {
     "/api/health",
@@ -207,6 +207,43 @@ def test_sessions_end_when_idle_and_after_their_lifetime():
         now += IDLE / 2
     assert store.find(cookie, now) is None
     assert len(store) == 0
+
+
+def test_sessions_outlive_a_restart_and_no_secret_does():
+    saved, clock = [], ManualClock()
+    store = SessionStore(save=saved.append, wall=clock.time)
+    cookie = store.open("token", "the-secret", clock.monotonic())
+    gone = store.open("key", "the-key", clock.monotonic())
+    store.close(gone, clock.monotonic())
+    clock.advance(60)
+    later = SessionStore(wall=clock.time)
+    assert later.restore(saved[-1], now=5.0) == 1, "the monotonic clock begins anew with the machine"
+    found = later.find(cookie, 5.0)
+    assert (found.source, found.proof) == ("token", digest("the-secret"))
+    assert found.opened_at == pytest.approx(-55.0, abs=0.01)
+    assert later.find(gone, 5.0) is None
+    assert not any(secret in kept for kept in saved for secret in (b"the-secret", b"the-key", cookie.encode()))
+
+
+def test_a_restart_gives_no_session_more_time():
+    saved, clock = [], ManualClock()
+    store = SessionStore(save=saved.append, wall=clock.time)
+    cookie = store.open("key", "a", clock.monotonic())
+    later = SessionStore(wall=clock.time)
+    later.restore(saved[-1], clock.monotonic())
+    assert later.find(cookie, clock.monotonic() + IDLE + 1) is None
+    back = SessionStore(wall=lambda: clock.time() - 10 * LIFETIME)
+    back.restore(saved[-1], now=7.0)
+    assert back.find(cookie, 7.0 + IDLE + 1) is None
+
+
+def test_that_a_session_is_in_use_is_kept_now_and_then():
+    saved = []
+    store = SessionStore(save=saved.append)
+    cookie = store.open("token", "a", 0.0)
+    for now in (1.0, SAVE_EVERY, SAVE_EVERY + 1, SAVE_EVERY + 2):
+        store.find(cookie, now)
+    assert len(saved) == 2
 
 
 def test_the_session_unused_for_longest_makes_room():
