@@ -12,11 +12,12 @@ export class ApiError extends Error {
   }
 }
 
-async function request(method, path, body) {
+async function request(method, path, body, headers = {}) {
+  const isBytes = body instanceof Uint8Array;
   const answer = await fetch(path, {
     method,
-    headers: method === "GET" ? {} : { "X-Muster-CSRF": "1", ...(body && { "Content-Type": "application/json" }) },
-    body: body && JSON.stringify(body),
+    headers: method === "GET" ? {} : { "X-Muster-CSRF": "1", ...(body && !isBytes && { "Content-Type": "application/json" }), ...headers },
+    body: body && !isBytes ? JSON.stringify(body) : body,
     signal: AbortSignal.timeout(15000),
   });
   const date = Date.parse(answer.headers.get("Date"));
@@ -31,6 +32,10 @@ async function request(method, path, body) {
 
 export const get = (path) => request("GET", path);
 export const post = (path, body) => request("POST", path, body);
+export const put = (path, body) => request("PUT", path, body);
+/** `body` may be bytes. */
+export const patch = (path, body, headers) => request("PATCH", path, body, headers);
+export const remove = (path) => request("DELETE", path);
 
 /** A path in which every segment is escaped, slashes between them kept. */
 export const escapePath = (path) => path.split("/").map(encodeURIComponent).join("/");

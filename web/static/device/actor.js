@@ -60,7 +60,6 @@ function facts(node) {
   const wait = node.next_restart_in;
   return [
     ["restarts", number(node.restarts)],
-    ["incarnation", number(node.incarnation)],
     ["mailbox", number(node.mailbox)],
     ["mailbox_age", node.mailbox ? ageText(node.mailbox_age) : "–"],
     ...(typeof wait === "number" ? [["next_restart", t("common.in", { age: ageText(wait + 1) })]] : []),

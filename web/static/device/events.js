@@ -41,6 +41,6 @@ function said(kind, data) {
   if (kind === "presence") return t("device.event_presence", { presence: tOr("states.", data.presence), reason: tOr("states.", data.reason) });
   return Object.entries(data)
     .filter(([, value]) => value !== null && value !== "")
-    .map(([name, value]) => `${tOr("device.fact.", name)}: ${typeof value === "string" ? tOr("states.", value) : valueText(value)}`)
+    .map(([name, value]) => `${tOr("device.event_of.", name)}: ${typeof value === "string" ? tOr("states.", value) : valueText(value)}`)
     .join(" · ");
 }

@@ -114,6 +114,7 @@ function updateFact(fact, [name, value]) {
 /** Something a device has told, as short as it can be read. */
 export function valueText(value) {
   if (value === null) return "–";
+  if (Number.isInteger(value)) return String(value); // a port or an id has no thousands
   if (isNumber(value)) return number(value);
   if (typeof value === "boolean") return t(value ? "device.yes" : "device.no");
   if (typeof value !== "object") return String(value);

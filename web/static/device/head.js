@@ -2,6 +2,7 @@
 
 import { ApiError, get } from "../core/api.js";
 import { h, keyed, Refresher, setText, setTime } from "../core/dom.js";
+import { setTitle } from "../core/frame.js";
 import { t, tOr } from "../core/texts.js";
 import { element, path, serial } from "./this.js";
 
@@ -44,6 +45,7 @@ function absent(key) {
   setText(element("absent-what"), t(key, { serial }));
   setText(element("absent-next"), t(key === "device.removed" ? "device.removed_next" : "device.unknown_next"));
   element("absent-command").hidden = key === "device.removed";
+  setText(element("absent-command").querySelector("code"), `muster devices -q ${serial}`);
 }
 
 function draw(known) {
@@ -51,7 +53,7 @@ function draw(known) {
   element("device").hidden = false;
   const name = known.label ?? known.hostname ?? known.serial;
   setText(element("name"), name);
-  document.title = `${name} · Muster`;
+  setTitle(`${name} · Muster`);
   setText(element("serial"), known.serial);
   const about = [tOr("states.", known.kind), known.site, known.ip_address].filter(Boolean);
   setText(element("about"), about.join(" · "));

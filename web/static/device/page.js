@@ -1,5 +1,6 @@
 // The page of one device.
 
+import { Refresher } from "../core/dom.js";
 import { start } from "../core/frame.js";
 import * as actor from "./actor.js";
 import * as alarms from "./alarms.js";
@@ -9,16 +10,24 @@ import * as events from "./events.js";
 import * as facts from "./facts.js";
 import * as head from "./head.js";
 import * as notifications from "./notifications.js";
-import * as readings from "./readings.js";
 import * as scans from "./scans.js";
 import * as tabs from "./tabs.js";
 import { actorPath, serial } from "./this.js";
 import * as timeline from "./timeline.js";
 import * as twin from "./twin.js";
 
+let charts = null; // the module of the charts, which is heavy: only who looks at them loads it
+const readings = new Refresher(async () => {
+  if (!charts) {
+    charts = await import("./readings.js");
+    charts.start(readings);
+  }
+  await charts.look();
+});
+
 const PARTS = {
   overview: [alarms.alarms],
-  readings: [readings.readings],
+  readings: [readings],
   reach: [commands.commands, notifications.notifications],
   twin: [twin.twin],
   scans: [scans.scans],
@@ -61,7 +70,7 @@ start({
       head.device.request();
       timeline.timeline.request();
     },
-    reading: mine(readings.onReading),
+    reading: mine((data) => charts?.onReading(data)),
     scan: mine(() => scanned.request()),
     removed: mine(head.onRemoved),
     command: mine(() => commanded.request()),
@@ -73,7 +82,7 @@ start({
     supervision: ({ path }) => path === actorPath && (acting.request(), logged.request()),
   },
   ready: (role) => {
-    for (const part of [edit, alarms, commands, notifications, twin, scans, actor, events, readings, timeline]) part.start(role);
+    for (const part of [edit, alarms, commands, notifications, twin, scans, actor, events, timeline]) part.start(role);
     for (const [part, panels] of Object.entries(PARTS)) tabs.whenShown(part, ...panels);
     tabs.start();
   },

@@ -2,7 +2,7 @@
 
 import { get } from "../core/api.js";
 import { SeriesChart } from "../core/chart.js";
-import { h, Refresher } from "../core/dom.js";
+import { h } from "../core/dom.js";
 import { Range } from "../core/range.js";
 import { loadSeries } from "../core/series.js";
 import { n, t } from "../core/texts.js";
@@ -19,23 +19,26 @@ const charts = new Map(); // by name of the number
 let names = [];
 let most = AT_ONCE;
 let range = null;
+let readings = null;
 let isDue = false;
 
-/** Which numbers there are; what is new gets a chart. */
-export const readings = new Refresher(async () => {
+/** Look which numbers there are; what is new gets a chart. */
+export async function look() {
   const { items } = await get(path("/sensors"));
   names = items.map(({ name }) => name);
   element("readings-none").hidden = names.length > 0;
   element("readings-range").hidden = names.length === 0;
   arrange();
   await Promise.all([...charts.values()].map((chart) => chart.load()));
-});
+}
 
-export function start() {
-  range = new Range(element("readings-range"), () => readings.request());
+/** Begin; `panel` asks to look again. */
+export function start(panel) {
+  readings = panel;
+  range = new Range(element("readings-range"), () => panel.request());
   element("readings-more").addEventListener("click", () => {
     most = Infinity;
-    readings.request();
+    panel.request();
   });
   setInterval(grow, REDRAW);
 }

@@ -44,7 +44,7 @@ function draw() {
 }
 
 function drawPiece(piece, { presence, reason, from, to }) {
-  piece.className = presence ?? "none";
+  piece.className = presence ?? "never";
   piece.style.setProperty("--length", to - from);
   const said = `${wordsOf({ presence, reason })}\n${bothTimes(new Date(from).toISOString())}\n– ${bothTimes(new Date(to).toISOString())}`;
   if (piece.title !== said) piece.title = said;
@@ -56,7 +56,7 @@ function makeRow() {
 
 function drawRow(row, segment) {
   const part = (name) => row.querySelector(name);
-  part(".dot").className = `dot ${segment.presence ?? "none"}`;
+  part(".dot").className = `dot ${segment.presence ?? "never"}`;
   setText(part(".what"), wordsOf(segment));
   setMoment(part(".when"), new Date(segment.from).toISOString());
   setText(part(".long"), ageText((segment.to - segment.from) / 1000));
