@@ -2,11 +2,15 @@
 
 import { serverNow } from "./api.js";
 import { ageText, h, keyed, setDue, setText, setTime } from "./dom.js";
-import { t } from "./texts.js";
+import { number } from "./numbers.js";
+import { stateText } from "./states.js";
+import { n, t } from "./texts.js";
 
 /** States that are neither up nor given up; all others are down. */
-const ON_THE_WAY = new Set(["waiting", "starting", "stopping", "backing_off", "connecting", "connected", "paused"]);
+const ON_THE_WAY = new Set(["waiting", "starting", "stopping", "restarting", "backing_off", "connecting", "connected", "paused"]);
 const UP = new Set(["running", "subscribed"]);
+const SLOW = 5; // seconds that a message may wait
+const LATELY = 600000; // ms for which a crash is worth a look
 const LONGEST = 160; // characters of an error in the tree; the traceback has all of it
 
 export const dotOf = (state) => `dot ${UP.has(state) ? "online" : ON_THE_WAY.has(state) ? "unknown" : "offline"}`;
@@ -38,7 +42,8 @@ function updateNode(row, { node, depth }) {
   part(".dot").className = dotOf(node.state);
   setText(part(".id"), node.id);
   part(".id").title = node.path;
-  const told = facts(node);
+  const told = factsOf(node);
+  if (node.state !== "running" && typeof node.next_restart_in !== "number") told.unshift(stateText(node.state));
   const wait = node.next_restart_in;
   const waits = typeof wait === "number";
   setText(part(".facts"), told.join(" · "));
@@ -56,18 +61,23 @@ function updateNode(row, { node, depth }) {
   }
 }
 
-/** What is worth telling of a node; that it waits for its next start is told with the time that is left. */
-function facts(node) {
+/** What is worth telling of a node besides its state and the time to its next start. */
+export function factsOf(node) {
   const told = [];
-  if (node.state !== "running" && typeof node.next_restart_in !== "number") told.push(words(node.state));
   // Where every child has a line of its own, counts would only repeat them.
   if ((node.total ?? 0) > (node.children ?? []).length) {
-    for (const [state, count] of Object.entries(node.counts)) told.push(`${count.toLocaleString()} ${words(state)}`);
+    for (const [state, count] of Object.entries(node.counts)) told.push(`${number(count)} ${stateText(state)}`);
   }
-  if (node.restarts) told.push(`${node.restarts} ${node.restarts === 1 ? "restart" : "restarts"}`);
-  if (node.mailbox) {
-    const oldest = node.mailbox_age >= 1 ? ` for ${ageText(node.mailbox_age)}` : "";
-    told.push(`${node.mailbox.toLocaleString()} waiting${oldest}`);
-  }
+  if (node.restarts) told.push(n("supervision.restarts", node.restarts));
+  if (node.mailbox) told.push(`${n("supervision.waiting", node.mailbox)}${ageOf(node)}`);
   return told;
+}
+
+/** How long the oldest message of a mailbox has waited, where that is worth telling. */
+export const ageOf = ({ mailbox_age: age }) => (age >= 1 ? t("supervision.oldest", { age: ageText(age) }) : "");
+
+/** Whether there is nothing to see to in a node itself: it runs, takes its mail, and has not crashed lately. */
+export function isWell(node, now) {
+  if (node.state !== "running" || node.mailbox_age >= SLOW || node.breakers?.length) return false;
+  return !node.last_exception || now - Date.parse(node.last_exception.at) > LATELY;
 }

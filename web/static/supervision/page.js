@@ -1,5 +1,23 @@
-// The page `supervision`.
+// The page of the supervision: the tree and what can be told to it, the brokers with their links, what has crashed.
 
-import { start } from "../core/frame.js";
+import { refresh, start } from "../core/frame.js";
+import { brokers, startBrokers } from "./brokers.js";
+import { crashes, startCrashes } from "./crashes.js";
+import { node, startNode } from "./node.js";
+import { startTree, tree } from "./tree.js";
 
-start({ panels: [], often: [], events: {}, ready: () => {} });
+start({
+  panels: [tree, node, brokers, crashes],
+  often: [tree, node, brokers],
+  events: {
+    link: () => refresh(brokers),
+    supervision: () => refresh(tree, node, crashes),
+  },
+  ready: (role) => {
+    const mayOperate = role === "operate" || role === "admin";
+    startTree();
+    startNode(mayOperate);
+    startBrokers(mayOperate);
+    startCrashes();
+  },
+});
