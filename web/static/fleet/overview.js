@@ -8,7 +8,7 @@ import { CalmRefresher } from "./calm.js";
 import { choose, chosen } from "./choice.js";
 import { drawAlarms } from "./notices.js";
 
-const EVERY = 2000; // ms
+const EVERY = 3000; // ms
 const SHOWN = 100; // sites
 const SEARCHED = 12; // sites from which on they can be searched
 const PRESENCES = ["online", "offline", "unknown"];

@@ -15,6 +15,8 @@ import { startOrder } from "./order.js";
 
 const SIZE = 50; // of a page
 const EVERY = 3000; // ms between two looks at who belongs here
+const PACE = 250; // ms between two writings of rows
+const MOST_FLASHES = 3; // rows at a time
 const READING = 4000; // ms that somebody is taken to read after the last movement
 /** What a presence event can change, by order and filter: only by these a device that is not shown may come in. */
 const MOVING = ["presence", "since", "last_seen"];
@@ -22,13 +24,14 @@ const FILTERED = ["presence", "flapping", "quarantined"];
 
 const element = (id) => document.getElementById(id);
 const listed = new Map(); // serial -> Device JSON of the page shown
-const changed = new Map(); // serial -> what events have told since the last frame
+const changed = new Map(); // serial -> what events have told since the rows were written last
 let cursors = [""]; // of the pages up to the one shown
 let following = null;
 let shown = null; // the question whose answer is shown
 let answer = null; // one that waits until nobody reads
 let movedAt = -Infinity;
-let frame = 0;
+let drawnAt = -Infinity;
+let isToDraw = false;
 
 export const panel = new CalmRefresher(look, EVERY);
 
@@ -109,12 +112,13 @@ function draw(page) {
   following = page.cursor;
   listed.clear();
   for (const device of page.items) listed.set(device.serial, device);
+  const come = [];
   keyed(element("devices"), page.items, ({ serial }) => serial, makeRow, (row, device) => {
-    const isNew = isSame && !row.isConnected;
+    if (isSame && !row.isConnected) come.push(row);
     updateRow(row, device);
     row.classList.remove("gone");
-    if (isNew) flash(row);
   });
+  light(come);
   drawFoot(page);
   if (!isSame) setText(element("told"), page.refusal || n("fleet.matches", page.matches));
 }
@@ -142,30 +146,44 @@ async function teach() {
   setText(element("first-command"), `mosquitto_pub -L mqtt://${address}/devices/announce -m '{"device_id": "pi-7"}'`);
 }
 
-/** Take a change that was pushed. Rows are written once a frame, however many changes there are. */
+/** Take a change that was pushed. Rows are written a few times a second, however many changes there are. */
 export function onDevice(kind, data) {
   if (listed.has(data.serial)) {
     changed.set(data.serial, kind === "removed" ? { gone: true } : { ...changed.get(data.serial), ...data });
-    if (!frame) frame = requestAnimationFrame(drawChanges);
+    drawSoon();
   } else if (kind === "presence" && !MOVING.includes(chosen.sort) && !FILTERED.some((name) => chosen[name])) {
     return; // whoever is not shown stays so
   }
   panel.soon();
 }
 
+function drawSoon() {
+  if (isToDraw) return;
+  isToDraw = true;
+  const wait = Math.max(0, drawnAt + PACE - performance.now());
+  setTimeout(() => requestAnimationFrame(drawChanges), wait);
+}
+
 function drawChanges() {
-  frame = 0;
+  isToDraw = false;
+  drawnAt = performance.now();
+  const turned = [];
   for (const [serial, change] of changed) {
     const device = listed.get(serial);
     if (!device) continue; // the page was turned meanwhile
     const row = element("devices").querySelector(`[data-key="${CSS.escape(serial)}"]`);
-    const hasTurned = change.presence && change.presence !== device.presence;
+    if (change.presence && change.presence !== device.presence) turned.push(row);
     Object.assign(device, change);
     updateRow(row, device);
     row.classList.toggle("gone", Boolean(change.gone) || !belongs(device));
-    if (hasTurned) flash(row);
   }
   changed.clear();
+  light(turned);
+}
+
+/** One that comes or turns is to be seen; where many do, a page that lights up all over says nothing. */
+function light(rows) {
+  if (rows.length <= MOST_FLASHES) rows.forEach(flash);
 }
 
 /** Whether a device passes those filters that can be judged here. */
