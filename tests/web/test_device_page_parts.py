@@ -203,6 +203,28 @@ def test_another_range_asks_the_server_for_wider_buckets(site, shown):
     eventually(lambda: site.face.history.asked["bucket_us"] > before, what="the buckets are wider")
 
 
+def test_a_drag_zooms_into_a_part_and_a_button_leads_back(site, shown, console):
+    site.face.history.rows["sensors"] = [{"name": "level", "first_seen_us": ago(9)}]
+    buckets(site, *range(60))
+    readings = part(shown, "Readings")
+    plot = readings.locator(".u-over")
+    box = plot.bounding_box()
+    shown.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+    shown.mouse.down()
+    shown.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 40, steps=5)
+    shown.mouse.up()
+    hour, part_of_it = 3600, 3600 * 0.1
+    eventually(lambda: asked_seconds(site) < part_of_it * 1.5, what="only that part is asked for")
+    readings.get_by_role("button", name="Zoom out").first.click()
+    eventually(lambda: asked_seconds(site) >= hour, what="the whole hour is asked for")
+    assert console == []
+
+
+def asked_seconds(site):
+    asked = site.face.history.asked
+    return (asked["until_us"] - asked["since_us"]) / 1e6
+
+
 def test_many_numbers_are_shown_a_few_at_first(site, shown):
     site.face.history.rows["sensors"] = [{"name": f"n{number:02}", "first_seen_us": ago(9)} for number in range(9)]
     readings = part(shown, "Readings")
