@@ -19,6 +19,7 @@ from peewee import Database
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 
+from actors.commit_times import CommitTimes
 from actors.messages import Settled, StoreDeadLetter, StoreReading, StoreScan, StoreTwinReport, Write, WriteBatch
 from actors.runtime import Directory, Runtime, ThreadedActor, ToSelf, compute_backoff
 from actors.storage import administration
@@ -127,6 +128,9 @@ class RegistryCounters:
     """Exceptions of the callbacks in `on_committed`."""
     expired: Counter[str] = field(default_factory=Counter)
     """Rows that the retention has deleted, by table; dead letters, because newer ones had come."""
+
+    times: CommitTimes = field(default_factory=CommitTimes)
+    """How long the commits took."""
 
     def add(self, result: CommitResult) -> None:
         """Count one commit."""
@@ -284,9 +288,11 @@ class RegistryActor(ThreadedActor):
         """Commit as much as one transaction takes; False if the database is away."""
         batch = self._pending[:MOST_WRITES]
         before = self._store.dead_letters_deleted
+        begun = self._runtime.clock.monotonic()
         result = self._try(lambda: self._store.commit(batch))
         if result is None:
             return False
+        self.board.counters.times.took(self._runtime.clock.monotonic() - begun)
         del self._pending[: len(batch)]
         if not self._pending:
             self._oldest_at = None

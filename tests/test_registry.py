@@ -126,6 +126,8 @@ def test_what_is_committed_is_settled_at_its_link(make_house, database_url):
     counters = house.board.counters
     assert (counters.rows, counters.duplicates, counters.dead_letters) == (1, 0, 1)
     assert counters.dead_letters_by_reason == {"not_json": 1}
+    assert sum(counters.times.within) == counters.commits
+    assert counters.times.seconds > 0
 
 
 def test_a_starting_registry_lets_the_links_replay(house):

@@ -17,7 +17,6 @@ from web.call import Call, Notes, Reply, check_length, parse_query
 from web.errors import ApiError, ErrorBody, bad_field, error_body, too_many
 from web.face import ConflictError
 from web.limits import client_key
-from web.proxies import Proxies
 from web.route import SAFE_METHODS, Route
 from web.site import Site
 
@@ -48,7 +47,7 @@ def lead(site: Site, routes: Iterable[Route]) -> WsgiApp:
     app.default_error_handler = partial(_plain_error, site)
     for route in routes:
         app.route(route.path, route.method, _runner(site, route))
-    return _with_headers(app, site.proxies)
+    return _with_headers(app, site)
 
 
 def _runner(site: Site, route: Route) -> Callable[..., Any]:
@@ -181,12 +180,13 @@ def _plain_error(site: Site, error: Any) -> bytes:
     return msgspec.json.encode(error_body(status, messages.get(status, "the request cannot be handled")))
 
 
-def _with_headers(app: Any, proxies: Proxies) -> WsgiApp:
+def _with_headers(app: Any, site: Site) -> WsgiApp:
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        proxies.reveal(environ)
+        site.proxies.reveal(environ)
         own = (*SECURITY_HEADERS, HSTS) if environ["wsgi.url_scheme"] == "https" else SECURITY_HEADERS
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            site.face.http.answer(status)
             return start_response(status, [*headers, *own], exc_info)
 
         answer: Iterable[bytes] = app(environ, start)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from itertools import accumulate
 from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from actors.alarms.rules import SEVERITIES
 from actors.alarms.tap import EVENTS as ALARM_EVENTS
 from actors.commands.book import EVENTS as COMMAND_EVENTS
+from actors.commit_times import BOUNDS as COMMIT_BOUNDS
 from actors.enrolment.actor import EVENTS
 from actors.groups.actor import ACTIONS
 from actors.groups.roster import count_rolls
@@ -25,6 +28,7 @@ from supervisor.server.ota import release_metrics
 from supervisor.server.parts import Parts
 from supervisor.server.payload_keys import payload_metrics
 from supervisor.server.pki import pki_metrics
+from supervisor.server.supplies import supply_metrics
 from supervisor.server.updates import rollout_metrics
 from web.pump import Ended, Missed
 
@@ -63,6 +67,7 @@ class MusterCollector(Collector):
         yield from payload_metrics(self._parts)
         yield from self._followers()
         yield from self._actors(health)
+        yield from supply_metrics(self._parts)
 
     def _fleet(self, health: dict[str, Any]) -> Iterator[Metric]:
         devices = GaugeMetricFamily("muster_devices", "Known devices by presence.", labels=["presence"])
@@ -105,6 +110,11 @@ class MusterCollector(Collector):
         for name in ("commits", "rows", "duplicates", "dropped", "retries", "effect_errors"):
             totals.add_metric([name], getattr(board.counters, name))
         yield totals
+        bounds = [*map(floatToGoString, COMMIT_BOUNDS), "+Inf"]
+        buckets = list(zip(bounds, accumulate(board.counters.times.within), strict=True))
+        took = HistogramMetricFamily("muster_commit_seconds", "How long commits take.")
+        took.add_metric([], buckets, board.counters.times.seconds)
+        yield took
 
     def _messages(self) -> Iterator[Metric]:
         received = CounterMetricFamily("muster_messages", "Messages decoded, by verb.", labels=["verb"])
@@ -225,10 +235,13 @@ class MusterCollector(Collector):
         refused = CounterMetricFamily("muster_http_refused", "Requests refused.", labels=["route", "reason"])
         for (route, reason), count in list(board.refused.items()):
             refused.add_metric([route, reason], count)
+        answers = CounterMetricFamily("muster_http_answers", "Requests answered.", labels=["status"])
+        for first in "2345":
+            answers.add_metric([f"{first}xx"], board.answered[first])
         ended = CounterMetricFamily("muster_http_connections_ended", "Slow or silent clients.", labels=["reason"])
         ended.add_metric(["slow"], board.cut)
         ended.add_metric(["silent"], board.pushed_out)
-        yield from (refused, ended)
+        yield from (answers, refused, ended)
         yield from self._streams()
 
     def _streams(self) -> Iterator[Metric]:
