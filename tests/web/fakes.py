@@ -369,10 +369,15 @@ def make_face(*devices, clock=None, ring=None):
     fleet, links = FakeFleet(*devices), FakeLinks()
 
     def health():
+        connected = all(row["state"] == "subscribed" for row in links.rows)
         return {
-            "status": "ok",
+            "status": "ok" if connected else "degraded",
             "version": "9.9",
-            "broker": {"connected": True, "durable": True, "links": {row["name"]: row["state"] for row in links.rows}},
+            "broker": {
+                "connected": connected,
+                "durable": True,
+                "links": {row["name"]: row["state"] for row in links.rows},
+            },
             "database": {"ok": True, "pending": 0, "oldest_age": 0.0},
             "actors": {"alive": 9, "restarts": 1, "quarantined": 0},
             "devices": fleet.counts(),

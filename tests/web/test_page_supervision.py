@@ -286,9 +286,21 @@ def test_a_link_is_paused_after_a_question_and_resumed(site, shown, console):
     expect(link(shown).locator(".state")).to_have_text("paused")
     expect(link(shown).locator(".why")).to_contain_text("An operator has closed it.")
     expect(link(shown).get_by_role("button", name="Reconnect")).to_be_hidden()
-    link(shown).get_by_role("button", name="Resume: local.data").click()
+    # Whoever uses the keyboard goes on where he was.
+    expect(link(shown).get_by_role("button", name="Resume: local.data")).to_be_focused()
+    shown.keyboard.press("Enter")
     expect(link(shown).locator(".state")).to_have_text("up")
+    expect(link(shown).get_by_role("button", name="Reconnect: local.data")).to_be_focused()
     assert console == []
+
+
+def test_that_a_link_is_paused_is_no_broker_that_cannot_be_reached(site, shown):
+    site.face.links.pause("local.data")
+    site.face.ring.publish("link", "local.data", {"name": "local.data", "state": "paused"})
+    expect(shown.locator("#trouble")).to_have_text("A link is paused: what it carries waits until it is resumed.")
+    site.face.links.rows[0]["state"] = "backing_off"
+    site.face.ring.publish("link", "local.data", {"name": "local.data", "state": "backing_off"})
+    expect(shown.locator("#trouble")).to_contain_text("A broker cannot be reached")
 
 
 def test_a_link_that_is_down_says_why_and_reconnects(site, shown, console):

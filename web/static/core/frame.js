@@ -11,6 +11,7 @@ const LOOK = 10000; // ms: the times at which devices were last seen change with
 const ALL_EVERY = 3; // looks: a safety net while events come; without them every look is at everything
 const TOLD = 6000; // ms that a message stays
 const MOST_ALARMS = 100; // open ones that are counted
+const UP = ["subscribed", "congested", "paused"]; // of a link that nothing is wrong with, or that somebody has closed
 const element = (id) => document.getElementById(id);
 let toastTimer = 0;
 let title = document.title;
@@ -62,6 +63,7 @@ export function button(label, title, action, after, { confirm = "", done = "" } 
       await run(action, done);
       pressed.disabled = false;
       after?.request();
+      if (document.activeElement === document.body) pressed.focus(); // which a button loses while it is disabled
     },
   });
 }
@@ -70,7 +72,9 @@ export function button(label, title, action, after, { confirm = "", done = "" } 
 function troubles({ status, broker, database }) {
   if (status === "ok") return "";
   const told = [];
-  if (!broker.connected) told.push(t("frame.broker_away"));
+  const links = Object.values(broker.links);
+  if (links.includes("paused")) told.push(t("frame.link_paused"));
+  if (!broker.connected && links.some((state) => !UP.includes(state))) told.push(t("frame.broker_away"));
   if (!database.ok) told.push(t("frame.database_away", { error: database.error ?? "" }));
   if (told.length === 0) told.push(t("frame.starting"));
   return told.join(" ");

@@ -7,6 +7,7 @@ import { dotOf } from "../core/nodes.js";
 import { bytes, number, withUnit } from "../core/numbers.js";
 import { stateText } from "../core/states.js";
 import { n, t } from "../core/texts.js";
+import { showThose } from "./buttons.js";
 
 /** Figures in the order in which they are shown; the first ones always, the others on demand. */
 const FIRST = [
@@ -155,7 +156,7 @@ function updateLink(row, link) {
   if (link.reconnects) told.push(n("supervision.reconnected", link.reconnects));
   setText(part(".carried"), told.join(" · "));
   const isPaused = link.state === "paused";
-  for (const made of row.querySelectorAll("button")) made.hidden = (made.dataset.action === "resume") !== isPaused;
+  showThose(row.querySelectorAll("button"), ({ dataset }) => (dataset.action === "resume") === isPaused);
 }
 
 /** Why a link is not up, in a sentence: ours where its state tells all, else the server's. */

@@ -7,6 +7,7 @@ import { ageOf, dotOf } from "../core/nodes.js";
 import { number } from "../core/numbers.js";
 import { stateText } from "../core/states.js";
 import { n, t } from "../core/texts.js";
+import { showThose } from "./buttons.js";
 import { choose, chosen, onChoice } from "./chosen.js";
 import { tree } from "./tree.js";
 
@@ -46,9 +47,8 @@ function draw(found) {
   keyed(element("node-facts"), factsOf(found), ({ key }) => key, makeFact, updateFact);
   if (drawn !== found.path) element("node-buttons").replaceChildren(...(mayOperate ? buttonsOf(found) : []));
   drawn = found.path;
-  for (const made of element("node-buttons").children) {
-    made.hidden = (made.dataset.action === "resume") !== (found.state === "quarantined");
-  }
+  const isParked = found.state === "quarantined";
+  showThose(element("node-buttons").children, ({ dataset }) => (dataset.action === "resume") === isParked);
   drawFailure(found.last_exception);
   element("node-fine").hidden = Boolean(found.last_exception);
 }
