@@ -31,7 +31,7 @@ TICK = 0.05
 PUBLISH_EVERY = 1.0
 """Seconds between two analyses of one publisher."""
 MOST_PER_TICK = 50
-"""Analyses published in one tick: a thousand a second, so that a flood of readings is stored first."""
+"""Devices shown or published in one tick: a thousand a second, so that a flood of readings is stored first."""
 FLOOD = 100
 """Readings stored in one tick (two thousand a second) from which on only `MOST_IN_FLOOD` are published in it."""
 MOST_IN_FLOOD = 5
@@ -126,7 +126,7 @@ class EffectsActor(PooledActor):
         self._receipts: dict[str, tuple[list[str], dict[str, str]]] = {}
         """Serial to the ids stored and the ids refused, each with its reason."""
         self._to_publish: dict[str, StoreReading] = {}
-        """Serial to its newest analysed reading, in the order in which they became due."""
+        """Serial to its newest reading, analysed before others, in the order in which they became due."""
         self._published_at: dict[str, float] = {}
         self._stored = 0
         """Readings stored since the last tick."""
@@ -153,8 +153,7 @@ class EffectsActor(PooledActor):
             if reading.channel == SENSOR_CHANNEL:
                 statistics.processed += 1
                 statistics.last_processed_us = reading.rx_us
-            if reading.status or reading.anomalies:
-                self._analysed(reading)
+            self._note(reading)
             if reading.sender_id or reading.reply_to is not None:
                 self._answer(reading, is_new=True)
         for reading in message.known:
@@ -211,6 +210,13 @@ class EffectsActor(PooledActor):
     def _receipt(self, serial: str) -> tuple[list[str], dict[str, str]]:
         return self._receipts.setdefault(serial, ([], {}))
 
+    def _note(self, reading: StoreReading) -> None:
+        """Keep a reading to be shown; one without an analysis does not take the place of one that has one."""
+        if _is_analysed(reading):
+            self._analysed(reading)
+        elif (waiting := self._to_publish.get(reading.serial)) is None or not _is_analysed(waiting):
+            self._to_publish[reading.serial] = reading
+
     def _analysed(self, reading: StoreReading) -> None:
         self._to_publish[reading.serial] = reading
         record = self._after.fleet.record(reading.serial)
@@ -265,7 +271,7 @@ class EffectsActor(PooledActor):
                 self._after.services.tell(self._link_of(serial), Publish(f"devices/{serial}/receipts", payload))
 
     def _publish_due(self) -> None:
-        """Publish the analyses whose publishers have had none for a second, those that wait longest first."""
+        """Show and publish readings of devices that have had none for a second, those that wait longest first."""
         now = self._after.runtime.clock.monotonic()
         most = MOST_PER_TICK if self._stored < FLOOD else MOST_IN_FLOOD
         self._stored = 0
@@ -281,11 +287,12 @@ class EffectsActor(PooledActor):
                 self._published_at.pop(serial, None)
 
     def _publish(self, reading: StoreReading, record: Record) -> None:
-        """Show an analysis on the live page and, for what sensors publish, on the topic of its prefix."""
+        """Show a reading on the live page and its analysis, if sensors publish such, on the topic of its prefix."""
         after = self._after
-        measures = _decode_measures(reading.measures)
-        analyser = after.analysts.of(reading.channel, record.snapshot.kind, frozenset(measures))
-        explained = after.analysts.explain(analyser, measures, record.baseline, record.snapshot.site)
+        measures, is_analysed = _decode_measures(reading.measures), _is_analysed(reading)
+        kind, site = record.snapshot.kind, record.snapshot.site
+        analyser = after.analysts.of(reading.channel, kind, frozenset(measures)) if is_analysed else None
+        explained = after.analysts.explain(analyser, measures, record.baseline, site)
         verdict = {
             "health_index": reading.health_index,
             "status": reading.status,
@@ -293,9 +300,9 @@ class EffectsActor(PooledActor):
         }
         when = rfc3339(reading.ts_us)
         shown = {name: explained[name] for name in SHOWN if name in explained}
-        event = {"serial": reading.serial, "ts": when, "measures": measures, **verdict, **shown}
+        event = {"serial": reading.serial, "kind": kind, "ts": when, "measures": measures, **verdict, **shown}
         after.ring.publish("reading", reading.serial, event)
-        if not reading.topic.endswith(SENSOR_TAIL) or after.is_private(reading.serial):
+        if not is_analysed or not reading.topic.endswith(SENSOR_TAIL) or after.is_private(reading.serial):
             return
         body = {
             "publisher_id": reading.serial,
@@ -315,6 +322,10 @@ class EffectsActor(PooledActor):
         record = self._after.fleet.record(serial)
         broker = record.snapshot.broker if record is not None else ""
         return f"{broker}.control" if broker else self._after.default_link
+
+
+def _is_analysed(reading: StoreReading) -> bool:
+    return bool(reading.status or reading.anomalies)
 
 
 def scan_event(scan: StoreScan) -> dict[str, Any]:

@@ -214,6 +214,21 @@ def test_live_pages_are_told_of_a_stations_reading(effects):
     assert b'"implausible"' in event.frame
 
 
+def test_live_pages_are_told_of_any_devices_numbers_an_analysis_comes_first(effects):
+    effects.server.say("plant/datalogger/soil/1/input", {"serial_number": "DL", "wind": 6.5})
+    plain = effects.server.readings[-1]
+    effects.commit(plain)
+    effects.advance(0.1)
+    (event,) = effects.ring.since(0).events
+    told = msgspec.json.decode(event.frame.split(b"data: ")[1])
+    assert (told["serial"], told["kind"], told["measures"]) == ("DL", "datalogger", {"wind": 6.5})
+    assert (told["health_index"], told["status"], told["anomalies"]) == (None, "", [])
+    effects.advance(2)
+    effects.commit(effects.publish(), msgspec.structs.replace(plain, serial="soil-1"))
+    effects.advance(0.1)
+    assert b'"health_index":null' not in effects.ring.since(0).events[-1].frame
+
+
 def test_the_figures_tell_what_was_received_processed_known_and_failed(effects):
     reading = effects.publish()
     effects.commit(reading)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.commands.messages import State as CommandState
-from actors.messages import Reason
+from actors.messages import Kind, Reason
 from actors.presence import DerivedPresence
 from actors.updates.states import State as UpdateState
 from actors.updates.states import Status
@@ -34,9 +34,11 @@ class ReadingEvent(msgspec.Struct):
     """A reading was stored; of a device at most one a second."""
 
     serial: str
+    kind: Kind
     ts: Time
     measures: dict[str, float]
     health_index: float | None
+    """Null, with an empty status, where no analyser took the reading."""
     status: str
     anomalies: list[Anomaly]
     contributions: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET

@@ -67,7 +67,7 @@ class SoilReading(Reading):
 
 
 class Station(msgspec.Struct):
-    """A soil station and its latest analysed reading, whose fields are null or empty before there is one."""
+    """A station and its latest analysed reading, where there is none its latest reading; null or empty before one."""
 
     serial: str
     label: str | None
@@ -81,9 +81,16 @@ class Station(msgspec.Struct):
     health_index: float | None
     status: str
     contributions: dict[str, dict[str, Any]]
-    """By measure what it gives to the index and costs it, `points` and `lost`, and whatever else its analyser tells."""
+    """By measure what it gives to the index and costs it, `points` and `lost`, and whatever else its analyser tells.
+
+    The built-in one tells `unit`, `value`, `weight`, and the limits of the site's crop as [low, high]: `optimum`, where
+    nothing is lost, `range`, beyond which a value is `out_of_range`, and `plausible`."""
     recommendations: list[str]
     """Sentences: what would raise the index, what costs most first."""
+    forecast: list[dict[str, Any]]
+    """When which measure will meet which limit, the nearest first."""
+    crop: str | None
+    """Whose limits those are, where the analyser goes by crops."""
     anomalies: list[Anomaly]
     measures: dict[str, float]
 

@@ -67,10 +67,6 @@ from web.answers_readings import (
     Buckets,
     Followers,
     Readings,
-    SoilAnalysis,
-    SoilReadings,
-    SoilStatistics,
-    Stations,
 )
 from web.answers_scans import Scans, StoredScan
 from web.answers_supervision import Node
@@ -166,28 +162,7 @@ ROUTES = (
     Route("GET", "/api/commands/<command>", "read", routes_commands.show, Command),
     Route("POST", "/api/commands/<command>/cancel", "operate", routes_commands.cancel, Command),
     Route("GET", "/api/devices/<serial>/supervision", "read", routes_devices.supervision, Node, own=True),
-    Route(
-        "POST",
-        "/api/soil-health/analyze",
-        "operate",
-        routes_soil_health.analyze,
-        SoilAnalysis,
-        speaks=True,
-        headers=(IDEMPOTENCY_KEY,),
-        body=routes_soil_health.SensorReading,
-        status=201,
-        known_status=200,
-    ),
-    Route(
-        "GET",
-        "/api/soil-health/history",
-        "read",
-        routes_soil_health.history,
-        SoilReadings,
-        query=routes_soil_health.HISTORY,
-    ),
-    Route("GET", "/api/soil-health/stations", "read", routes_soil_health.stations, Stations, query=PAGED),
-    Route("GET", "/api/soil-health/statistics", "read", routes_soil_health.statistics, SoilStatistics),
+    *routes_soil_health.ROUTES,
     Route(
         "POST",
         "/api/scans",

@@ -27,6 +27,7 @@ from web.payload_keys import PayloadKeys
 from web.releases import Ota, Releases
 from web.rollouts import Rollouts
 from web.sessions import Credential, Role, SessionStore
+from web.soil_health import SoilHealth
 from web.supervision import Links, Supervision
 from web.twins import Twins
 
@@ -90,47 +91,6 @@ class History(Protocol):
 
     def dead_letter(self, letter: int) -> Item | None:
         """Return one of them, None when there is none of this id."""
-        ...
-
-
-class SoilHealth(Protocol):
-    """Readings of soil stations: handed in over HTTP, and what their analysis says. Cursors as in `History`."""
-
-    def analyze(self, body: bytes, *, idempotency_key: str, serial: str | None) -> Item:
-        """Take a reading as if it had come by MQTT; return its analysis after the commit.
-
-        Args:
-            body: the JSON as it was sent.
-            idempotency_key: a second request with this key is the same reading; empty without one.
-            serial: the only publisher that the caller may speak for, and of a body that names none; None for any.
-
-        Returns:
-            at least the fields of `web.answers_readings.SoilAnalysis`.
-
-        Raises:
-            actors.payloads.RefusedError: with `unbound` for a publisher that is not `serial`, `too_large`, or any other
-                reason; the field at fault stands in backticks in its detail.
-
-        """
-        ...
-
-    def history(
-        self, *, limit: int, cursor: str, serial: str | None, site: str | None
-    ) -> tuple[list[Item], str | None]:
-        """Return analysed readings of the whole fleet, newest first: as in `History`, with `serial` and `site`."""
-        ...
-
-    def stations(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
-        """Return every device of kind `sensor`, by serial, with its latest analysed reading.
-
-        An item: `serial`, `ts_us`, `rx_us`, `health_index`, `status`, `anomalies`, `measures`, and where the analyser
-        explains them `contributions` and `recommendations`; without an analysed reading the times are None. Where a
-        station stands and whether it is present the fleet knows.
-        """
-        ...
-
-    def statistics(self) -> Item:
-        """Return the fields of `web.answers_readings.SoilStatistics`, counted since this process started."""
         ...
 
 

@@ -21,7 +21,8 @@ from web.reference import EXAMPLES, NONE, TAGS, Example, example_of, is_of_api, 
 from web.route import Route
 from web.routes_audit import OUTCOMES
 from web.routes_events import EVENT_KINDS
-from web.routes_fleet import PRESENCES
+from web.routes_fleet import ORDERS, PRESENCES
+from web.sessions import Role
 
 VERSION = "3.1.0"
 _VARIABLE = re.compile(r"<(\w+)(?::[^>]*)?>")
@@ -41,8 +42,10 @@ PARAMETERS: dict[str, Item] = {
         "description": "length of an interval: seconds, or such as 30s, 5m, 1h, 1d; needs metric",
     },
     "sort": {"enum": get_args(Sort), "default": "serial", "description": "devices with one key are sorted by serial"},
-    "order": {"enum": ["asc", "desc"], "default": "asc"},
+    "order": {"enum": ORDERS, "default": "asc"},
+    "role": {"enum": get_args(Role)},
     **{name: {"enum": ["true", "false"]} for name in ("no_site", "flapping", "quarantined")},
+    "anomalies": {"const": "true", "description": "only readings with anomalies; needs device"},
     "code": {"type": "string", "maxLength": LONGEST_CODE, "description": "compared exactly"},
     "nonce": {"type": "string", "pattern": "^[0-9a-f]{16,64}$"},
     "kinds": {

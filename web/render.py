@@ -70,6 +70,8 @@ def station_json(device: DeviceView, row: Item) -> Item:
         "status": row["status"],
         "contributions": row.get("contributions", {}),
         "recommendations": row.get("recommendations", []),
+        "forecast": row.get("forecast", []),
+        "crop": row.get("crop"),
         "anomalies": row["anomalies"],
         "measures": row["measures"],
     }

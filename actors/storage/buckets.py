@@ -33,7 +33,8 @@ class FindBuckets(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     serial: str
-    metric: str
+    metric: str | None
+    """None stands for the health index, which has no roll-ups."""
     bucket_us: int
     since_us: int | None = None
     until_us: int | None = None
@@ -78,7 +79,7 @@ def _item(ts_us: int, n: int, low: float, high: float, total: float) -> dict[str
 class _Series:
     """One measure of one device in buckets of one size."""
 
-    def __init__(self, database: Any, device_id: int, metric: str, size: int, follower: str) -> None:
+    def __init__(self, database: Any, device_id: int, metric: str | None, size: int, follower: str) -> None:
         self._database = database
         self._dialect = Dialect(database)
         self._device_id = device_id
@@ -92,7 +93,7 @@ class _Series:
         cursor = read_cursor(database, follower)
         self._rolled = cursor.of_device(device_id)
         ((newest,),) = self._fetch("SELECT COALESCE(MAX(id), 0) FROM reading", ())
-        if self._rolled == 0:
+        if self._rolled == 0 or metric is None:
             self._table = None
         # The sum with 0 keeps the planners from the index that holds all readings of the device.
         self._plain = " + 0" if newest - self._rolled <= MOST_FRESH else ""
@@ -134,7 +135,7 @@ class _Series:
 
     def _from_readings(self, start: int, end: int, after_id: int) -> Sums:
         """Sum up the readings with a higher id than `after_id`."""
-        number = number_of(self._database, self._metric)
+        number = INDEX if self._metric is None else number_of(self._database, self._metric)
         plain = self._plain if after_id else ""
         where = f"r.id > ? AND r.device_id{plain} = ? AND r.ts_us{plain} >= ? AND r.ts_us{plain} < ?"
         sql = (
@@ -166,6 +167,9 @@ class Number(NamedTuple):
     where: str = ""
     after: tuple[Any, ...] = ()
     """The parameters of `where`."""
+
+
+INDEX: Final = Number("r.health_index")
 
 
 def number_of(database: Any, metric: str) -> Number:

@@ -9,7 +9,6 @@ import msgspec
 
 from actors.storage.purge import TOMBSTONE
 from actors.storage.queries import (
-    BadCursor,
     Page,
     bound,
     find_device,
@@ -19,7 +18,6 @@ from actors.storage.queries import (
     to_item,
 )
 from actors.storage.sql import Dialect
-from actors.topics import SERIAL
 
 #: Rows that one page looks at in a piece, and pieces at most, where a filter leaves rows out.
 PIECE = 1_000
@@ -56,6 +54,12 @@ class FindSoilHistory(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
     serial: str | None = None
     site: str | None = None
+    since_us: int | None = None
+    """Of one device alone, as the next two: from this time of its clock on."""
+    until_us: int | None = None
+    """Before this time."""
+    is_odd: bool = False
+    """Only readings with anomalies."""
 
     def run(self, database: Any) -> Page:
         """Return a page; each item has `serial` and `site` beside what `FindReadings` returns."""
@@ -64,7 +68,7 @@ class FindSoilHistory(msgspec.Struct, frozen=True, kw_only=True):
             if device_id is None:
                 return Page([], None)
             return self._page(
-                lambda after, count: _of_device(database, device_id, after, count),
+                lambda after, count: _of_device(database, device_id, after, count, self),
                 wants=lambda item: item["health_index"] is not None and self.site in {None, item["site"]},
                 cursor_of=lambda item: reading_cursor(item["ts_us"], bytes(item["digest"])),
             )
@@ -99,51 +103,59 @@ class FindSoilHistory(msgspec.Struct, frozen=True, kw_only=True):
         return Page(items, after)
 
 
-class FindStations(msgspec.Struct, frozen=True, kw_only=True):
-    """Every device of kind `sensor` with its newest analysed reading, in the order of the serials."""
+class FindNewest(msgspec.Struct, frozen=True):
+    """The newest analysed reading of each of these devices; of those that have none the newest of all."""
 
-    limit: int = 100
-    after: str | None = None
+    serials: tuple[str, ...]
 
-    def run(self, database: Any) -> Page:
-        """Return a page; `id` and the times are None where none of the last `LOOK_BACK` readings has an index."""
-        if self.after is not None and not SERIAL.fullmatch(self.after):
-            raise BadCursor(self.after[:100])
-        limit = bound(self.limit)
-        sql = (
-            "SELECT id, serial, site, label FROM device WHERE kind = 'sensor' AND serial > ? AND serial NOT LIKE ? "
-            "ORDER BY serial LIMIT ?"
-        )
-        found = _fetch(database, sql, (self.after or "", f"{TOMBSTONE}%", limit))
-        items = [
-            {"serial": serial, "site": site, "label": label} | _newest(database, device_id)
-            for device_id, serial, site, label in found
-        ]
-        return Page(items, items[-1]["serial"] if len(items) == limit else None)
+    def run(self, database: Any) -> list[Item]:
+        """Return one item for each serial, in their order; without a reading its `id` and times are None.
+
+        An analysed one is looked for among the last `LOOK_BACK` of a device.
+        """
+        return [{"serial": serial} | _newest(database, find_device(database, serial)) for serial in self.serials]
 
 
 _NOTHING: Final[Item] = dict.fromkeys(COLUMNS) | {"measures": {}, "status": "", "anomalies": []}
 
 
-def _newest(database: Any, device_id: int) -> Item:
-    """Return a device's newest analysed reading; nearly always it is the newest of all."""
-    for count in (1, LOOK_BACK):
+def _newest(database: Any, device_id: int | None) -> Item:
+    """Return a device's newest analysed reading, which is nearly always the newest of all; else just the newest."""
+    newest: Item | None = None
+    for count in (1, LOOK_BACK) if device_id is not None else ():
+        assert device_id is not None
         for item in _of_device(database, device_id, None, count):
+            newest = newest or item
             if item["health_index"] is not None:
-                shown = _shown(item)
-                return {name: shown[name] for name in COLUMNS}
-    return _NOTHING
+                return _told(item)
+    return _NOTHING if newest is None else _told(newest)
 
 
-def _of_device(database: Any, device_id: int, after: str | None, count: int) -> list[Item]:
+def _told(item: Item) -> Item:
+    shown = _shown(item)
+    return {name: shown[name] for name in COLUMNS}
+
+
+def _of_device(
+    database: Any, device_id: int, after: str | None, count: int, wanted: FindSoilHistory | None = None
+) -> list[Item]:
     """Return a device's readings, newest first by its clock: a range of the unique index."""
     ts_us, digest = (2**63 - 1, b"\xff" * 16) if after is None else parse_reading_cursor(after)
+    where = "r.device_id = ? AND r.ts_us <= ? AND (r.ts_us < ? OR r.digest < ?)"
+    values: list[Any] = [device_id, ts_us, ts_us, digest]
+    if wanted is not None and wanted.since_us is not None:
+        where += " AND r.ts_us >= ?"
+        values.append(wanted.since_us)
+    if wanted is not None and wanted.until_us is not None:
+        where += " AND r.ts_us < ?"
+        values.append(wanted.until_us)
+    if wanted is not None and wanted.is_odd:
+        where += " AND r.anomalies <> ''"
     sql = (
         f"SELECT d.serial, d.site, {_COLUMNS} FROM reading r JOIN device d ON d.id = r.device_id "  # noqa: S608  # constants
-        "WHERE r.device_id = ? AND r.ts_us <= ? AND (r.ts_us < ? OR r.digest < ?) "
-        "ORDER BY r.ts_us DESC, r.digest DESC LIMIT ?"
+        f"WHERE {where} ORDER BY r.ts_us DESC, r.digest DESC LIMIT ?"
     )
-    rows = _fetch(database, sql, (device_id, ts_us, ts_us, digest, count))
+    rows = _fetch(database, sql, (*values, count))
     return [_named(("serial", "site", *COLUMNS), row) for row in rows]
 
 

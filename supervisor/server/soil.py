@@ -8,13 +8,22 @@ from typing import Any
 import msgspec
 
 from actors.effects import Stored
-from actors.storage.queries import Page
-from actors.storage.soil import FindSoilHistory, FindStations
+from actors.fleet_pages import Cut, find_devices
+from actors.storage.buckets import FindBuckets
+from actors.storage.queries import BadCursor, Page
+from actors.storage.soil import FindNewest, FindSoilHistory
 from actors.timestamps import rfc3339
-from actors.topics import SENSOR_TAIL
+from actors.topics import SENSOR_TAIL, SERIAL
 from supervisor.server.parts import Parts
 from supervisor.server.posted import store_posted
 from web.face import Item
+from web.fleet import Filter
+from web.soil_health import WITHOUT_INDEX, StationFilter, TimeOf
+
+EXPLAINED = ("contributions", "recommendations", "forecast", "crop")
+"""What a station's newest reading is explained by."""
+MOST_PIECES = 10
+"""Parts of the fleet that one page looks at, where a filter by status leaves stations out."""
 
 _decode_measures = msgspec.json.Decoder(dict[str, float]).decode
 
@@ -69,24 +78,72 @@ class SoilFace:
         return nothing | self._parts.analysts.explain(analyser, measures, record.baseline, site)
 
     def history(
-        self, *, limit: int, cursor: str, serial: str | None, site: str | None
+        self, *, limit: int, cursor: str, serial: str | None, site: str | None, of: TimeOf, is_odd: bool
     ) -> tuple[list[Item], str | None]:
         """Return analysed readings of the whole fleet, newest first."""
-        page: Page = self._parts.readers.ask(
-            FindSoilHistory(limit=limit, after=cursor or None, serial=serial, site=site)
+        question = FindSoilHistory(
+            limit=limit,
+            after=cursor or None,
+            serial=serial,
+            site=site,
+            since_us=of.since_us,
+            until_us=of.until_us,
+            is_odd=is_odd,
         )
+        page: Page = self._parts.readers.ask(question)
         return page.items, page.cursor
 
-    def stations(self, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
-        """Return every sensor with its newest analysed reading, and why that says what it says."""
-        page: Page = self._parts.readers.ask(FindStations(limit=limit, after=cursor or None))
-        return [self._station(item) for item in page.items], page.cursor
+    def indexes(
+        self, serial: str, *, bucket_us: int, of: TimeOf, limit: int, cursor: str
+    ) -> tuple[list[Item], str | None]:
+        """Return the index of a station by intervals, newest first."""
+        question = FindBuckets(
+            serial=serial,
+            metric=None,
+            bucket_us=bucket_us,
+            since_us=of.since_us,
+            until_us=of.until_us,
+            limit=limit,
+            after=cursor or None,
+        )
+        page: Page = self._parts.readers.ask(question)
+        return page.items, page.cursor
+
+    def stations(self, wanted: StationFilter, *, limit: int, cursor: str) -> tuple[list[Item], str | None]:
+        """Return the sensors that are wanted, by serial, each with its newest reading and why that says what it says.
+
+        With a status a page may hold fewer than `limit`, even none, and still have a cursor.
+        """
+        if wanted.serials:
+            known = tuple(serial for serial in wanted.serials if self._parts.fleet.record(serial) is not None)
+            return self._newest(known), None
+        if cursor and not SERIAL.fullmatch(cursor):
+            raise BadCursor(cursor[:100])
+        where = Filter(kind="sensor", site=wanted.site, q=wanted.q).wanted()
+        found: list[Item] = []
+        for _ in range(MOST_PIECES):
+            place = (cursor, cursor) if cursor else None
+            page = find_devices(self._parts.fleet, where, Cut(after=place, limit=limit))
+            for station in self._newest(tuple(device.snapshot.serial for device in page.devices)):
+                cursor = station["serial"]
+                if wanted.status in {None, station["status"] or WITHOUT_INDEX}:
+                    found.append(station)
+                if len(found) == limit:
+                    is_last = page.following is None and cursor == page.devices[-1].snapshot.serial
+                    return found, None if is_last else cursor
+            if page.following is None:
+                return found, None
+        return found, cursor
+
+    def _newest(self, serials: tuple[str, ...]) -> list[Item]:
+        items: list[Item] = self._parts.readers.ask(FindNewest(serials)) if serials else []
+        return [self._station(item) for item in items]
 
     def _station(self, item: Item) -> Item:
-        if item["ts_us"] is None:
-            return item | {"measures": {}, "anomalies": [], "status": ""}
+        if item["health_index"] is None:
+            return item
         explained = self._explained(item["serial"], item["channel"], item["measures"])
-        return item | {name: explained[name] for name in ("contributions", "recommendations") if name in explained}
+        return item | {name: explained[name] for name in EXPLAINED if name in explained}
 
     def statistics(self) -> Item:
         """Return what the pipeline has done since the process started."""

@@ -14,7 +14,7 @@ from actors.storage.database import migrate, open_database
 from actors.storage.models import RollupHour
 from actors.storage.queries import BadCursor
 from actors.storage.rollups import DAY_US, HOUR_US, ROLLUP, Cursor, Sum, advance, horizon_key, read_cursor, save_setting
-from tests.storage.build import NOON, ask_all, device, reading
+from tests.storage.build import NOON, analysed, ask_all, device, reading, station
 from tests.storage.test_reader import NAMES
 
 MINUTE = 60_000_000
@@ -49,6 +49,18 @@ def roll_up(store, until, after=0, devices=None):
     for device_id, ts_us, measures in store.run(lambda db: db.execute_sql(sql).fetchall()):
         total.add(device_id, ts_us, msgspec.json.decode(measures))
     store.run(lambda db: advance(db, ROLLUP, read_cursor(db, ROLLUP), Cursor(until), total.devices))
+
+
+@pytest.mark.parametrize("size", [7 * MINUTE, HOUR_US])
+def test_the_index_has_buckets_of_its_own_that_need_no_roll_ups(store, readers, size):
+    store.commit(
+        [station(), *(analysed(at=at * MINUTE, index=float(at)) for at in range(90)), analysed(at=1, index=None)]
+    )
+    roll_up(store, 60)
+    (*_, oldest) = ask_all(readers, FindBuckets(serial="soil-1", metric=None, bucket_us=size))
+    first = [at for at in range(90) if (NOON + at * MINUTE) // size == NOON // size]
+    assert oldest["n"] == len(first)
+    assert (oldest["avg"], oldest["max"]) == (pytest.approx(sum(first) / len(first)), max(first))
 
 
 @pytest.mark.parametrize("size", [7 * MINUTE, HOUR_US, 6 * HOUR_US, 2 * DAY_US])

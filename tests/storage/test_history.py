@@ -7,7 +7,7 @@ import pytest
 from actors.messages import DeleteDevice
 from actors.storage import soil
 from actors.storage.queries import BadCursor, FindReadings, RecentReadings
-from actors.storage.soil import FindSoilHistory, FindStations
+from actors.storage.soil import FindNewest, FindSoilHistory
 from tests.storage.build import NOON, analysed, ask_all, device, reading, station
 
 UNUSUAL = '[{"kind":"unusual","measure":"pH"}]'
@@ -87,28 +87,37 @@ def test_an_analysed_reading_is_in_the_history_once_however_often_it_comes(store
     assert times(readers.ask(FindSoilHistory()).items) == [1, 0]
 
 
-def test_every_station_is_listed_with_its_newest_analysed_reading(store, readers):
+def test_of_every_station_asked_for_the_newest_analysed_reading_is_found(store, readers):
     store.commit([station("b"), station("a", site="hill", label="Hill"), station("c"), device("logger")])
     store.commit([analysed("b", at=5), analysed("b", at=9), analysed("b", at=7), reading("b", at=20)])
     store.commit([analysed("a", at=1, index=12.0, status="Critical", anomalies=UNUSUAL)])
-    found = ask_all(readers, FindStations(limit=2))
-    assert [item["serial"] for item in found] == ["a", "b", "c"]
-    hill, newest, silent = found
-    assert (hill["site"], hill["label"], hill["status"], len(hill["anomalies"])) == ("hill", "Hill", "Critical", 1)
+    found = readers.ask(FindNewest(("a", "b", "c", "nobody")))
+    assert [item["serial"] for item in found] == ["a", "b", "c", "nobody"]
+    hill, newest, silent, nobody = found
+    assert nobody["ts_us"] is None
+    assert (hill["status"], len(hill["anomalies"])) == ("Critical", 1)
     assert (newest["ts_us"], newest["health_index"], newest["measures"]["N"]) == (NOON + 9, 81.5, 9)
     assert (silent["ts_us"], silent["health_index"], silent["measures"], silent["anomalies"]) == (None, None, {}, [])
+
+
+def test_who_has_no_analysed_reading_is_told_with_the_newest_of_all(store, readers):
+    store.commit([station("weather"), *(reading("weather", at=at, body=f'{{"wind":{at}}}') for at in (3, 8, 5))])
+    (weather,) = readers.ask(FindNewest(("weather",)))
+    assert (weather["measures"], weather["health_index"], weather["status"]) == ({"wind": 8}, None, "")
+
+
+def test_of_one_station_the_history_is_cut_by_time_and_to_what_is_odd(store, readers):
+    store.commit([station(), *(analysed(at=at, anomalies=UNUSUAL if at % 3 == 0 else "") for at in range(10))])
+    some = FindSoilHistory(serial="soil-1", since_us=NOON + 2, until_us=NOON + 9, limit=2)
+    assert times(ask_all(readers, some)) == [8, 7, 6, 5, 4, 3, 2]
+    odd = FindSoilHistory(serial="soil-1", since_us=NOON + 2, is_odd=True, limit=2)
+    assert times(ask_all(readers, odd)) == [9, 6, 3]
 
 
 def test_a_station_is_not_searched_for_ever_for_an_analysis(store, readers, monkeypatch):
     monkeypatch.setattr(soil, "LOOK_BACK", 10)
     store.commit([station(), analysed(), *(reading("soil-1", at=at) for at in range(1, 30))])
-    assert readers.ask(FindStations()).items[0]["health_index"] is None
-
-
-def test_a_deleted_station_is_not_listed(store, readers):
-    store.commit([station("a"), station("b")])
-    store.commit([DeleteDevice("a")])
-    assert [item["serial"] for item in readers.ask(FindStations()).items] == ["b"]
+    assert readers.ask(FindNewest(("soil-1",)))[0]["health_index"] is None
 
 
 @pytest.mark.parametrize("cursor", ["", "x y", "1-zz", "9" * 30 + "-00", "٣", "a\0b"])
@@ -117,12 +126,6 @@ def test_a_cursor_that_no_page_gave_is_refused(store, readers, cursor):
     for query in (FindSoilHistory(after=cursor), FindSoilHistory(serial="soil-1", after=cursor)):
         with pytest.raises(BadCursor):
             readers.ask(query)
-
-
-@pytest.mark.parametrize("cursor", ["", "x y", "٣", "a\0b", "x" * 65])
-def test_a_cursor_of_stations_is_a_serial(store, readers, cursor):
-    with pytest.raises(BadCursor):
-        readers.ask(FindStations(after=cursor))
 
 
 def test_the_questions_are_answered_from_indexes(tmp_path):
@@ -146,7 +149,7 @@ def test_the_questions_are_answered_from_indexes(tmp_path):
         "'', '', 0, 0, 0, '', '', '', '', '', '')"
     )
     database.execute_sql = explain
-    for query in (FindSoilHistory(), FindSoilHistory(serial="a"), FindStations(), RecentReadings(serial="a")):
+    for query in (FindSoilHistory(), FindSoilHistory(serial="a"), FindNewest(("a",)), RecentReadings(serial="a")):
         query.run(database)
     database.close()
     assert asked

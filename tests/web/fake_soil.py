@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from actors.payloads import RefusedError
+from web.soil_health import WITHOUT_INDEX
 
 NOON = 1_760_000_000_000_000  # microseconds since 1970: 2025-10-09T08:53:20Z
 
@@ -50,7 +51,7 @@ class FakeSoilHealth:
     """Knows a reading again by its key or its bytes, and refuses what the test tells it to."""
 
     def __init__(self):
-        self.rows = {"history": [], "stations": []}
+        self.rows = {"history": [], "stations": [], "indexes": []}
         self.taken = []
         self.asked = None
         self.failure = None
@@ -79,12 +80,24 @@ class FakeSoilHealth:
             "crop": "tomato",
         }
 
-    def history(self, *, limit, cursor, serial, site):
-        self.asked = {"serial": serial, "site": site}
-        return self._page("history", limit, cursor)
+    def history(self, *, limit, cursor, serial, site, of, is_odd):
+        self.asked = {"serial": serial, "site": site, "since_us": of.since_us, "until_us": of.until_us, "odd": is_odd}
+        rows = self.rows["history"]
+        return page([row for row in rows if row["anomalies"]] if is_odd else rows, limit, cursor)
 
-    def stations(self, *, limit, cursor):
-        return self._page("stations", limit, cursor)
+    def indexes(self, serial, *, bucket_us, of, limit, cursor):
+        self.asked = {"serial": serial, "bucket_us": bucket_us, "since_us": of.since_us, "until_us": of.until_us}
+        return page(self.rows["indexes"], limit, cursor)
+
+    def stations(self, wanted, *, limit, cursor):
+        """The filter by status is the only one here: what the fleet knows is looked for in the real face."""
+        self.asked = wanted
+        rows = self.rows["stations"]
+        if wanted.serials:
+            return [row for serial in wanted.serials for row in rows if row["serial"] == serial], None
+        if wanted.status is not None:
+            rows = [row for row in rows if (row["status"] or WITHOUT_INDEX) == wanted.status]
+        return page(rows, limit, cursor)
 
     def statistics(self):
         return {
@@ -99,10 +112,10 @@ class FakeSoilHealth:
             "last_processed_us": 0,
         }
 
-    def _page(self, table, limit, cursor):
-        start = int(cursor or 0)
-        rows = self.rows[table]
-        return rows[start : start + limit], str(start + limit) if start + limit < len(rows) else None
+
+def page(rows, limit, cursor):
+    start = int(cursor or 0)
+    return rows[start : start + limit], str(start + limit) if start + limit < len(rows) else None
 
 
 class FakeFollowers:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.axe import serious
+from tests.support.wait import eventually
 
 BEGIN = 1_767_261_600  # 2026-01-01T10:00:00Z
 STEP = 15
@@ -196,9 +197,11 @@ def test_light_becomes_dark_and_the_window_narrow(mount):
     page = mount(WHOLE)
     light = page.evaluate("document.querySelector('#here canvas').toDataURL()")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_function("(old) => document.querySelector('#here canvas').toDataURL() !== old", arg=light)
+    eventually(
+        lambda: page.evaluate("document.querySelector('#here canvas')?.toDataURL()") not in (None, light), what="dark"
+    )
     page.set_viewport_size({"width": 360, "height": 700})
-    page.wait_for_function("document.querySelector('#here canvas').clientWidth < 360")
+    eventually(lambda: page.evaluate("document.querySelector('#here canvas').clientWidth") < 360, what="a narrow chart")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 

@@ -122,9 +122,75 @@ def test_the_history_is_of_the_whole_fleet_or_of_one_device_or_site():
     answer = client.get("/api/soil-health/history").json
     hold(answer, SoilReadings)
     assert [item["serial"] for item in answer["items"]] == ["soil-1", "soil-2"]
-    assert client.face.soil_health.asked == {"serial": None, "site": None}
+    everything = {"serial": None, "site": None, "since_us": None, "until_us": None, "odd": False}
+    assert client.face.soil_health.asked == everything
     client.get("/api/soil-health/history?device=soil-1&site=harbour")
-    assert client.face.soil_health.asked == {"serial": "soil-1", "site": "harbour"}
+    assert client.face.soil_health.asked == everything | {"serial": "soil-1", "site": "harbour"}
+
+
+def test_of_a_station_the_history_is_cut_by_time_and_to_what_is_odd():
+    client = Client(make_face())
+    client.face.soil_health.rows["history"] = [row("soil-1", anomalies=[anomaly()]), row("soil-1")]
+    url = "/api/soil-health/history?device=soil-1&since=2025-10-09T08:00:00Z&until=2025-10-09T09:00:00Z"
+    assert len(client.get(url).json["items"]) == 2
+    assert len(client.get(f"{url}&anomalies=true").json["items"]) == 1
+    assert client.face.soil_health.asked == {
+        "serial": "soil-1",
+        "site": None,
+        "since_us": 1_759_996_800_000_000,
+        "until_us": 1_760_000_400_000_000,
+        "odd": True,
+    }
+
+
+def test_the_index_of_a_station_comes_in_intervals():
+    client = Client(make_face())
+    client.face.soil_health.rows["indexes"] = [{"ts_us": NOON, "n": 3, "avg": 71.5, "min": 70.0, "max": 73.0}]
+    answer = client.get("/api/soil-health/history?device=soil-1&bucket=1h").json
+    hold(answer, Buckets)
+    assert (client.face.soil_health.asked["bucket_us"], answer["items"][0]["avg"]) == (3_600_000_000, 71.5)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("since=2025-10-09T08:00:00Z", "since"),
+        ("until=2025-10-09T08:00:00Z", "until"),
+        ("anomalies=true", "anomalies"),
+        ("bucket=1h", "bucket"),
+        ("device=soil-1&anomalies=yes", "anomalies"),
+        ("device=soil-1&bucket=0", "bucket"),
+    ],
+)
+def test_what_is_asked_of_one_station_needs_one_and_must_make_sense(query, field):
+    answer = Client(make_face()).get(f"/api/soil-health/history?{query}")
+    assert (answer.status, answer.error["details"]) == (400, {"field": field})
+
+
+def test_stations_are_narrowed_by_words_site_and_status_or_named():
+    client = Client(make_face(*(view(f"soil-{number}", kind="sensor") for number in range(3))))
+    rows = [soil("soil-0"), soil("soil-1", 20.0, "Critical"), soil("soil-2", None, "", contributions={})]
+    client.face.soil_health.rows["stations"] = rows
+
+    def found(query):
+        return [item["serial"] for item in client.get(f"/api/soil-health/stations?{query}").json["items"]]
+
+    assert found("status=Critical") == ["soil-1"]
+    assert found("status=none") == ["soil-2"]
+    assert found("serials=soil-2,soil-0,soil-2") == ["soil-2", "soil-0"]
+    found("q=bed&site=harbour")
+    assert (client.face.soil_health.asked.q, client.face.soil_health.asked.site) == ("bed", "harbour")
+    many = ",".join(f"s{number}" for number in range(101))
+    for query, field in (("status=Bad", "status"), ("serials=a%20b", "serials"), (f"serials={many}", "serials")):
+        refused = client.get(f"/api/soil-health/stations?{query}")
+        assert (refused.status, refused.error["details"]) == (400, {"field": field})
+
+
+def test_a_station_tells_the_limits_that_it_is_judged_by():
+    client = Client(make_face(view("soil-1", kind="sensor")))
+    client.face.soil_health.rows["stations"] = [soil("soil-1", crop="tomato")]
+    (station,) = client.get("/api/soil-health/stations").json["items"]
+    assert (station["crop"], station["contributions"]["pH"]["optimum"]) == ("tomato", [6.5, 7.0])
 
 
 @pytest.mark.parametrize("table", ["history", "stations"])
