@@ -121,7 +121,7 @@ def _view(filters: Filters, limit: int | None) -> View:
     return View("devices", _CHANGING, look, _draw, _facts)
 
 
-def _draw(seen: Item) -> RenderableType:
+def _draw(seen: Item, room: int) -> RenderableType:  # noqa: ARG001 - as many devices were asked for as there is room
     from rich.console import Group
     from rich.text import Text
 
@@ -131,7 +131,7 @@ def _draw(seen: Item) -> RenderableType:
     matches = seen.get("matches")
     if seen.get("cursor"):
         of = f" of {matches}" if matches is not None else ""
-        more = Text(f"{len(items)}{of} are shown; filters, --sort and a larger window show others", style="dim")
+        more = Text(f"{len(items)}{of} shown; a larger window or a filter shows others", style="dim")
     elif not items:
         more = Text("No devices. `muster up --demo` shows some; docs/finding.md tells how real ones come.", style="dim")
     table = make_table(columns, (_row(item, columns) for item in items))

@@ -148,7 +148,7 @@ def _of_fleet(seen: Seen) -> Iterator[Wrong]:
     if counts["offline"]:
         yield Wrong("warning", f"{_devices(counts['offline'])} offline: `muster devices --presence offline`")
     if counts["unknown"]:
-        yield Wrong("warning", f"{_devices(counts['unknown'])} unknown: the server cannot see them")
+        yield Wrong("warning", f"{_devices(counts['unknown'])} unknown: `muster devices --presence unknown`")
     flapping = sum(site.get("flapping", 0) for site in seen.sites or ())
     if flapping:
         yield Wrong("info", f"{_devices(flapping)} coming and going: `muster devices --flapping`")
@@ -158,7 +158,7 @@ def _devices(number: int) -> str:
     return "1 device is" if number == 1 else f"{number} devices are"
 
 
-def draw(seen: Seen) -> RenderableType:
+def draw(seen: Seen, room: int = 0) -> RenderableType:  # noqa: ARG001 - what does not fit is cut off below: the sites
     """Draw it for people."""
     from rich.console import Group
     from rich.text import Text

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Node = dict[str, Any]
+_REMARKABLE = ("restarts", "mailbox", "last_exception")
+"""What an actor has of which there is nothing to say as long as it is 0 or empty."""
 
 
 @click.command(short_help="Show the supervision tree.")
@@ -50,22 +52,36 @@ def _print(root: Node) -> None:
     Console(width=None if terminal else 1000, highlight=False).print(_draw(root), soft_wrap=not terminal)
 
 
-def _draw(root: Node) -> RenderableType:
+def _draw(root: Node, room: int | None = None) -> RenderableType:
+    """Draw the tree; where there is no room for all of it, without the actors of which there is nothing to say."""
     from rich.tree import Tree
 
+    is_short = room is not None and sum(1 for _ in nodes(root)) > room
     drawn = Tree(_line(root))
-    _add(drawn, root)
+    _add(drawn, root, is_short=is_short)
     return drawn
 
 
-def _add(drawn: Any, node: Node) -> None:
+def _add(drawn: Any, node: Node, *, is_short: bool = False) -> None:
     children = node.get("children") or []
-    for child in children:
-        _add(drawn.add(_line(child)), child)
+    told = [child for child in children if not (is_short and _is_dull(child))]
+    for child in told:
+        _add(drawn.add(_line(child)), child, is_short=is_short)
+    if len(told) < len(children):
+        drawn.add(_text(f"and {len(children) - len(told)} that run", "dim"))
     counts = node.get("counts") or {}
     if sum(counts.values()) > len(children):
         # The server lists only the remarkable ones of very many.
         drawn.add(_text(", ".join(f"{number} {state.replace('_', ' ')}" for state, number in counts.items()), "dim"))
+
+
+def _is_dull(node: Node) -> bool:
+    """Tell whether an actor and all below it run, never were restarted, and have nothing to do."""
+    return all(
+        each.get("state") == "running"
+        and not (each.get("restarts") or each.get("mailbox") or each.get("last_exception"))
+        for each in nodes(node)
+    )
 
 
 def _line(node: Node) -> Any:

@@ -25,7 +25,7 @@ from .common import Reach
 from .stream import Broken, EventStream, Opened
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 _SOONEST = 1.0
 """Seconds between two looks at the server, whatever happens."""
@@ -33,6 +33,8 @@ _OFTEN = 5.0
 """Seconds after which it is asked although nothing is said to have happened: ages and counts have no events."""
 _TICK = 1.0
 """Seconds after which the screen is drawn again, for the ages on it."""
+_ABOVE = 2
+"""Lines of the screen above the view."""
 _END = 2.0
 """Seconds that the threads get to end."""
 
@@ -46,8 +48,8 @@ class View(NamedTuple):
     """Kinds of events after which it may look different."""
     look: Callable[[ApiClient], Any]
     """Asks the server."""
-    draw: Callable[[Any], RenderableType]
-    """Draws the answer for a terminal."""
+    draw: Callable[[Any, int], RenderableType]
+    """Draws the answer for a terminal with room for so many lines."""
     facts: Callable[[Any], Mapping[str, str]]
     """Tells it in one line for each thing, by the thing's name; without ages, which always change."""
 
@@ -221,23 +223,27 @@ def _on_screen(view: View, watcher: Watcher) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while watcher.failure is None:
             watcher.fresh.clear()
-            live.update(_screen(view, watcher, console.width), refresh=True)
+            live.update(_screen(view, watcher, console), refresh=True)
             watcher.fresh.wait(_TICK)
 
 
-def _screen(view: View, watcher: Watcher, width: int) -> RenderableType:
+def _screen(view: View, watcher: Watcher, console: Console) -> RenderableType:
+    """Draw the mark, why it is so, and the view: as much of it as there is room for, and how much there is not."""
     from rich.console import Group
-    from rich.styled import Styled
+    from rich.segment import Segments
     from rich.text import Text
 
-    mark = str(watcher.mark)
-    above = Text(
-        f"muster {view.name}".ljust(width - len(mark) - 1)[: max(0, width - len(mark) - 1)] + " ", style="bold"
-    )
+    mark, width, room = str(watcher.mark), console.width - 1, console.height - _ABOVE
+    above = Text(f"muster {view.name}"[:width].ljust(width - len(mark) + 1), style="bold")
     above.append(mark, style="bold green" if watcher.mark.is_live else "bold yellow")
     reason = Text(watcher.mark.reason, style="yellow", no_wrap=True, overflow="ellipsis")
     # What is old is told by the words above; that it looks old, too, is for the corner of the eye.
-    return Group(above, reason, Styled(view.draw(watcher.answer), "" if watcher.mark.is_live else "dim"))
+    style = console.get_style("none" if watcher.mark.is_live else "dim")
+    lines = console.render_lines(view.draw(watcher.answer, room), style=style, pad=False, new_lines=True)
+    shown = lines if len(lines) <= room else lines[: room - 1]
+    more = Text(f"and {len(lines) - len(shown)} lines more, in a larger window", style="dim")
+    body = Segments(segment for line in shown for segment in line)
+    return Group(above, reason, body, *([more] if len(shown) < len(lines) else []))
 
 
 def _in_lines(view: View, watcher: Watcher) -> None:

@@ -79,9 +79,27 @@ def test_more_devices_than_the_window_has_lines_are_told(server, live):
     items = [{**DEVICE, "serial": f"pi-{number}", "flapping": True} for number in range(24)]
     server.answers["GET", "/api/devices"] = (200, {"items": items, "cursor": "x", "matches": 90_000})
     with watch(server, "devices", columns=120) as terminal:
-        screen = terminal.wait_for("24 of 90000 are shown")
+        screen = terminal.wait_for("24 of 90000 shown")
         assert "flapping" in screen
     assert server.calls[0].query["limit"] == "24"  # lines of the terminal but for those around
+
+
+def test_a_tree_that_is_too_large_shows_what_there_is_to_say_something_of(server, live):
+    dull = [{"id": f"quiet.{number}", "state": "running", "children": []} for number in range(40)]
+    broken = {**TREE["children"][0], "id": "broken"}
+    server.answers["GET", "/api/supervision"] = (200, {**TREE, "counts": {}, "children": [*dull, broken]})
+    with watch(server, "tree") as terminal:
+        screen = terminal.wait_for("live")
+        assert "StoreUnavailable: no disk" in screen
+        assert "and 40 that run" in screen
+        assert "quiet" not in screen
+
+
+def test_what_has_no_room_is_counted(server, live):
+    broken = [{**TREE["children"][0], "id": f"broken.{number}"} for number in range(40)]
+    server.answers["GET", "/api/supervision"] = (200, {**TREE, "counts": {}, "children": broken})
+    with watch(server, "tree", columns=140) as terminal:
+        assert "broken.25" in terminal.wait_for("and 14 lines more")
 
 
 def test_a_narrow_terminal_shows_less_and_cuts_no_word(server, live):
