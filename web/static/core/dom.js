@@ -1,6 +1,7 @@
 // Elements without HTML strings: texts from devices only ever become text.
 
-import { language, t } from "./texts.js";
+import { serverNow } from "./api.js";
+import { locale, t } from "./texts.js";
 
 /** Make an element; `properties` are attributes, `on...` listeners, and `text`. */
 export function h(tag, properties = {}, ...children) {
@@ -51,8 +52,8 @@ const STEPS = [
   [86400, 3600, "common.hours"],
   [Infinity, 86400, "common.days"],
 ];
-const MOMENT = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-const CLOCK = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+const MOMENT = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+const CLOCK = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
 
 /** An age in words as short as `12 s`, `3 min`, `5 h`, `9 d`. */
 export function ageText(seconds) {
@@ -77,6 +78,7 @@ export function setTime(element, iso, pattern = "{age}") {
   if (element.dataset.time !== (iso ?? "")) element.dataset.time = iso ?? "";
   element.dataset.pattern = pattern;
   if (element.title !== title) element.title = title;
+  drawAge(element, serverNow());
 }
 
 /** Give an element a time as a moment in the viewer's zone, UTC on hover. */
@@ -85,17 +87,21 @@ export function setMoment(element, iso) {
   element.title = iso ? bothTimes(iso) : "";
 }
 
+function drawAge(element, now) {
+  const at = Date.parse(element.dataset.time);
+  setText(element, at ? element.dataset.pattern.replace("{age}", ageText((now - at) / 1000)) : "–");
+}
+
+function drawDue(element, now) {
+  const left = (Number(element.dataset.due) - now) / 1000;
+  const due = left > 0 ? t("common.in", { age: ageText(left + 1) }) : t("common.now");
+  setText(element, element.dataset.pattern.replace("{due}", due));
+}
+
 /** Write all ages anew; called every second. */
 export function tickAges(now) {
-  for (const element of document.querySelectorAll("[data-time]")) {
-    const at = Date.parse(element.dataset.time);
-    setText(element, at ? element.dataset.pattern.replace("{age}", ageText((now - at) / 1000)) : "–");
-  }
-  for (const element of document.querySelectorAll("[data-due]")) {
-    const left = (Number(element.dataset.due) - now) / 1000;
-    const due = left > 0 ? t("common.in", { age: ageText(left + 1) }) : t("common.now");
-    setText(element, element.dataset.pattern.replace("{due}", due));
-  }
+  for (const element of document.querySelectorAll("[data-time]")) drawAge(element, now);
+  for (const element of document.querySelectorAll("[data-due]")) drawDue(element, now);
 }
 
 /** Give an element a time to come, in ms as `serverNow` counts; `pattern` has `{due}` in it. null takes it away. */
@@ -103,6 +109,7 @@ export function setDue(element, at, pattern) {
   if (at !== null) {
     element.dataset.due = at;
     element.dataset.pattern = pattern;
+    drawDue(element, serverNow());
     return;
   }
   delete element.dataset.due;

@@ -5,7 +5,7 @@ import { confirmed } from "./ask.js";
 import { clockText, h, Refresher, setText, tickAges } from "./dom.js";
 import { follow } from "./live.js";
 import { startMenu } from "./menu.js";
-import { language, n, t } from "./texts.js";
+import { locale, n, t } from "./texts.js";
 
 const LOOK = 10000; // ms: the times at which devices were last seen change without an event
 const ALL_EVERY = 3; // looks: a safety net while events come; without them every look is at everything
@@ -25,7 +25,8 @@ export function setTitle(text) {
   document.title = openAlarms ? `(${openAlarms}) ${title}` : title;
 }
 
-function tell(message, isGood) {
+/** Tell for a moment how something went. */
+export function tell(message, isGood) {
   const toast = element("toast");
   setText(toast, message);
   toast.dataset.tone = isGood ? "good" : "bad";
@@ -62,8 +63,8 @@ export function button(label, title, action, after, { confirm = "", done = "" } 
       pressed.disabled = true;
       await run(action, done);
       pressed.disabled = false;
-      after?.request();
       if (document.activeElement === document.body) pressed.focus(); // which a button loses while it is disabled
+      after?.request();
     },
   });
 }
@@ -89,7 +90,7 @@ const health = new Refresher(async () => {
 const alarms = new Refresher(async () => {
   const { items, cursor } = await get(`/api/alarms?state=open&limit=${MOST_ALARMS}`);
   const link = document.querySelector('nav a[data-area="alarms"]');
-  openAlarms = items.length ? (cursor ? `${MOST_ALARMS}+` : items.length.toLocaleString(language)) : "";
+  openAlarms = items.length ? (cursor ? `${MOST_ALARMS}+` : items.length.toLocaleString(locale)) : "";
   link.dataset.count = openAlarms;
   setTitle(title);
   if (items.length) link.setAttribute("aria-label", `${link.textContent}: ${n("frame.open_alarms", items.length)}`);

@@ -1,11 +1,11 @@
 // Numbers as people of the viewer's language write them.
 
-import { language } from "./texts.js";
+import { locale } from "./texts.js";
 
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** A number with at most `digits` after the point. */
-export const number = (value, digits = 2) => value.toLocaleString(language, { maximumFractionDigits: digits });
+export const number = (value, digits = 2) => value.toLocaleString(locale, { maximumFractionDigits: digits });
 
 /** A number and its unit, on one line; `–` for none. */
 export const withUnit = (value, unit, digits = 2) => {
@@ -14,7 +14,7 @@ export const withUnit = (value, unit, digits = 2) => {
 };
 
 /** A share of 1 in percent. */
-export const percent = (share, digits = 0) => share.toLocaleString(language, { style: "percent", maximumFractionDigits: digits });
+export const percent = (share, digits = 0) => share.toLocaleString(locale, { style: "percent", maximumFractionDigits: digits });
 
 /** Bytes as short as `512 MiB`. */
 export function bytes(count) {

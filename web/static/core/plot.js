@@ -2,16 +2,16 @@
 
 import { lonely } from "./columns.js";
 import { number } from "./numbers.js";
-import { language } from "./texts.js";
+import { locale } from "./texts.js";
 
 /** Beside the colour, how a line of several is dashed. */
 export const DASHES = [[], [7, 4], [2, 3], [12, 3, 2, 3], [4, 2], [16, 5]];
 const DAY = 86400; // s
 const TICK = 78; // px between two times
 const CHARACTER = 7; // px that a digit takes
-const CLOCK = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
-const SECONDS = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", second: "2-digit" });
-const DATE = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
+const CLOCK = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+const SECONDS = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", second: "2-digit" });
+const DATE = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
 
 /** Load uPlot and the styles of charts, once: a page that draws nothing needs neither. */
 let library = null;

@@ -2,7 +2,7 @@
 
 import { serverNow } from "./api.js";
 import { h, setText } from "./dom.js";
-import { language, t } from "./texts.js";
+import { locale, t } from "./texts.js";
 
 const HOUR = 3600000; // ms
 const CHOICES = [
@@ -13,7 +13,7 @@ const CHOICES = [
   [720, "chart.month"],
 ];
 const LEAST = 10000; // ms that can be zoomed into
-const FORMAT = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const FORMAT = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export class Range {
   #hours;

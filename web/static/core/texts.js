@@ -2,6 +2,9 @@
 
 export const language = document.documentElement.lang;
 
+/** How the viewer writes numbers and times: a browser may speak this language as it is spoken in one country. */
+export const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
+
 const RETRY = 1000; // ms
 
 /** Without its texts the page says nothing: a server that is just starting again is asked until it answers. */
@@ -32,7 +35,7 @@ export function t(key, values = {}) {
 /** The text of a number of things, by `key.one` and `key.other`; `{count}` of it is the number as people write it. */
 export function n(key, count, values = {}) {
   const one = `${key}.${plurals.select(count)}`;
-  return t(one in texts ? one : `${key}.other`, { count: count.toLocaleString(language), ...values });
+  return t(one in texts ? one : `${key}.other`, { count: count.toLocaleString(locale), ...values });
 }
 
 /** The text of a key that may be on no list, such as a word the server has made up; else that word, readable. */
