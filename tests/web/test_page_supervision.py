@@ -183,6 +183,7 @@ def test_a_node_tells_why_it_crashed_and_is_resumed(site, shown, console):
     line(shown, "server/devices/pi-9").click()
     card = shown.locator("#node")
     expect(card.get_by_role("heading", name="pi-9")).to_be_visible()
+    expect(card.get_by_role("link", name="Show the device")).to_have_attribute("href", "/devices/pi-9")
     expect(card).to_contain_text("ValueError: no")
     expect(card.locator("pre")).to_contain_text("Traceback ...")
     expect(card.get_by_role("button", name="Restart")).to_be_hidden()
@@ -219,6 +220,7 @@ def test_the_page_itself_cannot_be_parked_and_the_top_be_told_nothing(site, show
     line(shown, "server").click()
     expect(shown.locator("#node-title")).to_have_text("server")
     expect(shown.locator("#node-buttons button")).to_have_count(0)
+    expect(shown.locator("#node-device")).to_be_hidden()
     assert console == []
 
 

@@ -12,6 +12,7 @@ import { choose, chosen, onChoice } from "./chosen.js";
 import { tree } from "./tree.js";
 
 const FACE = "server/http"; // serves this page: parked it could not be brought back from here
+const DEVICES = "server/devices/";
 const element = (id) => document.getElementById(id);
 
 let mayOperate = false;
@@ -44,6 +45,7 @@ function draw(found) {
   if (!found) return;
   setText(element("node-title"), found.id);
   setText(element("node-path"), found.path);
+  drawDevice(found.path);
   keyed(element("node-facts"), factsOf(found), ({ key }) => key, makeFact, updateFact);
   if (drawn !== found.path) element("node-buttons").replaceChildren(...(mayOperate ? buttonsOf(found) : []));
   drawn = found.path;
@@ -58,10 +60,18 @@ function drawGone(path) {
   element("node").hidden = false;
   setText(element("node-title"), path.split("/").at(-1));
   setText(element("node-path"), path);
+  drawDevice(path);
   keyed(element("node-facts"), [{ key: "state", text: t("supervision.gone") }], ({ key }) => key, makeFact, updateFact);
   element("node-buttons").replaceChildren();
   drawFailure(null);
   element("node-fine").hidden = true;
+}
+
+/** Lead from the actor of a device to the device. */
+function drawDevice(path) {
+  const isDevice = path.startsWith(DEVICES);
+  element("node-device").hidden = !isDevice;
+  if (isDevice) element("node-device").firstElementChild.href = `/devices/${encodeURIComponent(path.slice(DEVICES.length))}`;
 }
 
 function drawFailure(failure) {
