@@ -134,8 +134,11 @@ def _draw(seen: Item, room: int) -> RenderableType:  # noqa: ARG001 - as many de
         more = Text(f"{len(items)}{of} shown; a larger window or a filter shows others", style="dim")
     elif not items:
         more = Text("No devices. `muster up --demo` shows some; docs/finding.md tells how real ones come.", style="dim")
+    counted = count_line(counts)
+    if seen.get("matches") not in (None, counts["total"]):
+        counted.append(f"; {seen['matches']} match")
     table = make_table(columns, (_row(item, columns) for item in items))
-    return Group(count_line(counts), Text(), *([table] if items else []), more)
+    return Group(counted, Text(), *([table] if items else []), more)
 
 
 def count_line(counts: Item) -> Any:

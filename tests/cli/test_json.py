@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from edge.cli import COMMANDS, _run
 from edge.completion import _usage
 from supervisor.cli.main import muster as root
+from web.app import ROUTES
 
 #: Commands that have nothing to tell a program.
 WITHOUT = {
@@ -66,3 +68,29 @@ def test_groups_that_can_be_run_are_known():
 def test_a_command_of_the_edge_has_json(command):
     has = bool(re.search(r"\[--json\]", _usage(command, _run)))
     assert has == (command not in EDGE_WITHOUT), f"`muster-edge {command}`: give it --json, or a reason above"
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+ROWS = [line.split("|")[1:3] for line in PAGE.splitlines() if line.startswith("| `")]
+
+
+def test_the_page_tells_what_each_command_prints():
+    told = {name for row in ROWS for name in re.findall(r"`([^`]+)`", row[0])}
+    assert set(ALL) - set(WITHOUT) - GROUPS <= told
+
+
+def test_the_routes_that_the_page_names_exist():
+    routes = {f"{route.method} {re.sub('<[^>]+>', '{}', route.path)}" for route in ROUTES}
+    named = {re.sub(r"\{[^}]+\}", "{}", route) for route in re.findall(r"`((?:GET|POST) /[^` ]+)`", PAGE)}
+    assert len(named) > 20
+    assert named <= routes
+
+
+def test_the_page_and_the_table_name_the_same_exceptions():
+    without = PAGE[PAGE.index("Without it are those") :].partition("\n\n")[0]
+    for name in WITHOUT:
+        assert f"`{name}`" in without or f"`{name.split()[0]}`" in without, name
+    for name in set(COMMANDS) - set(EDGE_WITHOUT):
+        assert f"`{name}`" in without or f"`muster-edge {name}`" in without, name
