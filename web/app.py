@@ -263,7 +263,7 @@ ROUTES = (
     Route("GET", "/api/dead-letters/<letter>", "read", routes_dead_letters.show, DeadLetter),
     Route("POST", "/api/dead-letters/<letter>/replay", "operate", routes_dead_letters.replay, LetterTold, status=202),
     *routes_links.ROUTES,
-    Route("GET", "/api/tokens", "admin", routes_tokens.index, Tokens, query=PAGED),
+    Route("GET", "/api/tokens", "admin", routes_tokens.index, Tokens, query=routes_tokens.FILTERS),
     Route("POST", "/api/tokens", "admin", routes_tokens.create, MadeToken, body=routes_tokens.NewToken, status=201),
     Route("DELETE", "/api/tokens/<token>", "admin", routes_tokens.revoke, status=204),
     Route("GET", "/api/events", "read", routes_events.stream, query=routes_events.QUERY, media="text/event-stream"),

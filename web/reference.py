@@ -173,6 +173,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "post_api_alarm_rules": Example({"name": "hot", "kind": "metric", "metric": "temperature", "over": 80}),
     "patch_api_alarm_rules_name": Example({"over": 85}),
     "get_api_dead_letters": Example(query={"reason": "not_json", "limit": "5"}),
+    "get_api_tokens": Example(query={"state": "valid", "order": "desc"}),
     "post_api_tokens": Example({"name": "grafana", "role": "read", "expires_in": 86400}),
     "get_api_events": Example(query={"kinds": "presence,reading"}),
     "post_api_login": Example({"token": "the text of a token"}),

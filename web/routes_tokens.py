@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final, get_args
 
 import msgspec
 
@@ -11,12 +12,17 @@ from web.call import Call, Reply
 from web.errors import ApiError, bad_field
 from web.face import Item
 from web.render import listing, plain
+from web.route import PAGED
 from web.routes_devices import Serial
+from web.routes_fleet import ORDERS
 from web.routes_history import not_ours
 from web.sessions import Role
 
 LONGEST = 10 * 365 * 86_400
 """Seconds for which a token may be valid, if it is to end at all."""
+FILTERS: Final = ("role", "state", "q", "order", *PAGED)
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+STATES: Final = ("valid", "expired", "revoked")
 _ID = re.compile(r"[0-9]{1,9}\Z")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
@@ -37,12 +43,31 @@ _NEW = msgspec.json.Decoder(NewToken)
 
 
 def index(call: Call) -> Item:
-    """List the tokens, those that have ended included."""
+    """List the tokens by id, also those that have ended: of one `role`, in one `state`, with `q` in name or serial."""
     cursor, limit = call.text("cursor"), call.limit()
     if cursor is not None and not _ID.match(cursor):
         raise not_ours()
-    items = [item for item in call.face.tokens.items() if item["id"] > int(cursor or 0)]
-    return listing(plain(items[:limit]), str(items[limit - 1]["id"]) if len(items) > limit else None)
+    after, newest_first = int(cursor or 0), call.choice("order", ORDERS) == "desc"
+    found = sorted(filter(_wanted(call), call.face.tokens.items()), key=lambda item: item["id"], reverse=newest_first)
+    left = [item for item in found if not after or (item["id"] < after if newest_first else item["id"] > after)]
+    return listing(plain(left[:limit]), str(left[limit - 1]["id"]) if len(left) > limit else None)
+
+
+def _wanted(call: Call) -> Callable[[Item], bool]:
+    role, state, sought = call.choice("role", ROLES), call.choice("state", STATES), (call.text("q") or "").lower()
+    now_us = int(call.face.clock.time() * 1e6)
+
+    def fits(item: Item) -> bool:
+        text = f"{item['name']}\n{item['serial'] or ''}".lower()
+        return role in (None, item["role"]) and state in (None, _state(item, now_us)) and sought in text
+
+    return fits
+
+
+def _state(item: Item, now_us: int) -> str:
+    if item["revoked_us"]:
+        return "revoked"
+    return "expired" if item["expires_us"] and item["expires_us"] <= now_us else "valid"
 
 
 def create(call: Call) -> Reply:

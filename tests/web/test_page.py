@@ -72,7 +72,7 @@ def test_who_waits_and_what_is_wrong_leads_to_where_it_is_mended(site, page):
     site.face.links.rows.append({"name": "far.data", "state": "connecting", "since_us": NOW, "detail": ""})
     page.goto(f"{site.url}/login?key=the-page-key")
     for name, path in (
-        ("1 device waits to be let in", "/settings"),
+        ("1 device waits to be let in", "/settings?tab=enrolment"),
         ("1 open alarm", "/alarms"),
         ("1 link to a broker is down", "/supervision"),
     ):

@@ -88,10 +88,40 @@ def test_what_is_no_token_cannot_be_revoked(token):
 
 def test_tokens_come_in_pages():
     client = Client(make_face())
-    client.face.tokens.rows = [{"id": number, "created_us": NOON} for number in range(1, 6)]
+    for number in range(5):
+        client.post("/api/tokens", {"name": str(number), "role": "read"})
     first = client.get("/api/tokens?limit=2").json
     second = client.get(f"/api/tokens?limit=3&cursor={first['cursor']}").json
     assert [item["id"] for item in first["items"] + second["items"]] == [1, 2, 3, 4, 5]
     assert second["cursor"] is None
+    newest = client.get("/api/tokens?limit=2&order=desc").json
+    older = client.get(f"/api/tokens?limit=3&order=desc&cursor={newest['cursor']}").json
+    assert [item["id"] for item in newest["items"] + older["items"]] == [5, 4, 3, 2, 1]
+    assert older["cursor"] is None
     assert client.get("/api/tokens?cursor=x").status == 400
     assert client.get("/api/tokens?limit=0").status == 400
+
+
+def names(client, query):
+    return [item["name"] for item in client.get(f"/api/tokens?{query}").json["items"]]
+
+
+def test_tokens_are_found_by_role_state_and_a_part_of_name_or_serial():
+    client = Client(make_face())
+    made = [
+        client.post("/api/tokens", body).json["id"]
+        for body in (
+            {"name": "grafana", "role": "read"},
+            {"name": "soil", "role": "device", "serial": "soil-1"},
+            {"name": "ended", "role": "read", "expires_in": 1},
+            {"name": "taken", "role": "operate"},
+        )
+    ]
+    client.call("DELETE", f"/api/tokens/{made[3]}")
+    client.face.clock.advance(NOON / 1e6 + 60 - client.face.clock.time())
+    assert names(client, "role=device") == ["soil"]
+    assert names(client, "state=valid") == ["grafana", "soil"]
+    assert names(client, "state=expired") == ["ended"]
+    assert names(client, "state=revoked") == ["taken"]
+    assert names(client, "q=SOIL-") == ["soil"]
+    assert client.get("/api/tokens?state=none").error["details"] == {"field": "state"}

@@ -34,7 +34,7 @@ export class List {
 
   start() {
     this.#pager.start();
-    startFilters(this.#filters, () => this.#pager.restart());
+    if (this.#filters.length) startFilters(this.#filters, () => this.#pager.restart());
   }
 
   #draw(items, isSame, refusal) {

@@ -9,7 +9,7 @@ const EVERY = 2000; // ms
 const COUNTED = 100; // enrolments; those who wait come first
 const UP = "subscribed"; // the state of a link that hears
 const ROWS = [
-  ["waiting", "/settings", "fleet.notice.waiting"],
+  ["waiting", "/settings?tab=enrolment", "fleet.notice.waiting"],
   ["alarms", "/alarms", "fleet.notice.alarms"],
   ["links", "/supervision", "fleet.notice.links"],
   ["parked", "/supervision", "fleet.notice.parked"],
