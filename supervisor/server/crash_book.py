@@ -6,6 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,12 @@ Item = dict[str, Any]
 _HOUSE: Final = f"{Path(__file__).resolve().parents[2]}/"
 _OWN: Final = tuple(f"{_HOUSE}{package}/" for package in ("actors", "web", "supervisor", "edge"))
 _FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>[0-9]+), in (?P<name>.+)$', re.MULTILINE)
+
+
+@lru_cache(maxsize=1_000)
+def clean(text: str) -> str:
+    """Return a text without secrets, as in the log; to look for them takes milliseconds, and crashes are alike."""
+    return redact(text)
 
 
 class SingleCrash(msgspec.Struct, frozen=True, gc=False):
@@ -150,7 +157,7 @@ class CrashBook:
             found.sort(key=lambda group: (group.last_us, group.id), reverse=True)
             groups = [_copy(group) for group in found[:limit]]
         last = groups[-1] if len(found) > limit else None
-        return [_item(_redacted(group)) for group in groups], f"{last.last_us}.{last.id}" if last else None
+        return [_item(group) for group in groups], f"{last.last_us}.{last.id}" if last else None
 
     def find(self, group_id: int) -> Item | None:
         """Return one group with its single crashes, the newest first; None when there is none of this id."""
@@ -158,8 +165,8 @@ class CrashBook:
             found = next((_copy(group) for group in self._groups.values() if group.id == group_id), None)
         if found is None:
             return None
-        group = _redacted(found)
-        return _item(group) | {"crashes": [msgspec.structs.asdict(crash) for crash in reversed(group.crashes)]}
+        singles = reversed(_redacted(found).crashes)
+        return _item(found) | {"crashes": [msgspec.structs.asdict(crash) for crash in singles]}
 
     def _make_room(self) -> None:
         while len(self._groups) > MOST_GROUPS:
@@ -193,13 +200,14 @@ def _copy(group: CrashGroup) -> CrashGroup:
 
 
 def _redacted(group: CrashGroup) -> CrashGroup:
-    """Return a group without secrets, as in the log. Not done in a supervisor's turn: it takes its time."""
-    crashes = [msgspec.structs.replace(crash, error=redact(crash.error)) for crash in group.crashes]
-    return msgspec.structs.replace(group, error=redact(group.error), traceback=redact(group.traceback), crashes=crashes)
+    """Return a group without secrets. Not done in a supervisor's turn: it takes its time."""
+    crashes = [msgspec.structs.replace(crash, error=clean(crash.error)) for crash in group.crashes]
+    return msgspec.structs.replace(group, error=clean(group.error), traceback=clean(group.traceback), crashes=crashes)
 
 
 def _item(group: CrashGroup) -> Item:
+    """Return what a list tells of a group, without secrets."""
     item = msgspec.structs.asdict(group)
     del item["crashes"]
-    paths = dict.fromkeys(crash.path for crash in reversed(group.crashes))
-    return item | {"paths": list(paths)[:FEW]}
+    paths = list(dict.fromkeys(crash.path for crash in reversed(group.crashes)))
+    return item | {"paths": paths[:FEW], "error": clean(group.error), "traceback": clean(group.traceback)}

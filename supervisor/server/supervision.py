@@ -12,8 +12,7 @@ from actors.link.figures import VERSION
 from actors.link.messages import PauseOrResume, Reconnect
 from actors.link.status import LinkBoard, LinkStatus
 from supervisor import ChildNotFoundError, SupervisionError, TreeView, quarantine, restart, resume
-from supervisor.process.redaction import redact
-from supervisor.server.crash_book import CrashBook
+from supervisor.server.crash_book import CrashBook, clean
 from supervisor.server.parts import ROOT, Parts
 from web.face import ConflictError, Item
 
@@ -188,8 +187,8 @@ def _node(status: dict[str, Any]) -> Item:
         "last_exception": None
         if error is None
         else {
-            "error": redact(f"{error['type']}: {error['message']}" if error["type"] else error["reason"]),
-            "traceback": redact(error["traceback"]),
+            "error": clean(f"{error['type']}: {error['message']}" if error["type"] else error["reason"]),
+            "traceback": clean(error["traceback"]),
             "where": error["where"],
             "at_us": int(error["when"] * 1_000_000),
         },
