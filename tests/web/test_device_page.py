@@ -74,6 +74,8 @@ def test_the_band_tells_the_last_day_by_colour_shape_and_word(shown):
         "online",
     ]
     expect(shown.locator("#band > .offline")).to_have_attribute("title", begins("offline: silent"))
+    expect(shown.get_by_role("list", name="Presence of the last day").get_by_role("listitem")).to_have_count(4)
+    expect(shown.get_by_role("listitem", name="offline: silent")).to_be_visible()
     summary = shown.locator("#band-words")
     expect(summary).to_contain_text("online 47.2% of the known time")
     expect(summary).to_contain_text("1 absence")

@@ -38,7 +38,7 @@ function current() {
 
 function draw() {
   const now = current();
-  keyed(element("band"), now, ({ since }) => since, () => h("i"), drawPiece);
+  keyed(element("band"), now, ({ since }) => since, () => h("i", { role: "listitem" }), drawPiece);
   keyed(element("past"), now.toReversed(), ({ since }) => since, makeRow, drawRow);
   setText(element("band-words"), summary(now));
 }
@@ -47,7 +47,9 @@ function drawPiece(piece, { presence, reason, from, to }) {
   piece.className = presence ?? "never";
   piece.style.setProperty("--length", to - from);
   const said = `${wordsOf({ presence, reason })}\n${bothTimes(new Date(from).toISOString())}\n– ${bothTimes(new Date(to).toISOString())}`;
-  if (piece.title !== said) piece.title = said;
+  if (piece.title === said) return;
+  piece.title = said;
+  piece.setAttribute("aria-label", said);
 }
 
 function makeRow() {
