@@ -59,9 +59,9 @@ from actors.writes import Outgoing
 from supervisor.server.access.fleet_key import FILE as KEY_FILE
 from supervisor.server.access.fleet_key import FleetKeys
 from supervisor.server.access.front import Access
+from supervisor.server.crash_file import crash_book
 from supervisor.server.instance import public_name
 from supervisor.server.mosquitto import BrokerUser
-from supervisor.server.crash_file import crash_book
 from supervisor.server.ota import OtaBoard, Updates
 from supervisor.server.pki import DevicePki
 from supervisor.server.releases import ReleaseStore
@@ -75,10 +75,10 @@ from web.tls import TlsBoard
 
 logger = logging.getLogger(__name__)
 
-READERS = ("reader.0", "reader.1")
-PATIENCE = 5.0
 ROOT = "server"
 """The id of the top supervisor, with which the paths of the tree begin."""
+READERS = ("reader.0", "reader.1")
+PATIENCE = 5.0
 """Seconds to wait for the writer."""
 
 
@@ -97,12 +97,12 @@ class Parts:
         self.sealing = KeyFile.of(config.data_path, os.environ)
         """The keys of what the database holds sealed."""
         self.services = Directory()
+        self.crashes = crash_book(ROOT, self.services)
         self.devices = Directory()
         self.ring = EventRing()
         now = runtime.clock.monotonic()
         self.sights = {broker.name: BrokerSight(broker.name, now) for broker in config.brokers}
         self.fleet = Fleet(runtime.clock, self.sights, offline_policy(config))
-        self.crashes = crash_book(ROOT, self.services)
         self.outgoing = Outgoing(self.services)
         self.desk = DeadLetterDesk(
             runtime.clock, self.outgoing, self.services, quota=config.limits.dead_letters_per_device
