@@ -106,6 +106,13 @@ class DeadLetter(msgspec.Struct):
     """Present where the bytes are not text."""
 
 
+class LetterCount(msgspec.Struct):
+    """How many dead letters there are for one reason."""
+
+    reason: str
+    count: int
+
+
 class HealthBroker(msgspec.Struct):
     """The links, in short."""
 
@@ -113,6 +120,8 @@ class HealthBroker(msgspec.Struct):
     durable: bool
     """False while the embedded broker keeps nothing over its restart."""
     links: dict[str, str]
+    detail: str | msgspec.UnsetType = msgspec.UNSET
+    """Which links are not connected, and why; present where one is not."""
 
 
 class HealthDatabase(msgspec.Struct):
@@ -125,8 +134,6 @@ class HealthDatabase(msgspec.Struct):
     """Present while it is away."""
 
 
-    detail: str | msgspec.UnsetType = msgspec.UNSET
-    """Which links are not connected, and why; present where one is not."""
 class HealthActors(msgspec.Struct):
     """The tree, in short."""
 

@@ -8,6 +8,7 @@ import pytest
 from actors.messages import StoreDeadLetter, StoreEvent, StoreSensors
 from actors.reader import ReaderActor
 from actors.storage.errors import StoreUnavailable
+from actors.storage.letter_counts import CountDeadLetters
 from actors.storage.models import Device
 from actors.storage.queries import (
     BadCursor,
@@ -111,6 +112,14 @@ def test_dead_letters_come_newest_first_with_their_bytes(store, readers):
     assert found[1]["replayed_us"] is None
     assert len(readers.ask(FindDeadLetters(reason="other")).items) == 1
     assert len(readers.ask(FindDeadLetters(serial="A1")).items) == 5
+
+
+def test_dead_letters_are_counted_by_reason_the_most_frequent_first(store, readers):
+    store.commit([StoreDeadLetter("b", "d", "a", "t", b"", NOON, serial) for serial in ("A1", "A1", "A2")])
+    store.commit([StoreDeadLetter("a", "d", "a", "t", b"", NOON)])
+    assert readers.ask(CountDeadLetters()).items == [{"reason": "b", "count": 3}, {"reason": "a", "count": 1}]
+    assert readers.ask(CountDeadLetters(serial="A2")).items == [{"reason": "b", "count": 1}]
+    assert readers.ask(CountDeadLetters(serial="")).items == [{"reason": "a", "count": 1}]
 
 
 def test_sensors_are_listed_by_name(store, readers):
