@@ -7,6 +7,7 @@ import { n, t } from "../core/texts.js";
 import { CalmRefresher } from "./calm.js";
 import { choose, chosen } from "./choice.js";
 import { drawAlarms } from "./notices.js";
+import { Reading } from "./reading.js";
 
 const EVERY = 3000; // ms
 const SHOWN = 100; // sites
@@ -18,6 +19,8 @@ const SHAPES = { dark: "offline", troubled: "troubled", unknown: "unknown", well
 
 const element = (id) => document.getElementById(id);
 let q = "";
+let shown = null; // the search whose sites are shown
+let reading = null;
 
 export const overview = new CalmRefresher(async () => {
   const asked = q;
@@ -42,6 +45,7 @@ export function start() {
       overview.request();
     }, TYPING);
   });
+  reading = new Reading(element("sites-list"), () => overview.soon());
   mark();
 }
 
@@ -92,7 +96,14 @@ function drawSites(items, matches, cursor) {
   element("sites").hidden = !q && (matches === 0 || (matches === 1 && items[0].site === null));
   element("sites-search").hidden = !q && matches <= SEARCHED;
   setText(element("sites-note"), cursor ? t("fleet.worst", { count: number(items.length), matches: number(matches) }) : number(matches));
-  keyed(element("sites-list"), items, ({ site }) => site ?? "", makeSite, updateSite);
+  const list = element("sites-list");
+  if (q === shown && reading.isNow) {
+    const bySite = new Map(items.map((item) => [item.site ?? "", item]));
+    for (const row of list.children) if (bySite.has(row.dataset.key)) updateSite(row, bySite.get(row.dataset.key));
+    return;
+  }
+  shown = q;
+  keyed(list, items, ({ site }) => site ?? "", makeSite, updateSite);
 }
 
 function makeSite({ site }) {

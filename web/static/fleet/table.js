@@ -12,12 +12,12 @@ import { n, t, tOr } from "../core/texts.js";
 import { CalmRefresher } from "./calm.js";
 import { chosen, isNarrowed } from "./choice.js";
 import { startOrder } from "./order.js";
+import { Reading } from "./reading.js";
 
 const SIZE = 50; // of a page
 const EVERY = 3000; // ms between two looks at who belongs here
 const PACE = 250; // ms between two writings of rows
 const MOST_FLASHES = 3; // rows at a time
-const READING = 4000; // ms that somebody is taken to read after the last movement
 /** What a presence event can change, by order and filter: only by these a device that is not shown may come in. */
 const MOVING = ["presence", "since", "last_seen"];
 const FILTERED = ["presence", "flapping", "quarantined"];
@@ -29,7 +29,7 @@ let cursors = [""]; // of the pages up to the one shown
 let following = null;
 let shown = null; // the question whose answer is shown
 let answer = null; // one that waits until nobody reads
-let movedAt = -Infinity;
+let reading = null;
 let drawnAt = -Infinity;
 let isToDraw = false;
 
@@ -45,19 +45,8 @@ export function start() {
   startOrder();
   element("previous").addEventListener("click", () => turn(cursors.slice(0, -1)));
   element("next").addEventListener("click", () => following && turn([...cursors, following]));
-  for (const kind of ["pointermove", "keydown", "focusin"]) {
-    element("devices").addEventListener(kind, () => {
-      movedAt = performance.now();
-    });
-  }
-  element("devices").addEventListener("pointerleave", () => {
-    movedAt = -Infinity;
-    if (answer) draw(answer);
-  });
-  setInterval(() => answer && !isRead() && draw(answer), 1000);
+  reading = new Reading(element("devices"), () => answer && draw(answer));
 }
-
-const isRead = () => performance.now() - movedAt < READING;
 
 function turn(to) {
   cursors = to;
@@ -80,7 +69,7 @@ async function look() {
     return;
   }
   page.question = asked;
-  if (asked === shown && isRead()) {
+  if (asked === shown && reading.isNow) {
     keepPlaces(page);
   } else {
     draw(page);
