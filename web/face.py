@@ -93,6 +93,10 @@ class History(Protocol):
         """Return one of them, None when there is none of this id."""
         ...
 
+    def dead_letter_reasons(self, serial: str | None) -> list[Item]:
+        """Return `reason` and `count` of those of a device, or of all, the most frequent reason first."""
+        ...
+
 
 class Scans(Protocol):
     """What barcode scanners read. Cursors as in `History`."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
+from web.answers import DeadLetter, DeadLetters, LetterCounts, LetterTold
 from web.call import Call, Reply
 from web.errors import ApiError
 from web.face import Item
-from web.render import plain
+from web.render import listing, plain
+from web.route import PAGED, Route
 from web.routes_history import cursor_of, page_of
 
-FILTERS = ("reason", "serial")
-"""Query parameters that choose dead letters."""
+FILTERS = ("reason", "serial", *PAGED)
+"""Query parameters of the list."""
 _ID = re.compile(r"[0-9]{1,18}\Z")
 
 
@@ -20,6 +22,12 @@ def index(call: Call) -> Item:
     limit, cursor = call.limit(), cursor_of(call)
     reason, serial = call.text("reason"), call.text("serial")
     return page_of(lambda: call.face.history.dead_letters(reason=reason, serial=serial, limit=limit, cursor=cursor))
+
+
+def reasons(call: Call) -> Item:
+    """Tell how many dead letters there are, by reason, the most frequent first; of one `serial`, or all."""
+    serial = call.text("serial")
+    return listing(call.face.history.dead_letter_reasons(serial))
 
 
 def show(call: Call, letter: str) -> Item:
@@ -46,3 +54,13 @@ def replay(call: Call, letter: str) -> Reply:
 
 def _unknown(letter: str) -> ApiError:
     return ApiError(404, "there is no dead letter of this id", details={"id": letter[:64]})
+
+
+ROUTES = (
+    Route("GET", "/api/dead-letters", "read", index, DeadLetters, query=FILTERS),
+    # Its path is that of no id: a path without variables comes first.
+    Route("GET", "/api/dead-letters/reasons", "read", reasons, LetterCounts, query=("serial",)),
+    Route("GET", "/api/dead-letters/<letter>", "read", show, DeadLetter),
+    Route("POST", "/api/dead-letters/<letter>/replay", "operate", replay, LetterTold, status=202),
+)
+"""Who may call what."""

@@ -85,13 +85,14 @@ READ = {
     "/api/resolve": "/api/resolve",
     "/api/supervision": "/api/supervision",
     "/api/dead-letters": "/api/dead-letters",
+    "/api/dead-letters/reasons": "/api/dead-letters/reasons",
     "/api/dead-letters/<letter>": "/api/dead-letters/1",
     "/api/links": "/api/links",
-    "/api/tokens": "/api/tokens",
     "/api/brokers": "/api/brokers",
     "/api/supervision/<path:path>": "/api/supervision/devices/contract-pi",
     "/api/crashes": "/api/crashes",
     "/api/crashes/<group>": "/api/crashes/1",
+    "/api/tokens": "/api/tokens",
     "/api/audit": "/api/audit",
     "/api/session": "/api/session",
 }
@@ -102,7 +103,6 @@ QUERY = {
 BY_PATH = {(route.method, route.path): route for route in ROUTES}
 
 
-@pytest.fixture(scope="module")
 def remember_a_crash(data_dir):
     file = CrashFile(data_dir / FILE)
     file.open()
@@ -111,6 +111,7 @@ def remember_a_crash(data_dir):
     file.close()
 
 
+@pytest.fixture(scope="module")
 def up(tmp_path_factory):
     """A server that has heard a Pi, a datalogger and a soil station with a reading each, and bytes that are nothing.
 
@@ -280,9 +281,9 @@ def test_what_is_created_changed_and_told_has_the_promised_form(up):
         ("PUT", "/api/rosters/<site>", "/api/rosters/plant-2", {"serials": ["CONTRACT"]}, 200),
         ("POST", "/api/tokens", "/api/tokens", {"name": "n", "role": "read"}, 201),
         ("POST", "/api/links/<name>/reconnect", "/api/links/local.data/reconnect", {}, 202),
-        ("POST", "/api/dead-letters/<letter>/replay", f"/api/dead-letters/{letter}/replay", {}, 202),
         ("POST", "/api/links/<name>/pause", "/api/links/local.data/pause", {}, 202),
         ("POST", "/api/links/<name>/resume", "/api/links/local.data/resume", {}, 202),
+        ("POST", "/api/dead-letters/<letter>/replay", f"/api/dead-letters/{letter}/replay", {}, 202),
         ("POST", "/api/alarms/<alarm>/acknowledge", "/api/alarms/1/acknowledge", {}, 200),
         ("POST", "/api/alarms/<alarm>/silence", "/api/alarms/1/silence", {"seconds": 60}, 200),
         ("POST", "/api/alarm-rules", "/api/alarm-rules", {"name": "made", "kind": "flapping"}, 201),
