@@ -203,6 +203,14 @@ def test_a_change_that_somebody_else_made_meanwhile_is_not_overwritten(site, sho
     assert site.face.twins.read("pi-1").desired == {"a": 3}
 
 
+def test_what_the_device_reports_appears_by_itself(site, shown):
+    twin = part(shown, "Twin")
+    expect(twin.locator("#twin-reported")).to_have_text("The device has reported nothing yet.")
+    site.face.twins.report("pi-1", 0, led=True)
+    site.face.ring.publish("twin", "pi-1", {"serial": "pi-1"})
+    expect(twin.locator("#twin-reported")).to_have_text('{ "led": true }')
+
+
 # -- all of them ------------------------------------------------------------------------------------------------------
 
 

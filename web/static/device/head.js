@@ -34,8 +34,7 @@ export function onRemoved() {
 
 /** Take a presence that was pushed. */
 export function onPresence(data) {
-  if (element("device").hidden) return; // it is not known yet what it belongs to
-  drawPresence(data);
+  if (!element("device").hidden) drawPresence(data); // else it is not known yet what it belongs to
   device.request();
 }
 

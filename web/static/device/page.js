@@ -43,6 +43,7 @@ const acting = seen("actor", actor.actor);
 const commanded = seen("reach", commands.commands);
 const notified = seen("reach", notifications.notifications);
 const scanned = seen("scans", scans.scans);
+const twinned = seen("twin", twin.twin);
 
 head.onKnown(facts.draw);
 head.onKnown(edit.onKnown);
@@ -75,6 +76,7 @@ start({
     removed: mine(head.onRemoved),
     command: mine(() => commanded.request()),
     delivery: mine(() => notified.request()),
+    twin: mine(() => twinned.request()),
     alarm: mine(() => {
       alarms.alarms.request();
       logged.request();

@@ -30,6 +30,7 @@ function current() {
   return segments
     .map((segment, index) => ({
       ...segment,
+      key: index === segments.length - 1 ? "now" : segment.until, // the oldest begins later with each answer
       from: Math.max(Date.parse(segment.since), since),
       to: index === segments.length - 1 ? now : Date.parse(segment.until),
     }))
@@ -38,8 +39,8 @@ function current() {
 
 function draw() {
   const now = current();
-  keyed(element("band"), now, ({ since }) => since, () => h("i", { role: "listitem" }), drawPiece);
-  keyed(element("past"), now.toReversed(), ({ since }) => since, makeRow, drawRow);
+  keyed(element("band"), now, ({ key }) => key, () => h("i", { role: "listitem" }), drawPiece);
+  keyed(element("past"), now.toReversed(), ({ key }) => key, makeRow, drawRow);
   setText(element("band-words"), summary(now));
 }
 
