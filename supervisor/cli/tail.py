@@ -148,7 +148,8 @@ def _supervision(data: Data) -> str:
 
 
 def _device(data: Data) -> str:
-    told = (f"{name} {data[name]}" for name in ("kind", "site", "label", "hostname", "ip_address") if data.get(name))
+    told = [_presence(data)] if data.get("presence") else []
+    told += [f"{name} {data[name]}" for name in ("kind", "site", "label", "hostname", "ip_address") if data.get(name)]
     return ", ".join([*told, "quarantined"] if data.get("quarantined") else told)
 
 

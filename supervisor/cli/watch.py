@@ -8,6 +8,7 @@ what is shown is always an answer of the server, never a guess from events.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -33,6 +34,8 @@ _OFTEN = 5.0
 """Seconds after which it is asked although nothing is said to have happened: ages and counts have no events."""
 _TICK = 1.0
 """Seconds after which the screen is drawn again, for the ages on it."""
+_DUMB = ("dumb", "unknown")
+"""Terminals that cannot be drawn on."""
 _ABOVE = 2
 """Lines of the screen above the view."""
 _END = 2.0
@@ -194,7 +197,7 @@ def watch(reach: Reach, view: View) -> int:
         ApiError: the server refuses, or is not there at the start.
 
     """
-    show = _on_screen if sys.stdout.isatty() else _in_lines
+    show = _on_screen if sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB else _in_lines
     with contextlib.suppress(KeyboardInterrupt), _ended_politely(), Watcher(reach, view) as watcher:
         show(view, watcher)
     if watcher.failure is not None:

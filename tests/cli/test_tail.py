@@ -131,7 +131,7 @@ def test_no_event_whatever_its_data_breaks_the_command(kind, data, capsys):
             {"id": "1", "device": "d", "name": "ping", "state": "timed_out", "reason": "late"},
             "ping timed out, late",
         ),
-        ("device", {"serial": "s", "kind": "sensor", "quarantined": True}, "kind sensor, quarantined"),
+        ("device", {"presence": "online", "kind": "sensor", "quarantined": True}, "online, kind sensor, quarantined"),
     ],
 )
 def test_what_has_happened_is_told_in_words(kind, data, told, capsys):

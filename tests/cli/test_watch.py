@@ -187,6 +187,21 @@ def test_without_a_terminal_changes_are_lines(server, live):
         assert process.stderr.read() == ""
 
 
+def test_a_terminal_that_cannot_be_drawn_on_gets_lines(server, live):
+    with watch(server, "tree", TERM="dumb") as terminal:
+        terminal.wait_for("live")
+        assert "server  running" in terminal.text
+        assert "\x1b" not in terminal.raw
+        assert terminal.interrupt() == 0
+
+
+def test_no_colour_where_none_is_wanted(server, live):
+    with watch(server, "status", NO_COLOR="1") as terminal:
+        terminal.wait_for("live")
+        assert "1 offline" in terminal.text
+        assert "\x1b[31m" not in terminal.raw
+
+
 @pytest.mark.parametrize("command", ["devices", "tree", "status"])
 def test_programs_are_told_where_to_look(muster_at, command):
     result = muster_at(command, "--watch", "--json")
