@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,8 @@ from web.tls import TlsAdapter, TlsBoard
 
 logger = logging.getLogger(__name__)
 
+STREAMS_OF_FILES = 4
+"""One in so many files that the process may have open may be an event stream: others need theirs."""
 WATCH_EVERY = 1.0
 """Seconds between two looks for slow requests."""
 
@@ -88,7 +91,7 @@ class HttpActor(ThreadedActor):
             face=self._face,
             assets=Assets(),
             limits=Limits(settings.rates),
-            streams=Places(settings.streams),
+            streams=Places(_most_streams(settings.streams)),
             downloads=Downloads(Slots(settings.downloads), settings.download_rate),
             proxies=Proxies(settings.proxies, settings.forwarded),
             stop=self._stopping,
@@ -167,6 +170,15 @@ class HttpActor(ThreadedActor):
             listener.cut_slow_requests()
             if isinstance(listener.ssl_adapter, TlsAdapter):
                 listener.ssl_adapter.reload()
+
+
+def _most_streams(wanted: int) -> int:
+    """Return how many event streams are taken: those that are wanted, if this process may have files enough open."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = min(wanted, files // STREAMS_OF_FILES)
+    if most < wanted:
+        logger.warning("this process may have %d files open: %d event streams are taken, not %d", files, most, wanted)
+    return most
 
 
 def _bind(listener: Listener) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -170,7 +171,8 @@ def test_pages_do_not_come_back_in_one_instant(site, follower):
     follower.follow("scan")
     for count in range(1, 6):
         site.cut_streams()
-        eventually(lambda count=count: ended(site)["closed"] == count and site.face.http.streams == 1)
+        seen = ["live", *["reconnecting", "live"] * count]
+        eventually(lambda seen=seen: follower.states == seen, what="the next stream")
     pauses = follower.read("pauses.filter((ms) => ms >= 500)")
     assert len(pauses) == 5
     assert len(set(pauses)) == 5
@@ -267,6 +269,18 @@ def test_the_mark_tells_since_when_nothing_was_heard(site, page):
     site.serve()
     page.clock.run_for(20_000)
     expect(mark).to_have_text("live")
+
+
+def test_the_number_of_alarms_in_the_title_is_kept_while_another_tab_is_looked_at(site, page):
+    page.clock.install()
+    page.goto(f"{site.url}/login?key=the-page-key")
+    expect(page.locator("#live")).to_have_text("live")
+    page.evaluate(OUT_OF_SIGHT, True)
+    asked = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.clock.run_for(25_000)
+    eventually(lambda: page.title() and asked, what="a look")
+    assert set(asked) == {"/api/alarms"}
 
 
 def test_a_page_of_another_process_shows_what_changed(site, page):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import resource
 import threading
 import time
 
@@ -172,6 +173,16 @@ def test_two_hundred_streams_hold_no_thread_of_the_server(serve):
             assert stream.until(b"event: presence")
     eventually(lambda: server.face.http.streams == 0, what="the end of all streams")
     assert server.face.http.streams_ended == {"closed": 200}
+
+
+def test_streams_leave_files_for_others(serve, monkeypatch, caplog):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (8, 8))
+    server = serve(streams=100)
+    with Stream(server) as stream:
+        stream.until(b": muster")
+        with Stream(server, Authorization="Bearer the-read-token") as other:
+            assert other.answer.status == 429
+    assert "this process may have 8 files open: 2 event streams are taken, not 100" in caplog.text
 
 
 def test_a_stream_of_http_1_0_goes_on_without_chunks(serve):

@@ -137,7 +137,9 @@ class Live {
 
   /** The device has slept, or has another network: do not wait for timers, nor for what a dead connection may say. */
   #wake() {
-    if (this.#isAway || Date.now() - this.#heard < MISSED) return;
+    if (this.#isAway) return;
+    const isTrying = this.#source.readyState !== EventSource.CLOSED;
+    if (isTrying && Date.now() - Math.max(this.#heard, this.#opened) < MISSED) return;
     this.#failures = 0;
     this.#open();
   }
