@@ -382,7 +382,8 @@ def test_axe_finds_nothing_serious(site, shown, scheme):
 
 
 def test_the_page_fits_a_phone_and_speaks_italian(site, browser):
-    site.face.supervision.root = tree(PARKED)
+    crash_again(site)
+    site.face.supervision.groups[0]["paths"] = [f"server/devices/a-device-{number}" for number in range(5)]
     context = browser.new_context(locale="it-IT", viewport={"width": 360, "height": 740})
     page = context.new_page()
     page.goto(f"{site.url}/login?key=the-page-key")
@@ -390,5 +391,8 @@ def test_the_page_fits_a_phone_and_speaks_italian(site, browser):
     expect(page.get_by_role("heading", name="Albero")).to_be_visible()
     expect(line(page, "server/devices/pi-9")).to_contain_text("in quarantena")
     expect(page.locator("#node")).to_contain_text("ValueError: no")
+    page.get_by_text("Dettagli", exact=True).click()
+    expect(page.locator("#crashes .single li")).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert serious(page) == []
     context.close()
