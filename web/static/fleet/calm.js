@@ -2,7 +2,7 @@
 
 import { Refresher } from "../core/dom.js";
 
-const SHARE = 30; // an answer may take one part in so many of the time
+const SHARE = 10; // an answer may take one part in so many of the time
 
 export class CalmRefresher extends Refresher {
   #every;
@@ -26,12 +26,8 @@ export class CalmRefresher extends Refresher {
     const wait = Math.max(0, this.#asked + Math.max(this.#every, SHARE * this.#took) - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = 0;
+      this.#asked = performance.now();
       this.request();
     }, wait);
-  }
-
-  request() {
-    this.#asked = performance.now();
-    return super.request();
   }
 }
