@@ -193,6 +193,13 @@ def test_a_line_that_misses_a_bucket_of_the_other_is_not_torn(mount):
     assert page.evaluate(LINE_PIXELS, 0.55) > 0
 
 
+def test_a_gap_of_one_line_stays_a_gap_beside_a_whole_one(mount):
+    page = mount(WHOLE, points(*[6.5] * 12))
+    assert page.evaluate(LINE_PIXELS, 0.1) > 0
+    assert [page.evaluate(LINE_PIXELS, share) for share in (0.32, 0.45, 0.6)] == [0, 0, 0]
+    assert page.evaluate(LINE_PIXELS, 0.9) > 0
+
+
 def test_light_becomes_dark_and_the_window_narrow(mount):
     page = mount(WHOLE)
     light = page.evaluate("document.querySelector('#here canvas').toDataURL()")

@@ -2,6 +2,7 @@
 
 /** A point is [when (s since 1970), average, smallest, largest, how many]. */
 const [TS, AVG, MIN, MAX, COUNT] = [0, 1, 2, 3, 4];
+const EXPAND = 2; // uPlot's name for nulls that reach to the next point of their own line, past those of others
 
 const median = (numbers) => numbers.sort((one, other) => one - other)[numbers.length >> 1];
 
@@ -41,7 +42,8 @@ export function columns(lines, join) {
     const [{ points }] = lines;
     return [TS, AVG, MIN, MAX].map((which) => column(points, which));
   }
-  return join(lines.map(({ points }) => [column(points, TS), column(points, AVG)]));
+  const tables = lines.map(({ points }) => [column(points, TS), column(points, AVG)]);
+  return join(tables, tables.map((table) => table.map(() => EXPAND)));
 }
 
 /** Of a line's column the points without a neighbour, which no line goes through. */

@@ -9,6 +9,7 @@ export const DASHES = [[], [7, 4], [2, 3], [12, 3, 2, 3], [4, 2], [16, 5]];
 const DAY = 86400; // s
 const TICK = 78; // px between two times
 const CHARACTER = 7; // px that a digit takes
+const MOST_ROOM = 5; // times the height of the numbers and the nearer edge of the optimum that the other edge may cost
 const CLOCK = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
 const SECONDS = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", second: "2-digit" });
 const DATE = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
@@ -148,9 +149,20 @@ function numbers(splits) {
   return splits.map((value) => number(value, digits));
 }
 
-/** What the numbers' axis reaches from and to: the optimum is always in sight, to show how far away the numbers are. */
+/**
+ * What the numbers' axis reaches from and to. The nearer edge of the optimum is always in sight, to show how far away the
+ * numbers are; the other one where the numbers keep a fair part of the height.
+ */
 function reach(uPlot, low, high, band) {
-  const told = [low, high, ...(band ?? [])].filter((value) => value !== null && value !== undefined && Number.isFinite(value));
+  const edges = (band ?? []).filter((edge) => typeof edge === "number");
+  const told = [low, high].filter((value) => Number.isFinite(value));
+  const away = (edge) => Math.min(Math.abs(low - edge), Math.abs(high - edge));
+  if (told.length) edges.sort((one, other) => away(one) - away(other));
+  for (const edge of edges) {
+    const longer = [Math.min(...told, edge), Math.max(...told, edge)];
+    const [now, then] = [Math.max(...told) - Math.min(...told), longer[1] - longer[0]];
+    if (told.length < 3 || then <= MOST_ROOM * now) told.push(edge);
+  }
   if (told.length === 0) return [0, 1];
   return uPlot.rangeNum(Math.min(...told), Math.max(...told), 0.08, false);
 }

@@ -17,11 +17,16 @@ export function bucketOf(since, until, points) {
  * seconds, and of each that holds something [when it begins (s since 1970), average, smallest, largest, how many], the
  * oldest first. Throws an ApiError as `get` does.
  */
-export async function loadSeries(serial, metric, { since, until, points }) {
+export const loadSeries = (serial, metric, time) => loadBuckets(`/api/devices/${encodeURIComponent(serial)}/readings`, { metric }, time);
+
+/** Ask for the health index of a station, as `loadSeries` does. */
+export const loadIndex = (serial, time) => loadBuckets("/api/soil-health/history", { device: serial }, time);
+
+async function loadBuckets(path, of, { since, until, points }) {
   const bucket = bucketOf(since, until, points);
   const begin = Math.floor(since / 1000 / bucket) * bucket; // or the first would be told of a part of it
   const query = new URLSearchParams({
-    metric,
+    ...of,
     bucket,
     since: new Date(begin * 1000).toISOString(),
     until: new Date(until).toISOString(),
@@ -30,9 +35,26 @@ export async function loadSeries(serial, metric, { since, until, points }) {
   const found = [];
   for (let cursor = ""; cursor !== null; ) {
     if (cursor) query.set("cursor", cursor);
-    const page = await get(`/api/devices/${encodeURIComponent(serial)}/readings?${query}`);
+    const page = await get(`${path}?${query}`);
     for (const { ts, avg, min, max, n } of page.items) found.push([Date.parse(ts) / 1000, avg, min, max, n]);
     cursor = page.cursor;
   }
   return { bucket, points: found.reverse() };
+}
+
+/**
+ * Add a number of the time `at` (s) that has just come to the buckets of `loadSeries`. One that comes late is left out:
+ * the next look has it.
+ */
+export function addTo(points, bucket, at, value) {
+  const begin = Math.floor(at / bucket) * bucket;
+  const last = points.at(-1);
+  if (last && begin < last[0]) return;
+  if (!last || begin > last[0]) {
+    points.push([begin, value, value, value, 1]);
+    return;
+  }
+  const [, avg, min, max, count] = last;
+  const told = [begin, (avg * count + value) / (count + 1), Math.min(min, value), Math.max(max, value), count + 1];
+  points.splice(-1, 1, told);
 }
