@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
+import msgspec
 import pytest
 from playwright.sync_api import expect
 
+from actors.alarms.rules import DEFAULT_RULES, KINDS
+from tests.support.axe import serious
 from tests.support.wait import eventually
 from tests.web.fake_alarms import alarm
 
@@ -21,6 +25,29 @@ def put(site, number, /, **fields):
     row = alarm(number, **({"raised": at(-90), "updated": at()} | fields))
     site.face.alarms.rows.insert(0, row)
     site.face.ring.publish("alarm", str(number), row)
+
+
+def put_rule(site, name, /, **fields):
+    """A rule, with what is usual for its kind filled in, as the server tells it."""
+    rule = next((rule for rule in DEFAULT_RULES if rule.name == name), DEFAULT_RULES[0])
+    row = msgspec.structs.asdict(rule) | {"lasts": rule.lasting, "over": rule.limit[0], "under": rule.limit[1]}
+    told = {"name": name, "origin": "default", "changed_us": 0, "changed_by": ""}
+    site.face.alarms.rule_rows[name] = row | told | fields
+
+
+@pytest.fixture
+def ruled(site, page, console):
+    put_rule(site, "offline")
+    put_rule(site, "cold", kind="metric", metric="temperature", over=8.0, lasts=300.0, origin="configuration")
+    put_rule(site, "hot", kind="metric", metric="temperature", over=80.0, lasts=0.0, site="harbour", origin="api")
+    page.goto(f"{site.url}/login?key=the-page-key")
+    page.goto(f"{site.url}/alarms#rules")
+    expect(page.locator("#rules-list tr")).to_have_count(3)
+    return page
+
+
+def rule_row(page, name):
+    return page.locator(f'#rules-list tr[data-key="{name}"]')
 
 
 @pytest.fixture
@@ -41,7 +68,7 @@ def row(page, number):
 
 
 def test_the_page_shows_what_is_open_the_newest_first(shown, console):
-    assert shown.title() == "Muster: alarms"
+    expect(shown).to_have_title("(2) Muster: alarms")
     assert [each.get_attribute("data-key") for each in shown.locator("#list tr").all()] == ["2", "1"]
     group = row(shown, 1)
     expect(group.locator(".summary")).to_have_text("gateway gw-7 at site harbour is offline with 40 devices behind it")
@@ -50,10 +77,48 @@ def test_the_page_shows_what_is_open_the_newest_first(shown, console):
     expect(group.locator(".device")).to_have_text("gw-7harbour")
     expect(group.locator(".age")).to_have_text("1 min ago")
     expect(group.locator(".state .verdict")).to_have_text("open")
-    group.get_by_text("41 devices").click()
-    expect(group.locator(".members")).to_have_text("gw-7, meter-1, meter-2 and 38 more")
-    expect(row(shown, 2).locator("details")).to_be_hidden()
+    expect(group.get_by_role("link", name="gw-7", exact=True)).to_have_attribute("href", "/devices/gw-7")
     assert console == []
+
+
+def test_one_alarm_is_shown_with_who_it_is_about_what_happened_and_who_was_told(site, shown, console):
+    row(shown, 1).get_by_role("link", name="gateway gw-7").click()
+    one = shown.get_by_role("region", name="gateway gw-7 at site harbour is offline with 40 devices behind it")
+    expect(one).to_be_focused()
+    expect(shown).to_have_url(f"{site.url}/alarms#alarm/1")
+    expect(one.locator(".members li")).to_have_text(["gw-7", "meter-1", "meter-2", "and 38 more"])
+    expect(one.get_by_role("link", name="meter-1")).to_have_attribute("href", "/devices/meter-1")
+    expect(one.locator(".course .what")).to_have_text(["told to ops", "raised"])
+    expect(one.locator(".notices .line")).to_contain_text(["ops: raisedsent"])
+    site.face.alarms.rows[2] |= {"state": "cleared", "cleared": at(), "cleared_why": "over"}
+    site.face.ring.publish("alarm", "1", {"id": 1})
+    expect(one.locator(".verdict.state")).to_have_text("over")
+    expect(one.locator(".course .what").last).to_have_text("over")
+    shown.reload()
+    expect(one).to_be_visible()
+    shown.keyboard.press("Escape")
+    one.get_by_role("button", name="Close").click()
+    expect(one).to_be_hidden()
+    expect(shown).to_have_url(f"{site.url}/alarms")
+    assert serious(shown) == []
+    assert console == []
+
+
+def test_an_alarm_is_silenced_for_a_chosen_time_and_the_page_says_that_it_is(site, shown):
+    before = time.time()
+    site.face.alarms.silence = lambda number, until_us, by, address: site.face.alarms._change(
+        number, silenced_until=dt.datetime.fromtimestamp(until_us / 1e6, dt.UTC).isoformat(), silenced_by=by
+    )
+    row(shown, 1).get_by_role("link", name="gateway gw-7").click()
+    one = shown.locator(".beside")
+    one.get_by_label("For how long").select_option("1 day")
+    one.get_by_role("button", name="Silence: alarm 1").click()
+    expect(shown.get_by_role("alert").filter(has_text="Silenced.")).to_be_visible()
+    expect(one.locator(".quieted")).to_contain_text("silenced, ends in 1 d")
+    until = dt.datetime.fromisoformat(site.face.alarms.rows[2]["silenced_until"]).timestamp()
+    assert before + 86_390 < until < time.time() + 86_410
+    one.get_by_role("button", name="End silence: alarm 1").click()
+    expect(one.get_by_label("For how long")).to_be_visible()
 
 
 def test_an_alarm_appears_lights_up_and_goes_without_a_reload(site, shown, console):
@@ -97,16 +162,18 @@ def test_what_is_over_is_shown_when_asked_for_and_the_choice_survives_a_reload(s
     expect(shown.get_by_label("State")).to_have_value("cleared")
     shown.get_by_label("State").select_option("Open and over")
     expect(shown.locator("#list tr")).to_have_count(3)
-    shown.get_by_label("Severity").select_option("Critical")
+    shown.get_by_label("Severity").select_option("critical")
     expect(shown.locator("#list tr")).to_have_count(1)
     shown.get_by_label("Device").fill("gw-7")
     shown.keyboard.press("Enter")
     expect(shown.locator("#none")).to_contain_text("No alarm matches.")
     shown.goto(f"{site.url}/alarms?severity=typo")
     expect(shown.locator("#list tr")).to_have_count(2)
-    row(shown, 1).get_by_role("link").click()
-    expect(shown.get_by_label("Device")).to_have_value("gw-7")
-    expect(shown.locator("#list tr")).to_have_count(1)
+    shown.get_by_label("Rule", exact=True).fill("hot")
+    shown.get_by_label("Site").fill("harbour")
+    shown.get_by_role("button", name="Show").click()
+    eventually(lambda: (site.face.alarms.asked["rule"], site.face.alarms.asked["site"]) == ("hot", "harbour"))
+    expect(shown).to_have_url(f"{site.url}/alarms?rule=hot&site=harbour")
 
 
 def test_whoever_is_at_a_button_stays_there_when_an_alarm_above_is_over(site, shown):
@@ -163,7 +230,7 @@ def test_what_an_alarm_says_is_text_and_never_markup(site, page, console):
     page.goto(f"{site.url}/alarms")
     expect(row(page, 1).locator(".summary")).to_have_text(evil)
     assert page.locator("main b, main img").count() == 0
-    assert page.title() == "Muster: alarms"
+    expect(page).to_have_title("(1) Muster: alarms")
     assert console == []
 
 
@@ -176,3 +243,79 @@ def test_at_every_width_nothing_is_cut_off(site, shown, width):
     for cell in row(shown, 9).locator("td, th").all():
         assert cell.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), (width, cell.text_content())
     eventually(lambda: row(shown, 9).get_by_role("button", name="Silence").is_visible())
+
+
+def test_the_rules_are_told_in_words(ruled, console):
+    expect(rule_row(ruled, "offline").locator(".condition")).to_have_text("Device is offline for 5 min")
+    expect(rule_row(ruled, "hot").locator(".condition")).to_have_text("Number in the readings: temperature over 80")
+    expect(rule_row(ruled, "hot").locator(".about-whom")).to_have_text("site harbour")
+    expect(rule_row(ruled, "cold").locator(".from")).to_have_text("configuration")
+    assert serious(ruled) == []
+    assert console == []
+
+
+def test_a_rule_of_the_configuration_is_read_only_and_says_where_it_is_changed(ruled):
+    rule_row(ruled, "cold").get_by_role("link").click()
+    one = ruled.get_by_role("region", name="cold")
+    expect(one).to_contain_text("stands in the configuration file and is changed there")
+    expect(one.get_by_role("button", name="Close")).to_be_visible()
+    expect(one.get_by_role("button")).to_have_count(1)
+
+
+def test_a_rule_is_changed_disabled_and_deleted_once_it_is_confirmed(site, ruled, console):
+    rule_row(ruled, "hot").get_by_role("link").click()
+    one = ruled.get_by_role("region", name="hot")
+    one.get_by_text("Change", exact=True).click()
+    one.get_by_role("button", name="Save").click()
+    expect(one.locator(".problem")).to_have_text("Nothing was changed.")
+    one.get_by_label("Over", exact=True).fill("82.5")
+    one.get_by_role("button", name="Save").click()
+    expect(rule_row(ruled, "hot").locator(".condition")).to_contain_text("over 82.5")
+    expect(one.locator("dl")).to_contain_text("over 82.5")
+    one.get_by_role("button", name="Disable: rule hot").click()
+    ruled.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(rule_row(ruled, "hot").locator(".off")).to_have_text("disabled")
+    one.get_by_role("button", name="Enable: rule hot").click()
+    expect(rule_row(ruled, "hot").locator(".off")).to_have_text("")
+    one.get_by_role("button", name="Delete: rule hot").click()
+    expect(ruled.get_by_role("dialog")).to_contain_text("Its open alarms end")
+    ruled.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(ruled.locator("#rules-list tr")).to_have_count(2)
+    expect(one).to_be_hidden()
+    assert "hot" not in site.face.alarms.rule_rows
+    assert console == []
+
+
+def test_a_rule_is_made_and_a_refusal_stays_to_be_read(site, ruled):
+    ruled.get_by_role("link", name="New rule").click()
+    form = ruled.get_by_role("form", name="New rule")
+    form.get_by_label("Name").fill("hot")
+    form.get_by_label("Metric").fill("moisture")
+    form.get_by_label("Under").fill("12")
+    form.get_by_label("Devices, by serial number").fill("pi-1 pi-2")
+    form.get_by_role("button", name="Make the rule").click()
+    expect(form.locator(".problem")).to_have_text("there is a rule hot already")
+    form.get_by_label("Name").fill("dry")
+    form.get_by_role("button", name="Make the rule").click()
+    expect(rule_row(ruled, "dry")).to_be_visible()
+    expect(ruled.get_by_role("region", name="dry")).to_be_visible()
+    made = site.face.alarms.rule_rows["dry"]
+    assert (made["kind"], made["metric"], made["under"], made["over"]) == ("metric", "moisture", 12, None)
+    assert made["devices"] == ("pi-1", "pi-2")
+
+
+def test_the_form_asks_for_what_means_something_to_each_kind_and_for_nothing_else(ruled):
+    ruled.get_by_role("link", name="New rule").click()
+    form = ruled.get_by_role("form", name="New rule")
+    for kind, facts in KINDS.items():
+        form.locator("[name=kind]").select_option(kind)
+        fields = form.locator("[data-field]:not([hidden])").evaluate_all("all => all.map(e => e.dataset.field)")
+        assert set(fields) == facts.fields | {"description", "severity", "lasts"}, kind
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(site, shown, scheme):
+    shown.emulate_media(color_scheme=scheme)
+    row(shown, 2).get_by_role("link", name="too hot").click()
+    expect(shown.get_by_role("region", name="too hot")).to_be_visible()
+    assert serious(shown) == []

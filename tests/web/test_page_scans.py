@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.axe import serious
+from tests.support.wait import eventually
 from tests.web.fake_scans import scan
 from tests.web.page_site import NOW
 
@@ -38,7 +41,7 @@ def row(page, scan_id, serial="pi-1"):
 
 def test_the_page_shows_scans_with_symbology_and_check_digit_the_newest_first(shown, console):
     assert shown.url.endswith("/scans")
-    assert shown.title() == "Muster: scans"
+    expect(shown).to_have_title("Muster: scans")
     keys = [each.get_attribute("data-key") for each in shown.locator("#list tr").all()]
     assert keys == ["pi-2 s-3", "pi-2 s-2", "pi-1 s-1"]
     good = row(shown, "s-1")
@@ -88,9 +91,56 @@ def test_scans_of_one_device_or_code_are_chosen_by_words_and_by_click_and_surviv
     expect(shown.locator("#list tr")).to_have_count(2)
     shown.get_by_label("Device").fill("")
     shown.keyboard.press("Enter")
-    row(shown, "s-2", "pi-2").get_by_role("link").click()
-    expect(shown.get_by_label("Device")).to_have_value("pi-2")
-    expect(shown.locator("#list tr")).to_have_count(3)
+    expect(shown.locator("#list tr")).to_have_count(5)
+    expect(row(shown, "s-2", "pi-2").get_by_role("link", name="pi-2")).to_have_attribute("href", "/devices/pi-2")
+
+
+def test_scans_of_a_time_are_chosen_in_the_viewers_zone_and_stand_in_the_address_in_utc(site, page):
+    put(site, "s-1")
+    page.goto(f"{site.url}/login?key=the-page-key")
+    page.goto(f"{site.url}/scans")
+    page.get_by_label("From").fill("2026-01-31T12:30")
+    wanted = page.evaluate("new Date('2026-01-31T12:30').toISOString()")
+    eventually(lambda: site.face.scans.asked["since_us"])
+    assert site.face.scans.asked["since_us"] == page.evaluate(f"Date.parse('{wanted}') * 1000")
+    expect(page).to_have_url(re.compile("since=2026-01-31T"))
+    page.reload()
+    expect(page.get_by_label("From")).to_have_value("2026-01-31T12:30")
+    expect(page.get_by_role("link", name="as JSON")).to_have_attribute("href", re.compile("since=2026.*limit=1000"))
+
+
+def test_one_scan_is_shown_in_full_and_its_address_leads_to_it_again(site, shown, console):
+    row(shown, "s-2", "pi-2").get_by_role("link", name="4006381333932").click()
+    one = shown.get_by_role("region", name="4006381333932")
+    expect(one).to_be_focused()
+    expect(one.locator(".wrong")).to_contain_text("The check digit does not fit the code")
+    expect(one.locator("dl")).to_contain_text("was not set")
+    expect(one.get_by_role("link", name="pi-2")).to_have_attribute("href", "/devices/pi-2")
+    shown.reload()
+    expect(one).to_be_visible()
+    asked = site.face.scans.asked
+    eventually(lambda: site.face.scans.asked is not asked or asked["serial"] == "pi-2")
+    shown.goto(f"{shown.url.partition('#')[0]}#scan/nobody%202026-01-31T12%3A00%3A00Z%20x")
+    expect(shown.locator(".beside")).to_contain_text("It is not there any more.")
+    shown.keyboard.press("Escape")
+    expect(shown.locator(".beside")).to_be_hidden()
+    assert [text for text in console if "404" not in text] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(site, shown, scheme):
+    shown.emulate_media(color_scheme=scheme)
+    row(shown, "s-2", "pi-2").get_by_role("link", name="4006381333932").click()
+    expect(shown.get_by_role("region", name="4006381333932")).to_be_visible()
+    assert serious(shown) == []
+
+
+def test_the_page_speaks_italian(site, page, console):
+    page.set_extra_http_headers({"Accept-Language": "it"})
+    page.goto(f"{site.url}/login?key=the-page-key")
+    page.goto(f"{site.url}/scans")
+    expect(page.locator("#none")).to_contain_text("Non è stato letto ancora nulla.")
+    assert console == []
 
 
 def test_what_the_server_refuses_to_look_for_is_told_where_the_list_would_be(site, page):

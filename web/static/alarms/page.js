@@ -1,53 +1,60 @@
-// The page of the alarms: what is open, or was, the newest first, and what operators say to it.
+// The page of the alarms: what is open, or was, the newest first, what operators say to it, and the rules of it.
 
-import { post, serverNow } from "../core/api.js";
-import { h, setDue, setText, setTime } from "../core/dom.js";
-import { chosen } from "../core/filters.js";
-import { button, start } from "../core/frame.js";
+import { get, post, serverNow } from "../core/api.js";
+import { detail, deviceLink, openLink, startDetail } from "../core/detail.js";
+import { h, keyed, Refresher, setDue, setText, setTime } from "../core/dom.js";
+import { chosen, isNarrowed } from "../core/filters.js";
+import { button, refresh, start } from "../core/frame.js";
 import { List } from "../core/list.js";
-import { words } from "../core/nodes.js";
+import { startParts } from "../core/parts.js";
 import { drawState } from "../core/states.js";
-import { t } from "../core/texts.js";
+import { t, tOr } from "../core/texts.js";
+import { alarmDetail } from "./alarm.js";
+import { ruleDetail } from "./rule.js";
+import { rules, startRules } from "./rules.js";
 
 const SILENCE = 3600; // seconds that the button gives
-const WHY = { rule_changed: "its rule was changed", device_removed: "its device was removed" };
+const MOST_SITES = 200; // names that are offered
 
 let mayOperate = false;
 
 const list = new List("/api/alarms", {
-  filters: ["state", "severity", "device"],
+  filters: ["state", "severity", "rule", "site", "device"],
   wanted: () => ({ ...chosen, state: chosen.state === "all" ? "" : chosen.state || "open" }),
   keyOf: ({ id }) => id,
   make,
   update,
-  none: () => (chosen.device || chosen.severity || chosen.state ? "No alarm matches." : "No alarm is open."),
+  none: () => (isNarrowed() ? t("alarms.no_match") : t("alarms.none")),
 });
 
-function make({ id }) {
+const sites = new Refresher(async () => {
+  const { items } = await get(`/api/sites?limit=${MOST_SITES}`);
+  const named = items.filter(({ site }) => site);
+  keyed(document.getElementById("site-names"), named, ({ site }) => site, ({ site }) => h("option", { value: site }), () => {});
+});
+
+const looks = { request: () => refresh(list.panel, detail) };
+
+function make({ id, device }) {
   const part = (name) => h("span", { class: name });
-  const tell = (name, label, path, content) => {
-    const made = button(label, `${label}: alarm ${id}`, () => post(`/api/alarms/${id}/${path}`, content), list.panel);
+  const tell = (name, path, content, done) => {
+    const told = () => post(`/api/alarms/${id}/${path}`, content);
+    const made = button(t(`alarms.do.${name}`), t(`alarms.this.${name}`, { id }), told, looks, { done });
     made.classList.add(name);
     return made;
   };
   const buttons = [
-    tell("acknowledge", "Acknowledge", "acknowledge"),
-    tell("silence", "Silence 1 h", "silence", { seconds: SILENCE }),
-    tell("wake", "End silence", "silence", { seconds: 0 }),
+    tell("acknowledge", "acknowledge", undefined, t("alarms.done.acknowledge")),
+    tell("silence", "silence", { seconds: SILENCE }, t("alarms.done.silence")),
+    tell("wake", "silence", { seconds: 0 }, t("alarms.done.wake")),
   ];
   return h(
     "tr",
     {},
-    h(
-      "th",
-      { scope: "row", class: "what" },
-      h("span", { class: "summary" }),
-      part("rule"),
-      h("details", {}, h("summary"), h("p", { class: "members" })),
-    ),
+    h("th", { scope: "row", class: "what" }, openLink("alarm", id, part("summary")), part("rule")),
     h("td", { class: "severity" }, part("verdict")),
-    h("td", { class: "device" }, h("a", { class: "serial" }), part("site")),
-    h("td", { class: "time" }, part("age"), h("span", { class: "over" }, "over ", part("ended"))),
+    h("td", { class: "device" }, device ? deviceLink(device) : null, part("site")),
+    h("td", { class: "time" }, part("age"), h("span", { class: "over" })),
     h("td", { class: "state" }, part("verdict"), part("said"), part("quieted"), mayOperate ? h("span", { class: "buttons" }, ...buttons) : null),
   );
 }
@@ -58,20 +65,15 @@ function update(row, alarm) {
   const isSilent = isOpen && Date.parse(alarm.silenced_until) > serverNow();
   setText(part(".summary"), alarm.summary);
   setText(part(".rule"), alarm.rule);
-  part(".rule").title = words(alarm.kind);
-  drawMembers(part("details"), alarm);
+  part(".rule").title = tOr("alarms.kind.", alarm.kind);
   drawState(part(".severity .verdict"), alarm.severity);
-  part(".serial").hidden = !alarm.device;
-  setText(part(".serial"), alarm.device ?? "");
-  part(".serial").href = `/alarms?${new URLSearchParams({ device: alarm.device ?? "", state: "all" })}`;
-  part(".serial").title = `Only alarms of ${alarm.device}`;
   setText(part(".site"), alarm.site ?? "");
   setTime(part(".age"), alarm.raised, t("common.ago"));
   drawState(part(".state .verdict"), !isOpen ? "over" : alarm.acknowledged ? "acknowledged" : "open");
-  setText(part(".said"), !isOpen ? (WHY[alarm.cleared_why] ?? "") : alarm.acknowledged ? `by ${alarm.acknowledged_by}` : "");
+  setText(part(".said"), saidOf(alarm, isOpen));
   setDue(part(".quieted"), isSilent ? Date.parse(alarm.silenced_until) : null, t("alarms.silenced_until"));
   part(".over").hidden = isOpen;
-  setTime(part(".ended"), alarm.cleared, t("common.ago"));
+  setTime(part(".over"), alarm.cleared, t("alarms.over_ago"));
   if (!mayOperate) return;
   part(".buttons").hidden = !isOpen;
   part(".acknowledge").hidden = Boolean(alarm.acknowledged);
@@ -79,19 +81,25 @@ function update(row, alarm) {
   part(".wake").hidden = !isSilent;
 }
 
-function drawMembers(details, { count, members }) {
-  details.hidden = count < 2;
-  setText(details.querySelector("summary"), `${count.toLocaleString()} devices`);
-  const others = count > members.length ? ` and ${(count - members.length).toLocaleString()} more` : "";
-  setText(details.querySelector(".members"), members.join(", ") + others);
+function saidOf({ cleared_why: why, acknowledged, acknowledged_by: who }, isOpen) {
+  if (!isOpen) return why && why !== "over" ? tOr("alarms.why.", why) : "";
+  return acknowledged ? t("common.by", { who }) : "";
 }
 
 start({
-  panels: [list.panel],
+  panels: [list.panel, rules, sites, detail],
   often: [list.panel],
-  events: { alarm: () => list.onChange() },
+  events: {
+    alarm: ({ id }) => {
+      list.onChange();
+      if (location.hash === `#alarm/${id}`) detail.request();
+    },
+  },
   ready: (role) => {
     mayOperate = role === "operate" || role === "admin";
+    startParts();
+    startRules(role);
+    startDetail({ alarm: alarmDetail(mayOperate, looks), rule: ruleDetail(mayOperate, { request: () => refresh(rules, detail, list.panel) }) });
     list.start();
   },
 });

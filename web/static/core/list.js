@@ -11,16 +11,19 @@ export class List {
   #filters;
   #rows;
   #none;
+  #drawn;
 
   /**
    * `filters` are the names of the form's fields, `wanted()` what the list of `path` is asked for. Rows are made and
    * updated by `make(item)` and `update(row, item)`, and kept by `keyOf(item)`; `none()` says that there is none.
+   * `drawn(items)` is told whenever a page is shown.
    */
-  constructor(path, { filters, wanted = () => chosen, keyOf, make, update, none }) {
+  constructor(path, { filters, wanted = () => chosen, keyOf, make, update, none, drawn = () => {} }) {
     this.#pager = new Pager(path, { wanted, draw: (...page) => this.#draw(...page) });
     this.#filters = filters;
     this.#rows = { keyOf, make, update };
     this.#none = none;
+    this.#drawn = drawn;
   }
 
   get panel() {
@@ -48,5 +51,6 @@ export class List {
       if (isNew) flash(row);
     });
     this.#pager.drawFoot(items.length);
+    this.#drawn(items);
   }
 }

@@ -1,7 +1,8 @@
 // The states of alarms, commands, deliveries, releases and rollouts: a word and a tone each.
 
 import { setText } from "./dom.js";
-import { tOr } from "./texts.js";
+import { number } from "./numbers.js";
+import { t, tOr } from "./texts.js";
 
 /** Without a tone: what says nothing of the device yet, such as `sent` and `accepted`. */
 const TONES = {
@@ -27,6 +28,12 @@ const TONES = {
 
 /** The word for a state. */
 export const stateText = (state) => tOr("states.", state);
+
+/** How many are in each state, in words. */
+export const tallyText = (counts) =>
+  Object.entries(counts)
+    .map(([state, count]) => t("common.tally", { count: number(count), state: stateText(state) }))
+    .join(" · ");
 
 /** Write a state. */
 export function drawState(element, state) {
