@@ -21,7 +21,7 @@ class FakeGroups:
 
     def get(self, name):
         row = self._known(name)
-        views = [self.fleet.get(serial) for serial in row["members"]]
+        views = [view for serial in row["members"] if (view := self.fleet.get(serial))]
         return row | {"devices": len(views), "present": sum(view.presence == "online" for view in views)}
 
     def create(self, group, by, address):
