@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -78,9 +79,9 @@ _VALUES: Mapping[str, Names] = {
     "enrolment deny serial": _ENROLMENTS,
     "enrolment revoke serial": _ENROLMENTS,
 }
-#: Arguments of several words of which only the first is a device, unless one of these options says to whom.
-_FIRST_IS_A_DEVICE = "words"
 _TO_OTHERS = ("group", "everybody", "topic")
+"""Options that say to whom; without them the first of several words is a device."""
+Complete = Callable[[click.Context, str], Iterable[CompletionItem[str]]]
 
 
 class _Known(click.ParamType[Any]):
@@ -88,7 +89,7 @@ class _Known(click.ParamType[Any]):
 
     name = "text"
 
-    def __init__(self, complete: Callable[[click.Context, str], Iterable[CompletionItem[str]]]) -> None:
+    def __init__(self, complete: Complete) -> None:
         self._complete = complete
 
     def shell_complete(
@@ -107,33 +108,35 @@ class _Completing(LazyGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command that is there to be completed, not to be run."""
         command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            _equip(command, cmd_name)
-        return command
+        return command and _equip(command, cmd_name)
 
 
-def _equip(command: click.Command, path: str) -> None:
-    """Give the parameters of a command, and of those below it, the types that know their values."""
-    for parameter in command.params:
-        names = _VALUES.get(f"{path} {parameter.name}") or _VALUES.get(str(parameter.name))
-        if isinstance(parameter.type, click.Choice) or getattr(parameter, "is_flag", False):
-            continue
-        if parameter.name == _FIRST_IS_A_DEVICE:
-            parameter.type = _Known(_first_device)
-        elif parameter.name == "kinds":
-            parameter.type = _Known(_kinds)
-        elif names is not None:
-            parameter.type = _Known(_from(names))
-    for name, below in getattr(command, "commands", {}).items():
-        _equip(below, f"{path} {name}")
+def _equip(command: click.Command, path: str) -> click.Command:
+    """Return a copy of a command, and of those below it, whose parameters know their values."""
+    equipped = copy.copy(command)
+    equipped.params = [_equip_parameter(parameter, path) for parameter in command.params]
+    if isinstance(equipped, click.Group):
+        equipped.commands = {name: _equip(below, f"{path} {name}") for name, below in equipped.commands.items()}
+    return equipped
 
 
-def _from(names: Names) -> Callable[[click.Context, str], Iterator[CompletionItem[str]]]:
+def _equip_parameter(parameter: click.Parameter, path: str) -> click.Parameter:
+    names = _VALUES.get(f"{path} {parameter.name}") or _VALUES.get(str(parameter.name))
+    complete: Complete | None = None if names is None else _from(names)
+    complete = _BY_NAME.get(str(parameter.name), complete)
+    if complete is None or isinstance(parameter.type, click.Choice) or getattr(parameter, "is_flag", False):
+        return parameter
+    equipped = copy.copy(parameter)
+    equipped.type = _Known(complete)
+    return equipped
+
+
+def _from(names: Names) -> Complete:
     return lambda ctx, incomplete: find(names, ctx, incomplete)
 
 
 def _first_device(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem[str]]:
-    if not ctx.params.get(_FIRST_IS_A_DEVICE) and not any(ctx.params.get(name) for name in _TO_OTHERS):
+    if not ctx.params.get("words") and not any(ctx.params.get(name) for name in _TO_OTHERS):
         yield from find(_SERIALS, ctx, incomplete)
 
 
@@ -143,6 +146,10 @@ def _kinds(_: click.Context, incomplete: str) -> Iterator[CompletionItem[str]]:
     for kind in KINDS:
         if kind.startswith(last) and kind not in given.split(","):
             yield CompletionItem(f"{given}{comma}{kind}")
+
+
+#: Name of a parameter -> what completes it in a way of its own.
+_BY_NAME: Mapping[str, Complete] = {"words": _first_device, "kinds": _kinds}
 
 
 def find(names: Names, ctx: click.Context, incomplete: str) -> Iterator[CompletionItem[str]]:

@@ -200,6 +200,12 @@ def test_each_name_of_the_table_is_a_parameter_of_a_command():
     assert set(_VALUES) <= seen
 
 
+def test_a_command_that_was_completed_still_converts_what_it_is_given(at_server, muster):
+    at_server.answers["GET", "/api/dead-letters"] = (200, {"items": [{"id": 4}], "cursor": None})
+    assert offered("muster dead-letters show ") == ["4"]
+    assert muster("dead-letters", "show", "no-number").code == 2
+
+
 @pytest.mark.parametrize(
     ("line", "words", "word"),
     [

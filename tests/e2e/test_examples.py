@@ -104,7 +104,7 @@ def test_a_flow_is_complete(flow):
 def test_every_example_has_a_readme_that_the_list_names():
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     folders = [path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name != "__pycache__"]
-    assert len(folders) == 4
+    assert len(folders) == 6
     for name in folders:
         assert (EXAMPLES / name / "README.md").is_file()
         assert f"({name}/README.md)" in listed
