@@ -98,11 +98,13 @@ function arrange() {
   return isNew;
 }
 
-function grow() {
+async function grow() {
   if (!isDue || document.hidden) return;
   isDue = false;
-  const bounds = range.bounds();
-  for (const chart of charts.values()) chart.draw(bounds);
+  for (const chart of [...charts.values()]) {
+    chart.draw(range.bounds());
+    await new Promise((done) => setTimeout(done)); // a task each, so that keys and fingers come in between
+  }
 }
 
 /** The anomalies of a station in this time, each with its sentence. */
