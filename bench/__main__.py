@@ -18,6 +18,7 @@ NAMES = {
     "edge": "an edge: how soon it is found and missed; memory and CPU at rest",
     "trust": "what safety costs: ingest over TLS and with a user for each device; backup; fifty downloads",
     "hostile": "/api/health while floods and slow clients are at the server",
+    "pages": "open pages: what they cost the ingest, 200 streams, a page of 20,000 devices in a real browser",
     "soak": "100 publishers and 10 subscribers for ten minutes: memory",
 }
 

@@ -29,10 +29,10 @@ QUESTIONS = (
 """What a page of the list asks."""
 
 
-def fill(path: Path) -> None:
+def fill(path: Path, devices: int = DEVICES) -> None:
     store = Store(open_database(f"sqlite:///{path}"))
     store.open()
-    for start in range(0, DEVICES, 2_000):
+    for start in range(0, devices, 2_000):
         store.commit([
             StoreDevice(DeviceSnapshot(
                 serial=f"dev-{number:06d}", kind="raspberry_pi", family="pi", type="raspberry_pi",
@@ -40,7 +40,7 @@ def fill(path: Path) -> None:
                 site=f"plant-{number % 300}", ip_address="192.168.1.100",
                 mac_address="2c:cf:67:6c:45:f2", presence="online",
                 reason="heartbeat", since_us=1_760_000_000_000_000, first_seen_us=1_760_000_000_000_000,
-            )) for number in range(start, min(start + 2_000, DEVICES))
+            )) for number in range(start, min(start + 2_000, devices))
         ])  # fmt: skip
     store.close()
 

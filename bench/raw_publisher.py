@@ -56,6 +56,8 @@ def message(number: int, sensors: int, kind: str) -> tuple[str, bytes]:
     if kind == "heartbeat":
         body = {"device_id": f"dev-{sensor:06d}", "ip_address": "192.168.1.100", "timestamp": stamp, "status": "online"}
         return "devices/heartbeat", json.dumps(body).encode()
+    if kind == "status":
+        return f"devices/dev-{sensor:06d}/status", (b"offline", b"online")[number // sensors % 2]
     if kind == "soil":
         readings = {
             "N": 40 + number % 7,

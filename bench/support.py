@@ -33,6 +33,7 @@ class MusterServer:
         self.directory = directory
         self.database_url = environment.get("MUSTER_DATABASE_URL") or f"sqlite:///{directory}/muster.db"
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         environ = os.environ | {
             "MUSTER_BROKER_URL": broker_url,
             "MUSTER_DATABASE_URL": self.database_url,
@@ -51,8 +52,7 @@ class MusterServer:
         return json.loads(self.get_text(path))
 
     def get_text(self, path: str) -> str:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read().decode()
 
