@@ -318,4 +318,7 @@ def test_axe_finds_nothing_serious(site, shown, scheme):
     shown.emulate_media(color_scheme=scheme)
     row(shown, 2).get_by_role("link", name="too hot").click()
     expect(shown.get_by_role("region", name="too hot")).to_be_visible()
+    expect(row(shown, 2).get_by_role("link", name="too hot")).to_have_attribute("aria-current", "true")
+    shown.reload()
+    expect(row(shown, 2).get_by_role("link", name="too hot")).to_have_attribute("aria-current", "true")
     assert serious(shown) == []

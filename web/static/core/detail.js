@@ -109,7 +109,10 @@ function hide() {
 }
 
 /** A link from a row to what is known of its item. */
-export const openLink = (kind, key, ...content) => h("a", { class: "open", href: addressOf(kind, key) }, ...content);
+export function openLink(kind, key, ...content) {
+  const href = addressOf(kind, key);
+  return h("a", { class: "open", href, "aria-current": href === location.hash && "true" }, ...content);
+}
 
 /** A link to the page of a device. */
 export const deviceLink = (serial) => h("a", { class: "serial", href: `/devices/${encodeURIComponent(serial)}`, text: serial });
