@@ -1,4 +1,4 @@
-"""Screenshots of every page for `docs/`: `make screenshots`. A demo fleet with a day of readings, and some of everything.
+"""Screenshots of every page for `docs/`: `make screenshots`. A demo fleet with a day of readings and some of all else.
 
 Pictures are of the page as it is: in a real browser, on a real server and broker.
 """
@@ -78,35 +78,54 @@ def day_of_readings() -> Iterator[dict[str, object]]:
 def furnish(up: MusterUp, directory: Path) -> str:
     """Give every page something to show; the serial of the device that is shown."""
     eventually(lambda: up.health()["devices"]["online"] >= 14, 60, "the demo fleet is there")
+    next(child for child in up.process.descendants() if child.name().startswith("mosquitto")).kill()
+    up.wait_health(lambda health: health["status"] != "ok", what="is without its broker")
+    up.wait_connected()
     with Device(up.broker_url) as wire:
         for reading in day_of_readings():
             wire.publish("harit-samarth/sensor/data", reading, qos=1)
         wire.publish("devices/heartbeat", b"{no json", qos=1)
-    pis = [item for item in up.items("/api/devices") if item["kind"] == "raspberry_pi" and item["presence"] == "online"]
-    serial = pis[0]["serial"]
-    up.call("PUT", "/api/rosters/plant-1", {"serials": [*(pi["serial"] for pi in pis[:2]), "DL-not-here-yet"]})
-    up.call("POST", "/api/groups", {"name": "pis", "rule": {"kind": "raspberry_pi"}, "description": "every Raspberry Pi"})
-    for name, role, days in (("grafana", "read", 90), ("ada", "operate", 30)):
-        up.call("POST", "/api/tokens", {"name": name, "role": role, "expires_in": 86_400 * days})
-    rule = {"name": "warm", "kind": "metric", "metric": "Temperature", "over": 24, "lasts": 1, "severity": "critical"}
-    up.call("POST", "/api/alarm-rules", rule)
-    up.call("POST", "/api/notifications", {"group": "pis", "title": "Shift ends at six", "body": "Close the gate."})
-    with Device(up.broker_url, client_id=f"muster-shown-{serial}") as pi:
-        pi.subscribe(f"devices/{serial}/notifications", qos=1)
-        up.post("/api/notifications", {"device": serial, "title": "Temperature alert", "body": "85 °C", "priority": "high"})
-    up.post(f"/api/devices/{serial}/commands", {"name": "ping", "timeout": 3600})
-    up.call("PATCH", f"/api/devices/{serial}/twin", {"version": 0, "desired": {"heartbeat": 15}})
-    key = PrivateKey.generate()
-    trust(up.data, key)
-    for version in ("1.2.0", "1.3.0"):
-        wheel = make_wheel(directory, version=version)
-        upload(up, make_release(directory, key, wheels=[wheel], version=version))
-    up.call("POST", "/api/rollouts", {"release": "1.3.0", "group": "pis"})
-    up.call("POST", "/api/supervision/subscribers/subscriber.site/restart")
-    up.call("POST", "/api/register_device", {"device_id": "pi-new", "hostname": "gate", "enrolment_key": "guessed"})
+    pis = [item["serial"] for item in up.items("/api/devices") if item["kind"] == "raspberry_pi"]
+    serial = next(serial for serial in pis if up.wait_presence(serial, "online"))
+    administer(up, pis)
+    reach(up, serial)
+    release(up, directory)
     eventually(lambda: up.get("/api/soil-health/stations")["items"], 30, "stations are analysed")
     up.wait_settled()
     return serial
+
+
+def administer(up: MusterUp, pis: list[str]) -> None:
+    """Tokens, a roster, a group, a rule, and somebody who waits to be let in."""
+    up.call("PUT", "/api/rosters/plant-1", {"serials": [*pis[:2], "DL-not-here-yet"]})
+    up.post("/api/groups", {"name": "pis", "rule": {"kind": "raspberry_pi"}, "description": "all Pis"}, expect=201)
+    for name, role, days in (("grafana", "read", 90), ("ada", "operate", 30)):
+        up.post("/api/tokens", {"name": name, "role": role, "expires_in": 86_400 * days}, expect=201)
+    rule = {"name": "warm", "kind": "metric", "metric": "Temperature", "over": 24, "lasts": 1, "severity": "critical"}
+    up.post("/api/alarm-rules", rule, expect=201)
+    key = (up.directory / "run" / "enrolment-key").read_text().strip()
+    asked = {"device_id": "pi-new", "hostname": "gate", "enrolment_key": key}
+    up.post("/api/register_device", asked, expect=201)
+    up.post("/api/register_device", asked, expect=409)
+
+
+def reach(up: MusterUp, serial: str) -> None:
+    """Messages that the simulated devices answer."""
+    up.post("/api/notifications", {"group": "pis", "title": "Shift ends at six", "body": "Close the gate."})
+    told = {"device": serial, "title": "Temperature alert", "body": "85 °C", "priority": "high"}
+    up.post("/api/notifications", told)
+    for name in ("ping", "identify"):
+        up.post(f"/api/devices/{serial}/commands", {"name": name, "timeout": 3600})
+    up.call("PATCH", f"/api/devices/{serial}/twin", {"version": 0, "desired": {"heartbeat": 15}})
+
+
+def release(up: MusterUp, directory: Path) -> None:
+    """Two releases, and a rollout of the newer one."""
+    key = PrivateKey.generate()
+    trust(up.data, key)
+    for version in ("1.2.0", "1.3.0"):
+        upload(up, make_release(directory, key, wheels=[make_wheel(directory, version=version)], version=version))
+    up.post("/api/rollouts", {"release": "1.3.0", "group": "pis"}, expect=201)
 
 
 def shoot(page: Page, target: Path) -> None:
