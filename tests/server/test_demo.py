@@ -218,7 +218,7 @@ def test_pis_show_notifications_and_do_what_they_are_told(mosquitto):
         try:
             serial = server.next("devices/announce", 20).json["device_id"]
             mine = f"devices/{serial}"
-            server.publish(f"{mine}/notifications", {"notification_id": "n-1", "title": "Hello"})
+            server.publish(f"{mine}/notifications", {"id": "n-1", "title": "Hello"})
             receipt = server.next(f"{mine}/receipts", 20).json
             assert (receipt["notification_id"], receipt["state"]) == ("n-1", "displayed")
             server.publish(f"{mine}/commands", {"id": "c-1", "name": "ping"})
