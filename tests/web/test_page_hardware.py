@@ -36,10 +36,15 @@ def tell(server, serial, index, status, *, ts_us=None, **fields):
     server.face.ring.publish("reading", serial, {"serial": serial, "ts": rfc3339(ts_us)} | said)
 
 
+BUCKET = 600_000_000  # microseconds: that of a day's chart
+BEGUN = NOW // BUCKET * BUCKET
+"""When the bucket began that what comes now belongs to."""
+
+
 def measured(server, *values):
-    """Let the database have a bucket a minute, the last one a minute ago."""
+    """Let the database have buckets, the last one just before the one that has begun."""
     buckets = [
-        {"ts_us": NOW - 60_000_000 * (index + 1), "n": 1, "avg": value, "min": value, "max": value}
+        {"ts_us": BEGUN - BUCKET * (index + 1), "n": 1, "avg": value, "min": value, "max": value}
         for index, value in enumerate(reversed(values))
     ]
     server.face.history.rows["buckets"] = server.face.soil_health.rows["indexes"] = buckets
@@ -268,7 +273,7 @@ def test_what_a_station_says_is_text_and_never_markup(site, enter, console):
 
 def test_a_station_is_opened_with_a_chart_for_each_measure_and_for_its_index(site, shown, console):
     measured(site, 6.1, 6.2, 6.4)
-    site.face.soil_health.rows["history"] = [soil("soil-1", ts_us=NOW - 120_000_000, anomalies=[anomaly()])]
+    site.face.soil_health.rows["history"] = [soil("soil-1", ts_us=BEGUN - BUCKET, anomalies=[anomaly()])]
     card(shown, "soil-1").get_by_role("link", name="North bed").click()
     expect(shown).to_have_url(f"{site.url}/hardware?station=soil-1")
     expect(shown).to_have_title("Muster: North bed")
@@ -287,17 +292,23 @@ def test_a_station_is_opened_with_a_chart_for_each_measure_and_for_its_index(sit
 
 
 def test_a_chart_grows_with_what_comes_and_keeps_its_canvas(site, enter):
-    put(site, "soil-1")
+    put(site, "soil-1", row=soil("soil-1", ts_us=BEGUN))
     measured(site, 6.1, 6.2, 6.4)
     page = enter("?station=soil-1")
     acid = page.get_by_role("region", name="pH")
     expect(acid.locator(".key")).to_contain_text("6.4")
     page.evaluate("window.canvas = document.querySelector('[data-measure=pH] canvas')")
-    tell(site, "soil-1", 81.0, "Excellent", measures={"pH": 6.87}, anomalies=[anomaly(message="sour")])
+    sour = {"measures": {"pH": 6.87}, "anomalies": [anomaly(message="sour")]}
+    tell(site, "soil-1", 81.0, "Excellent", ts_us=BEGUN + 1_000_000, **sour)
     expect(acid.locator(".key")).to_contain_text("6.87")
     expect(acid.locator(".summary")).to_contain_text("sour")
     expect(page.get_by_role("region", name="Soil Health Index").locator(".key")).to_contain_text("81")
     expect(card(page, "soil-1").locator(".index")).to_have_text("81Excellent")
+    tell(site, "soil-1", 81.0, "Excellent", ts_us=BEGUN + 2_000_000, measures={"pH": 6.77})
+    expect(acid.locator(".key")).to_contain_text("6.82 (6.77 to 6.87, 2 readings)")
+    tell(site, "soil-1", 81.0, "Excellent", ts_us=BEGUN - 1_000_000, measures={"pH": 1.0})
+    tell(site, "soil-1", 81.0, "Excellent", ts_us=BEGUN + 3_000_000, measures={"pH": 6.82})
+    expect(acid.locator(".key")).to_contain_text("6.82 (6.77 to 6.87, 3 readings)")
     assert page.evaluate("window.canvas === document.querySelector('[data-measure=pH] canvas')")
 
 

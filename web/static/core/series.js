@@ -49,12 +49,12 @@ async function loadBuckets(path, of, { since, until, points }) {
 export function addTo(points, bucket, at, value) {
   const begin = Math.floor(at / bucket) * bucket;
   const last = points.at(-1);
-  if (last && begin < last[0]) return;
+  if (last && at < last[0]) return;
   if (!last || begin > last[0]) {
     points.push([begin, value, value, value, 1]);
     return;
   }
-  const [, avg, min, max, count] = last;
-  const told = [begin, (avg * count + value) / (count + 1), Math.min(min, value), Math.max(max, value), count + 1];
+  const [since, avg, min, max, count] = last;
+  const told = [since, (avg * count + value) / (count + 1), Math.min(min, value), Math.max(max, value), count + 1];
   points.splice(-1, 1, told);
 }
