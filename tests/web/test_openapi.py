@@ -14,7 +14,7 @@ from tests.web.fake_enrolments import asker
 from tests.web.fakes import Client, make_face, view
 from web.answers_events import EVENTS
 from web.app import ROUTES
-from web.call import Call
+from web.call import Call, parse_query
 from web.openapi import PARAMETERS
 from web.openapi_fields import tell_fields
 from web.reference import EXAMPLES, NONE, TAGS, example_of
@@ -146,6 +146,31 @@ def test_words_that_a_parameter_may_be_are_those_that_the_server_takes(contract,
             assert ask(make_client(), route, {each["name"]: word}).status != 400, word
         if "enum" in each["schema"]:
             assert ask(make_client(), route, {each["name"]: "none of them"}).status == 400
+
+
+class Noted(dict):
+    """A query that remembers what it was asked for."""
+
+    def __init__(self, query):
+        super().__init__(query)
+        self.asked = set()
+
+    def get(self, name, default=None):
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+@EACH_ROUTE
+def test_a_handler_reads_every_parameter_that_is_told_and_no_other(route, monkeypatch):
+    queries = []
+    monkeypatch.setattr("web.gate.parse_query", lambda text: queries.append(Noted(parse_query(text))) or queries[-1])
+    example = EXAMPLES.get(route.operation, NONE).query
+    for left_out in ("", *example):
+        ask(make_client(), route, {name: value for name, value in example.items() if name != left_out})
+    asked = set().union(*(query.asked for query in queries))
+    assert asked >= set(route.query)
+    # Lists that share their filters read more; what is not told is refused before.
+    assert asked == set(route.query) or (route.query and route.media == "application/json")
 
 
 def test_every_parameter_that_is_described_and_every_example_is_of_a_route():

@@ -16,7 +16,7 @@ const tab = named in NEEDS ? named : Object.keys(NEEDS).find((each) => mayAs(rol
 
 const link = element("tabs").querySelector(`[data-tab="${tab}"]`);
 link.setAttribute("aria-current", "page");
-link.scrollIntoView({ block: "nearest", inline: "nearest" });
+link.scrollIntoView({ block: "nearest", inline: "center" });
 setText(element("tab-name"), link.textContent);
 
 if (mayAs(role, NEEDS[tab])) {
