@@ -94,7 +94,7 @@ class Pi(Device):
                 )
             case "notifications":
                 shown = {
-                    "notification_id": asked.get("notification_id"),
+                    "notification_id": asked.get("id"),
                     "state": "displayed",
                     "timestamp": timestamp(),
                 }
