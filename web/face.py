@@ -173,6 +173,10 @@ class Tokens(Protocol):
         """Return the role of a bearer token and, for role `device`, its serial; None for no token of ours."""
         ...
 
+    def verify_digest(self, digest: str) -> Credential | None:
+        """Return the same by the token's digest (`web.sessions.digest`): a session keeps no more of it."""
+        ...
+
     def items(self) -> list[Item]:
         """Return all tokens by id: `id`, `name`, `role`, `serial`, `created_us`, `expires_us`, `revoked_us`."""
         ...
@@ -189,8 +193,8 @@ class Tokens(Protocol):
 class PageKeys(Protocol):
     """Keys that open the page from a link."""
 
-    def redeem(self, key: str) -> Credential | None:
-        """Return what the key stands for as long as it is valid, else None."""
+    def redeem(self, key: str) -> bool:
+        """Tell whether this key is valid now."""
         ...
 
 
