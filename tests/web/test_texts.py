@@ -18,7 +18,7 @@ FILES = {
     for file in folder.iterdir()
     if file.name.endswith((".js", ".html"))
 }
-KEY = r"[a-z_]+\.[a-z0-9_.]+"
+KEY = r"[a-z_]+\.[A-Za-z0-9_.]+"
 COMPUTED = re.compile(r"`([a-z_]+\.(?:[a-z0-9_]+\.)*)\$\{|tOr\(\"([a-z_.]+\.)\"")
 """Where a key is put together: all that begin so are in use."""
 

@@ -14,7 +14,7 @@ import msgspec
 LANGUAGES = ("en", "it")
 """The first is spoken with those who ask for none of them."""
 COOKIE = "muster_lang"
-_PLACE = re.compile(r"\{\{([a-z_]+\.[a-z0-9_.]+)\}\}")
+_PLACE = re.compile(r"\{\{([a-z_]+\.[A-Za-z0-9_.]+)\}\}")
 _CATALOG = msgspec.json.Decoder(dict[str, str])
 
 
