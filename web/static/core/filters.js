@@ -19,7 +19,7 @@ function write(field, text) {
 }
 
 /** A time as a field wants it: `2026-01-31T12:00` in the viewer's zone. */
-export const inZone = (at) => new Date(at - new Date(at).getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+const inZone = (at) => new Date(at - new Date(at).getTimezoneOffset() * 60000).toISOString().slice(0, 16);
 
 /** Start the form, whose fields have `names` as ids; `onChange()` is called when something else is chosen. */
 export function startFilters(names, onChange) {
