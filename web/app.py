@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+import msgspec
+
 from actors.alarms.rules import Rule
 from actors.enrolment.messages import Application
 from web import (
@@ -67,25 +69,24 @@ from web.answers_readings import (
 from web.answers_scans import Scans, StoredScan
 from web.answers_supervision import Node
 from web.answers_twins import Twin, TwinOutcomes
-from web.call import Call
-from web.face import Item
+from web.call import Call, Reply
 from web.gate import WsgiApp, lead
 from web.ingest import IDEMPOTENCY_KEY
 from web.openapi import describe
 from web.pages import PAGES
 from web.route import PAGED, Route
 from web.site import Site
-from web.static import OPEN
+from web.static import OPEN, Asset, answer, pack
 
 
-def contract(call: Call) -> Item:
+def contract(call: Call) -> Reply:
     """Return the OpenAPI description of every route."""
-    return _contract_of(call.face.version)
+    return answer(_contract_of(call.face.version), call.environ)
 
 
 @cache
-def _contract_of(version: str) -> Item:
-    return describe(ROUTES, version)
+def _contract_of(version: str) -> Asset:
+    return pack("openapi.json", msgspec.json.encode(describe(ROUTES, version)))
 
 
 ROUTES = (

@@ -166,7 +166,7 @@ def _respond(reply: Reply) -> Any:
     headers = {"Cache-Control": "no-store", **reply.headers}
     if body is None:
         return bottle.HTTPResponse(b"", reply.status, headers)
-    if reply.content_type == "application/json":
+    if reply.content_type == "application/json" and not isinstance(body, bytes):
         body = msgspec.json.encode(body)
     return bottle.HTTPResponse(body, reply.status, {"Content-Type": reply.content_type, **headers})
 

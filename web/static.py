@@ -19,7 +19,7 @@ TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
-    "json": "application/json; charset=utf-8",
+    "json": "application/json",
     "svg": "image/svg+xml",
 }
 LOGIN = "login/page.html"
@@ -42,32 +42,32 @@ class Assets:
     def __init__(self) -> None:
         raw = dict(_walk(resources.files("web").joinpath("static")))
         html = {name: content.decode() for name, content in raw.items() if name.endswith((".html", ".css"))}
-        self._files = {name: _load(name, content) for name, content in raw.items() if not name.endswith(".html")}
+        self._files = {name: pack(name, content) for name, content in raw.items() if not name.endswith(".html")}
         self._pages: dict[tuple[str, str], Asset] = {}
         for language in LANGUAGES:
             texts = load(language)
             catalog = f"texts.{language}.json"
-            self._files[catalog] = _load(catalog, msgspec.json.encode(texts))
+            self._files[catalog] = pack(catalog, msgspec.json.encode(texts))
             for page in PAGES:
                 composed = compose(page, html, texts, language)
-                self._pages[page.area, language] = _load("page.html", composed.encode())
+                self._pages[page.area, language] = pack("page.html", composed.encode())
             login = fill(html[LOGIN], texts | {"frame.lang": language})
-            self._pages["login", language] = _load(LOGIN, login.encode())
+            self._pages["login", language] = pack(LOGIN, login.encode())
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
     def reply(self, name: str, environ: Mapping[str, Any]) -> Reply:
         """Return a file that exists, or 304 when the browser has it."""
-        return _reply(self._files[name], environ)
+        return answer(self._files[name], environ)
 
     def page(self, page: Page, environ: Mapping[str, Any]) -> Reply:
         """Return a page in the language of who asks, or 304 when the browser has it."""
-        return _in_language(_reply(self._pages[page.area, language_of(environ)], environ))
+        return _in_language(answer(self._pages[page.area, language_of(environ)], environ))
 
     def login(self, environ: Mapping[str, Any], status: int = 200) -> Reply:
         """Return the login page, as `page` does."""
-        return _in_language(_reply(self._pages["login", language_of(environ)], environ, status))
+        return _in_language(answer(self._pages["login", language_of(environ)], environ, status))
 
 
 def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
@@ -78,7 +78,8 @@ def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
             yield prefix + entry.name, entry.read_bytes()
 
 
-def _reply(asset: Asset, environ: Mapping[str, Any], status: int = 200) -> Reply:
+def answer(asset: Asset, environ: Mapping[str, Any], status: int = 200) -> Reply:
+    """Return what answers with these bytes, gzipped where the browser takes that; 304 when it has them."""
     zipped = "gzip" in environ.get("HTTP_ACCEPT_ENCODING", "")
     # A strong tag names the bytes: the gzipped form has one of its own.
     etag = f'"{asset.etag}{"-gz" if zipped else ""}"'
@@ -95,6 +96,7 @@ def _in_language(reply: Reply) -> Reply:
     return Reply(reply.body, reply.status, {**reply.headers, **varies}, reply.content_type)
 
 
-def _load(name: str, raw: bytes) -> Asset:
+def pack(name: str, raw: bytes) -> Asset:
+    """Return a file as it is kept, its type by the end of its name."""
     kind = TYPES[name.rpartition(".")[2]]
     return Asset(kind, raw, gzip.compress(raw, mtime=0), hashlib.sha256(raw).hexdigest()[:32])
