@@ -25,7 +25,6 @@ from cheroot.makefile import MakeFile
 
 from web.app import ROUTES
 from web.board import HttpBoard
-from web.call import BODY_LIMIT
 from web.errors import error_body
 from web.gate import SECURITY_HEADERS, WsgiApp
 from web.pump import HAND_OVER, Pump, Stream
@@ -101,26 +100,23 @@ class Request(cheroot_server.HTTPRequest):
         """Begin the answer: whatever the handler wanted to read it has read."""
         self.conn.due = None
         remaining = getattr(self.rfile, "remaining", 0)
-        if remaining and not self._leave_out(remaining):
-            # cheroot would wait for the rest, to keep the connection.
-            self.close_connection = self.conn.has_unread = True
+        if remaining:
+            # cheroot would wait for a body that nobody wants, to keep the connection.
+            self.rfile.remaining = 0
+            if not self.conn.rfile.skip(remaining):
+                self.close_connection = self.conn.has_unread = True
         super().send_headers()
         headers = dict(self.outheaders)
         if b"Content-Length" in headers and headers.get(b"Content-Type") != NO_HURRY:
             self.conn.expect(WRITE_WITHIN, socket.SHUT_RDWR)
-
-    def _leave_out(self, size: int) -> bool:
-        """Get past a body that nobody has read; False for one that is not here, and not worth waiting for."""
-        if self.conn.rfile.skip(size):
-            self.rfile.remaining = 0
-            return True
-        return size <= BODY_LIMIT and int(self.status[:3]) < 400
 
     def hand_over(self, stream: Stream) -> None:
         """Let the pump go on with this answer, of which headers and beginning are written."""
         stream.chunked = self.chunked_write
         # cheroot would end a chunked answer now.
         self.chunked_write = False
+        # The pump waits for nobody: what comes of a body is counted among what the client says.
+        self.conn.has_unread = False
         self.conn.stream = stream
 
     def simple_response(self, status: str, msg: str = "") -> None:

@@ -195,12 +195,22 @@ def crowd(stack, server, number, beginning):
         b"",
         b"G",
         b"GET /api/health HTTP/1.1\r\nHost: x\r\n",
+        b"GET /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n{",
         b"POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n{",
         b"POST /api/register_device HTTP/1.1\r\nHost: x\r\nContent-Length: 8000\r\n\r\n{",
         b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n{",
         b"POST /api/devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\nContent-Length: 900000\r\n\r\n{",
     ],
-    ids=["silent", "a letter", "half the headers", "login", "enrolment", "a stranger's body", "a wrong token's body"],
+    ids=[
+        "silent",
+        "a letter",
+        "half the headers",
+        "a body nobody reads",
+        "login",
+        "enrolment",
+        "a stranger's body",
+        "a wrong token's body",
+    ],
 )
 def test_a_crowd_that_does_not_go_on_keeps_nobody_from_an_answer(few, beginning):
     with contextlib.ExitStack() as stack:

@@ -185,6 +185,23 @@ def test_streams_leave_files_for_others(serve, monkeypatch, caplog):
     assert "this process may have 8 files open: 2 event streams are taken, not 100" in caplog.text
 
 
+def test_a_body_that_does_not_come_with_the_question_for_a_stream_holds_up_nobody(serve, monkeypatch):
+    drained = []
+    monkeypatch.setattr(web.listener.Connection, "_drain", lambda _: drained.append(threading.current_thread().name))
+    server = serve()
+    with Stream(server) as stream, server.raw() as client:
+        stream.until(b": muster")
+        client.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n")
+        client.sendall(f"Authorization: {ADMIN['Authorization']}\r\n\r\n{{".encode())
+        eventually(lambda: server.face.http.streams == 2, what="the stream")
+        client.sendall(b"x" * 5000)
+        assert b"event: beat" in read_to_the_end(client)
+        assert server.face.http.streams_ended == {"rude": 1}
+        server.face.ring.publish("presence", "pi-1", {})
+        stream.until(b"event: presence")
+    assert drained == []
+
+
 def test_a_stream_of_http_1_0_goes_on_without_chunks(serve):
     server = serve()
     with server.raw() as client:
