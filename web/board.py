@@ -37,3 +37,8 @@ class HttpBoard:
         """Count an answer of 400 or more; without a `code` by the usual word for its status."""
         with self._lock:
             self.refused[route, code or usual_code(status)] += 1
+
+    def miss(self, why: str) -> None:
+        """Count a stream that was told to fetch everything again."""
+        with self._lock:
+            self.resyncs[why] += 1

@@ -277,7 +277,7 @@ class Pump:
 
     def _write(self, stream: Stream, written: Written, now: float) -> None:
         if written.resync:
-            self._board.resyncs["slow" if stream.slow else "flood"] += 1
+            self._board.miss("slow" if stream.slow else "flood")
         stream.seq = written.seq
         stream.slow = stream.slow and written.seq != self._ring.last
         if written.data:
@@ -321,11 +321,13 @@ class Pump:
             wire.socket.settimeout(0)
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             tune(wire.socket)
-        except OSError:
-            pass  # the client is gone, which is noticed at once
+            self._selector.register(wire.socket, selectors.EVENT_READ, stream)
+        except (OSError, ValueError):
+            # The client is gone, or the kernel watches no more of them.
+            self._let_go(stream, wire, "closed")
+            return
         self._streams[stream] = wire
         self._board.streams = len(self._streams)
-        self._selector.register(wire.socket, selectors.EVENT_READ, stream)
 
     def _end(self, stream: Stream, why: Ended) -> None:
         wire = self._streams.pop(stream, None)
@@ -333,11 +335,15 @@ class Pump:
             return
         self._selector.unregister(wire.socket)
         self._board.streams = len(self._streams)
-        self._board.streams_ended[why] += 1
         if stream.chunked and not stream.pending and why != "closed":
             with suppress(OSError):
                 wire.socket.send(LAST_CHUNK)
-        wire.close()
+        self._let_go(stream, wire, why)
+
+    def _let_go(self, stream: Stream, wire: Wire, why: Ended) -> None:
+        self._board.streams_ended[why] += 1
+        with suppress(OSError):
+            wire.close()
         stream.release()
 
     def _wake(self) -> None:

@@ -46,12 +46,13 @@ def stream(call: Call) -> Reply:
     seen = call.environ.get("HTTP_LAST_EVENT_ID") or call.text("last_event_id")
     ring = call.face.ring
     last = ring.parse_id(seen) if seen else ring.last
+    release = _take_place(call)
     opening = OPENING
     if last is None:
         last = ring.last
         opening += resync(ring, last)
-        call.face.http.resyncs["gone"] += 1
-    stream = Stream(choice, last, who=call.who, may_stay=lambda: still_lets_in(call), release=_take_place(call))
+        call.face.http.miss("gone")
+    stream = Stream(choice, last, who=call.who, may_stay=lambda: still_lets_in(call), release=release)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     body = Opening(opening + beat(ring, last), stream, call.environ[HAND_OVER])
     return Reply(body, headers=headers, content_type="text/event-stream")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -284,6 +285,36 @@ def test_a_client_that_is_gone_before_the_pump_has_him_is_noticed(desk):
     desk.pump.serve()
     desk.pump.serve()
     assert desk.released == [client]
+
+
+def test_a_stream_that_the_kernel_does_not_watch_ends_alone(desk, monkeypatch):
+    other = desk.open()
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.pump._selector, "register", refuse)
+        client = desk.open()
+    assert client.recv(10) == b""
+    assert (desk.released, desk.ended, desk.board.streams) == ([client], {"closed": 1}, 1)
+    desk.ring.publish("presence", "a", {})
+    desk.look()
+    assert kinds_in(received(other)) == ["presence"]
+
+
+def test_a_connection_that_cannot_be_closed_keeps_no_other_open(desk, monkeypatch):
+    clients = [desk.open() for _ in range(3)]
+
+    def fail(wire):
+        wire.socket.close()
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(Wire, "close", fail)
+    desk.pump.stop()
+    desk.pump.run()
+    assert [client.recv(10) for client in clients] == [b""] * 3
+    assert sorted(map(id, desk.released)) == sorted(map(id, clients))
 
 
 # The thread

@@ -261,6 +261,14 @@ def test_streams_beyond_the_cap_are_503_until_one_ends():
     assert client.open("GET", "/api/events", REMOTE_ADDR="192.0.2.9")[0] == 200
 
 
+def test_who_gets_no_stream_is_not_counted_among_those_who_fetch_everything_again():
+    client = Client(make_face(), streams=1)
+    stream = client.open("GET", "/api/events?last_event_id=deadbeef-1")[2]
+    assert client.get("/api/events?last_event_id=deadbeef-1").status == 503
+    assert client.face.http.resyncs == {"gone": 1}
+    stream.close()
+
+
 @pytest.mark.parametrize("other", ["the same token elsewhere", "another token from there"])
 def test_nobody_gets_all_streams(other):
     client = Client(make_face(), streams=8)
