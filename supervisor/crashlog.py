@@ -39,8 +39,14 @@ def describe_exit(message: Exit, when: float, cause: BaseException | None = None
     """Return what is worth keeping of a child's end; no frame and no local variable is."""
     error = cause or message.error
     name = "" if error is None else type(error).__qualname__
-    text = "" if error is None else str(error)[:TEXT]
-    return LastError(message.reason.value, name, text, message.traceback[-TEXT:], when, _innermost(message.traceback))
+    text = "" if error is None else _writable(str(error)[:TEXT])
+    trace = _writable(message.traceback[-TEXT:])
+    return LastError(message.reason.value, name, text, trace, when, _innermost(message.traceback))
+
+
+def _writable(text: str) -> str:
+    """Return a text that has a UTF-8: one that names a file may have halves of characters, which no JSON takes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _innermost(text: str) -> str:

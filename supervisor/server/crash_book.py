@@ -65,9 +65,9 @@ class CrashGroup(msgspec.Struct):
         self.count += 1
         self.first_us = self.first_us or at_us
         self.last_us = max(self.last_us, at_us)
-        self.error = (crash.error.message or crash.error.reason)[:LONGEST_ERROR]
+        self.error = _cut(crash.error.message or crash.error.reason, LONGEST_ERROR)
         self.traceback = crash.error.traceback
-        self.crashes.append(SingleCrash(at_us, crash.path, self.error[: LONGEST_ERROR // 5]))
+        self.crashes.append(SingleCrash(at_us, crash.path, _cut(self.error, LONGEST_ERROR // 5)))
         del self.crashes[:-MOST_EACH]
 
 
@@ -119,7 +119,9 @@ class CrashBook:
             for group in groups:
                 self._groups[group.type, group.place, group.role] = group
             self._next_id = 1 + max((group.id for group in self._groups.values()), default=0)
+            # Ids were others until now.
             self._changed.clear()
+            self._gone.clear()
             for key, group in early.items():
                 known = self._groups.setdefault(key, CrashGroup(self._next_id, *key))
                 self._next_id = max(self._next_id, known.id + 1)
@@ -186,6 +188,11 @@ def place_of(traceback: str) -> str:
     if not frames:
         return ""
     return f"{'/'.join(frames[-1]['file'].split('/')[-2:])}:{frames[-1]['line']} in {frames[-1]['name']}"
+
+
+def _cut(text: str, most: int) -> str:
+    """Return so many characters of a text, but whole words: half of a secret is not found by whoever takes them out."""
+    return text if len(text) <= most else text[:most].rpartition(" ")[0] or text[:most]
 
 
 def _merge(known: CrashGroup, later: CrashGroup) -> None:

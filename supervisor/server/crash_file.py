@@ -138,9 +138,7 @@ class CrashRecorder(ThreadedActor):
             self._put_off(error)
 
     def _open(self) -> None:
-        if self._file.is_open:
-            return
-        aside = self._file.open()
+        aside = None if self._file.is_open else self._file.open()
         if aside is not None:
             logger.error("the history of crashes was corrupt; it was set aside as %s and begins anew", aside)
         if not self._book.loaded:

@@ -130,6 +130,15 @@ def test_secrets_are_taken_out(book):
         assert "hunter2hunter2" not in str(told)
 
 
+@pytest.mark.parametrize("most", [module.LONGEST_ERROR, module.LONGEST_ERROR // 5])
+def test_a_secret_is_taken_out_that_stands_where_a_text_is_cut(book, most):
+    begun = "x " * (most // 2 - 10)
+    book.put(crash(text=f"{begun}mqtt://me:hunter2hunter2@host"))
+    (group,) = groups(book)
+    assert "hunter" not in str(book.find(group["id"]))
+    assert group["error"].startswith(begun.strip())
+
+
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
@@ -227,3 +236,41 @@ def test_a_corrupt_file_is_set_aside_and_an_entry_that_cannot_be_read_is_left_ou
     later = CrashBook("server")
     recorder(path, later, runtime)
     assert [group["type"] for group in groups(later)] == ["ValueError"]
+
+
+def test_a_history_that_could_not_be_read_at_once_is_not_written_over(tmp_path, runtime, book, monkeypatch):
+    path = tmp_path / FILE
+    ref = recorder(path, book, runtime)
+    book.put(crash())
+    ref.stop()
+    monkeypatch.setattr("supervisor.server.crash_file.TRY_AGAIN", 0.05)
+    works, failed = CrashFile.load, []
+
+    def locked(file):
+        if not failed:
+            failed.append(True)
+            raise FileUnavailableError("it is locked")
+        return works(file)
+
+    monkeypatch.setattr(CrashFile, "load", locked)
+    later = CrashBook("server")
+    later.put(crash(kind="KeyError"))
+    recorder(path, later, runtime)
+    assert failed
+    assert {group["type"] for group in groups(later)} == {"ValueError", "KeyError"}
+    eventually(lambda: kept(path) == {"ValueError": 1, "KeyError": 1}, what="both are on the disk")
+
+
+def test_what_had_to_go_before_the_file_was_read_takes_nothing_of_the_file_with_it(
+    tmp_path, runtime, book, monkeypatch
+):
+    path = tmp_path / FILE
+    ref = recorder(path, book, runtime)
+    book.put(crash(kind="OSError", when=9.0))
+    ref.stop()
+    monkeypatch.setattr(module, "MOST_GROUPS", 2)
+    later = CrashBook("server")
+    for number in range(3):
+        later.put(crash(kind=f"Error{number}", when=1.0 + number))
+    recorder(path, later, runtime).stop()
+    assert kept(path) == {"OSError": 1, "Error2": 1}

@@ -65,3 +65,13 @@ def test_a_listener_that_fails_harms_nobody(lab: Lab):
     lab.child("a").tell(Shot())
     lab.run()
     assert lab.child("a").is_alive()
+
+
+def test_what_an_exception_says_can_be_written_down_whatever_it_says(lab: Lab, told):
+    """Names of files that are no UTF-8 are texts with halves of characters, which no JSON takes."""
+    lab.refuse_start("a", BoomError("no file b\udcff"))
+    lab.supervise(lab.spec("a"), on_crash=told.append)
+    lab.run()
+    (crash,) = told
+    assert crash.error.message == "no file b\\udcff"
+    crash.error.traceback.encode()
