@@ -101,7 +101,7 @@ def administer(up: MusterUp, pis: list[str]) -> None:
     up.post("/api/groups", {"name": "pis", "rule": {"kind": "raspberry_pi"}, "description": "all Pis"}, expect=201)
     for name, role, days in (("grafana", "read", 90), ("ada", "operate", 30)):
         up.post("/api/tokens", {"name": name, "role": role, "expires_in": 86_400 * days}, expect=201)
-    rule = {"name": "warm", "kind": "metric", "metric": "Temperature", "over": 24, "lasts": 1, "severity": "critical"}
+    rule = {"name": "warm", "kind": "metric", "metric": "Temperature", "over": 21, "lasts": 1, "severity": "critical"}
     up.post("/api/alarm-rules", rule, expect=201)
     key = (up.directory / "run" / "enrolment-key").read_text().strip()
     asked = {"device_id": "pi-new", "hostname": "gate", "enrolment_key": key}
