@@ -6,9 +6,11 @@ a crash. Everyone else reads: attribute reads under the GIL are whole, and the s
 
 from __future__ import annotations
 
+import threading
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.fleet_counts import SiteCounts, Tally
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from actors.analysis import Baseline
 
 NEVER = -1.0
+TURN_WITHIN = 5.0
+"""Seconds."""
 MOST_NAME_SETS = 4_096
 """Sets of sensor names that are shared; a fleet has a few, a sender that invents names would have any number."""
 
@@ -103,6 +107,7 @@ class Fleet:
         self._sites: dict[str, Tally] = {}
         self._default = next(iter(sights.values()))
         self._name_sets: dict[frozenset[str], frozenset[str]] = {}
+        self._turn = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -112,6 +117,19 @@ class Fleet:
 
     def __iter__(self) -> Iterator[Record]:
         return iter(list(self._records.values()))
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let one at a time walk through all records: the rest of the interpreter is for what devices send.
+
+        Raises TimeoutError when so many are in front that it would take longer than `TURN_WITHIN`.
+        """
+        if not self._turn.acquire(timeout=TURN_WITHIN):
+            raise TimeoutError(f"too many ask for the fleet at once: no turn within {TURN_WITHIN:g} s")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def record(self, serial: str) -> Record | None:
         """Return the record of a device, or None."""

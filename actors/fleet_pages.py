@@ -2,7 +2,8 @@
 
 One pass over the records answers each question. No order is kept, so that a device costs no more at rest and the
 dispatcher, which writes the records, has nothing to do for it; and what is derived (presence, flapping) is as of now.
-The pass is made of comprehensions, which let other threads run, and makes views of the devices on the page alone.
+The pass is made of comprehensions, which let other threads run, and makes views of the devices on the page alone; there
+is one at a time, or many who ask at once would leave nothing to those threads.
 """
 
 from __future__ import annotations
@@ -66,12 +67,15 @@ def find_devices(fleet: Fleet, wanted: Wanted = EVERYTHING, cut: Cut = FIRST) ->
 
     A page goes on by the place of the last device before, not by a number: what comes, goes or changes meanwhile
     neither repeats nor hides a device that stays where it is.
+
+    Raises TimeoutError when too many ask at once, see `Fleet.turn`.
     """
     if cut.sort == "serial" and wanted == EVERYTHING:
         places, matches = _next_serials(fleet.serials(), cut), len(fleet)
     else:
-        records = _narrow(fleet, wanted)
-        places, matches = _next_places(KEYS[cut.sort](fleet, records), records, cut), len(records)
+        with fleet.turn():
+            records = _narrow(fleet, wanted)
+            places, matches = _next_places(KEYS[cut.sort](fleet, records), records, cut), len(records)
     shown = [view for _, serial in places[: cut.limit] if (view := fleet.get(serial)) is not None]
     return FleetPage(shown, places[cut.limit - 1] if len(places) > cut.limit else None, matches)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import msgspec
@@ -185,3 +187,27 @@ def test_words_read_while_a_device_changes_are_not_kept(monkeypatch):
     monkeypatch.setattr("actors.fleet_pages.words_of", changes_meanwhile)
     find_devices(fleet, Wanted(q="gate"))
     assert serials(find_devices(fleet, Wanted(q="gate"))) == []
+
+
+def test_one_pass_is_made_at_a_time_so_that_many_who_ask_leave_something_to_the_devices():
+    fleet = make(known("01"))
+    together = threading.Barrier(2)
+
+    def meets_another(_):
+        try:
+            together.wait(timeout=2)
+        except threading.BrokenBarrierError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as askers:
+        pages = list(askers.map(lambda _: find_devices(fleet, Wanted((meets_another,))), range(2)))
+    assert [page.matches for page in pages] == [0, 0]
+
+
+def test_whoever_gets_no_turn_is_told_so_and_holds_no_thread_for_long(monkeypatch):
+    monkeypatch.setattr("actors.fleet.TURN_WITHIN", 0.01)
+    fleet = make(known("01"))
+    with fleet.turn(), pytest.raises(TimeoutError, match="too many"):
+        find_devices(fleet, Wanted(q="0"))
+    assert serials(find_devices(fleet, Wanted(q="0"))) == ["01"]

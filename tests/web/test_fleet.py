@@ -92,7 +92,7 @@ def packed(text):
         "a/b",
         "ü",
         "=",
-        "x" * 1001,
+        "x" * 3001,
         packed("{}"),
         packed('["serial", "a"]'),
         packed('["since", "a", "a"]'),
@@ -105,6 +105,25 @@ def packed(text):
 def test_a_made_up_cursor_or_one_of_another_order_is_400(client, cursor, sort):
     answer = client.get(f"/api/devices?sort={sort}&cursor={cursor}")
     assert (answer.status, answer.error["details"]) == (400, {"field": "cursor"})
+
+
+@pytest.mark.parametrize("letter", ["\U0001f331", "\x01", "İ"])
+def test_a_page_goes_on_behind_the_longest_name_that_a_device_can_tell(letter):
+    name = letter * 253
+    client = Client(make_face(*(view(serial * 64, hostname=name, site=name) for serial in "01")))
+    for sort in ("label", "site"):
+        first = client.get(f"/api/devices?sort={sort}&limit=1").json
+        assert serials(client.get(f"/api/devices?sort={sort}&cursor={first['cursor']}")) == ["1" * 64]
+
+
+def test_too_many_who_ask_at_once_are_told_so(client, monkeypatch):
+    def page(*_):
+        raise TimeoutError
+
+    monkeypatch.setattr(client.face.fleet, "page", page, raising=False)
+    answer = client.get("/api/devices?sort=label")
+    assert (answer.status, answer.error["code"]) == (503, "unavailable")
+    assert "too many" in answer.error["message"]
 
 
 def test_sites_come_the_worst_first_with_all_that_counts(client):
