@@ -235,12 +235,24 @@ def test_a_page_that_is_long_out_of_sight_leaves_its_place_to_others_and_comes_b
     follower.page.clock.install()
     follower.follow("scan")
     follower.hide()
-    follower.page.clock.run_for(61_000)
+    follower.page.clock.run_for(11_000)
     eventually(lambda: site.face.http.streams == 0, what="the free place")
     follower.show()
     eventually(lambda: site.face.http.streams == 1, what="the stream")
     publish(site, 1)
     follower.gets(1)
+
+
+def test_a_page_that_opens_in_the_background_takes_no_connection_until_it_is_seen(site, follower):
+    """A browser has six to a server: with as many streams in tabs behind this one it would open nothing more."""
+    follower.hide()
+    ring = site.face.ring
+    follower.page.evaluate(FOLLOW, {"kinds": ["scan"], "device": "", "since": ring.event_id(ring.last)})
+    throughout(0.7, lambda: site.face.http.streams == 0, what="the peace")
+    publish(site, 1)
+    follower.show()
+    follower.gets(1)
+    assert follower.resyncs == 1
 
 
 def test_a_page_that_the_browser_keeps_for_the_way_back_is_live_again(site, follower):

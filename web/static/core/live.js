@@ -7,7 +7,7 @@ const SPREAD = 1000; // ms over which pages that are all told to fetch everythin
 const TICK = 1000; // ms
 const SLICE = 8; // ms of a frame that events may take
 const MOST = 5000; // events that wait for a frame; when there are more, everything is fetched instead
-const HIDDEN = 60000; // ms out of sight after which a page lets its stream go: a browser has six connections to a server
+const HIDDEN = 10000; // ms out of sight after which a page lets its stream go: a browser has six connections to a server
 
 /** Return a function that has `draw` called before the next frame, once however often it is asked for. */
 export function perFrame(draw) {
@@ -50,7 +50,7 @@ class Live {
     addEventListener("pageshow", (event) => event.persisted && this.#return());
     document.addEventListener("resume", () => this.#wake());
     document.addEventListener("visibilitychange", () => this.#onSight());
-    this.#open();
+    if (!document.hidden) this.#open();
   }
 
   #open() {
