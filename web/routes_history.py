@@ -56,9 +56,11 @@ def presence(call: Call, serial: str) -> Item:
     now = int(call.face.clock.time() * 1_000_000)
     since, until = call.time_range_us()
     end = until if until is not None and until < now else None
-    begin = (end or now) - DAY_US if since is None else since
+    begin = max(0, (now if end is None else end) - DAY_US if since is None else since)
     if begin >= now:
         raise bad_field("since", "must be in the past")
+    if end is not None and end <= begin:
+        raise bad_field("until", "must be later than 1970")
     try:
         return listing(plain(call.face.history.presence(serial, since_us=begin, until_us=end)))
     except OverflowError:

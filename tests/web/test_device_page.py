@@ -312,3 +312,63 @@ def test_it_speaks_italian(site, page, console):
     expect(page.locator("#presence-reason")).to_have_text("battito")
     expect(page.locator("#facts")).to_contain_text("Numero di serie")
     assert console == []
+
+
+HOSTILE = {
+    "throttling": {"now": "all", "since_boot": [1]},
+    "load_average": [1.0],
+    "cpu_count": "four",
+    "memory": {"used_percent": 1e308, "total": "x"},
+    "disk": [],
+    "uptime_hours": 1e300,
+    "temperature": "warm",
+}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [HOSTILE, {"throttling": {"now": {"length": 1}}}, {"throttling": {"now": [1, None, {}]}}, {"throttling": None}],
+)
+def test_figures_that_mean_nothing_break_nothing(site, shown, console, told):
+    put(site, system_info=json.dumps(told).encode(), label="told", services=b'{"a": null, "commands": [1, {}]}')
+    expect(shown.get_by_role("heading", level=1)).to_have_text("told")
+    expect(shown.locator("#facts")).to_contain_text("Labeltold")  # which is drawn after all figures
+    shown.set_viewport_size({"width": 360, "height": 800})
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert console == []
+
+
+def test_what_somebody_else_changes_while_the_form_is_open_stays(site, shown):
+    shown.get_by_role("button", name="Edit").first.click()
+    form = shown.locator("#edit")
+    form.get_by_label("Site").fill("harbour")
+    put(site, label="Theirs")
+    expect(shown.get_by_role("heading", level=1)).to_have_text("Theirs")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    known = site.face.fleet.get("pi-1").snapshot
+    assert (known.label, known.site) == ("Theirs", "harbour")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_band_of_a_restless_day_ends_now_and_shows_the_worst(site, shown, console, width):
+    shown.set_viewport_size({"width": width, "height": 800})
+    states = [("offline", "timeout"), ("online", "heartbeat")]
+    past(site, *((*states[turn % 2], 80_000 - 16 * turn) for turn in range(5_000)))
+    site.tell("pi-1", "online")
+    band = shown.locator("#band")
+    expect(shown.locator("#band-words")).to_contain_text("2,500 absences")
+    last, whole = band.locator("i").last.bounding_box(), band.bounding_box()
+    assert last["x"] + last["width"] <= whole["x"] + whole["width"]
+    expect(band.locator("i").nth(1)).to_have_attribute("title", begins("75 changes"))
+    expect(band.locator("i").nth(1)).to_have_class("offline")
+    shown.locator("#band-words").click()
+    expect(shown.locator("#past > li")).to_have_count(200)
+    expect(shown.locator("#past-more")).to_have_text("and 4,800 changes before")
+    assert console == []
+
+
+def test_a_day_in_which_too_much_changed_says_so(site, shown, console):
+    site.face.history.failure = OverflowError("more than 5000 events")
+    site.tell("pi-1", "offline")
+    expect(shown.locator("#band-words")).to_contain_text("too often")

@@ -53,5 +53,17 @@ def test_a_time_in_which_too_much_changed_is_refused_by_name(client):
     assert "shorter" in answer.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("query", "since_us"),
+    [("until=1970-01-01T12:00:00Z", 0), ("since=0001-01-01T00:00:00Z", 0), ("until=0001-01-01T00:00:01Z", None)],
+)
+def test_nothing_is_told_of_the_time_before_1970(client, query, since_us):
+    answer = client.get(f"/api/devices/pi-1/presence?{query}")
+    if since_us is None:
+        assert (answer.status, answer.error["details"]) == (400, {"field": "until"})
+    else:
+        assert client.face.history.asked["since_us"] == since_us
+
+
 def test_an_unknown_device_has_no_past(client):
     assert client.get("/api/devices/nobody/presence").status == 404

@@ -9,7 +9,8 @@ import { device, onRemoved } from "./head.js";
 import { element, path, serial } from "./this.js";
 
 const FIELDS = ["label", "site", "group"];
-let known = null;
+let known = null; // the device as it was told last
+let opened = null; // the device as the form was filled from it
 
 const field = (name) => element(`edit-${name}`);
 
@@ -27,6 +28,7 @@ export function start(role) {
 }
 
 function open() {
+  opened = known;
   for (const name of FIELDS) field(name).value = known?.[name] ?? "";
   field("offline_after").value = "";
   field("offline_after").placeholder = t("device.edit.silence_now", { count: known?.offline_after ?? "" });
@@ -44,7 +46,7 @@ function close() {
 /** Only what differs is sent: what somebody else changes meanwhile stays. */
 function changes() {
   const told = {};
-  for (const name of FIELDS) if (field(name).value.trim() !== (known?.[name] ?? "")) told[name] = field(name).value.trim();
+  for (const name of FIELDS) if (field(name).value.trim() !== (opened?.[name] ?? "")) told[name] = field(name).value.trim();
   const silence = field("offline_after").value;
   if (element("edit-policy").checked) told.offline_after = null;
   else if (silence) told.offline_after = Number(silence);

@@ -27,7 +27,7 @@ function gauges(told) {
   const add = (name, text, share = null, note = "") => all.push({ name, text, share, note });
   const load = Array.isArray(told.load_average) ? told.load_average[0] : undefined;
   if (isNumber(told.cpu_percent)) add("cpu", percent(told.cpu_percent / 100), told.cpu_percent / 100);
-  else if (isNumber(load)) add("load", number(load), told.cpu_count ? load / told.cpu_count : null, coresText(told.cpu_count));
+  else if (isNumber(load)) add("load", number(load), told.cpu_count > 0 ? load / told.cpu_count : null, coresText(told.cpu_count));
   for (const name of ["memory", "disk"]) addSize(add, name, told[name]);
   const degrees = told.temperature ?? told.cpu_temperature;
   if (isNumber(degrees)) add("temperature", withUnit(degrees, "°C", 1), degrees / HOT);
@@ -67,8 +67,7 @@ function updateGauge(row, { text, share, note }) {
 }
 
 function drawThrottling(throttling) {
-  const now = throttling?.now ?? [];
-  const before = throttling?.since_boot ?? [];
+  const [now, before] = [throttling?.now, throttling?.since_boot].map((list) => (Array.isArray(list) ? list.map(String) : []));
   const names = (list) => list.map((name) => tOr("device.trouble.", name)).join(", ");
   const told = now.length ? t("device.throttled_now", { what: names(now) }) : before.length ? t("device.throttled_before", { what: names(before) }) : "";
   setText(element("throttling"), told);

@@ -1,6 +1,6 @@
 // What the presence was in the last day: one band that ends now and grows, and the same in words.
 
-import { get, serverNow } from "../core/api.js";
+import { ApiError, get, serverNow } from "../core/api.js";
 import { ageText, bothTimes, h, keyed, Refresher, setMoment, setText } from "../core/dom.js";
 import { percent } from "../core/numbers.js";
 import { n, t, tOr } from "../core/texts.js";
@@ -8,11 +8,23 @@ import { element, path } from "./this.js";
 
 const WINDOW = 24 * 3600 * 1000; // ms
 const GROWS = 5000; // ms between two drawings of what has not changed
+const SLOTS = 72; // of a band in which more has changed than can be told apart
+const ROWS = 200; // the newest
+/** What a piece that stands for several shows: the worst of them. */
+const WORST_FIRST = ["offline", "unknown", "online", null];
 
 let segments = [];
+let isRestless = false; // it has changed more often than the server tells
 
 export const timeline = new Refresher(async () => {
-  segments = (await get(path("/presence"))).items;
+  try {
+    segments = (await get(path("/presence"))).items;
+    isRestless = false;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 400)) throw error;
+    segments = [];
+    isRestless = true;
+  }
   draw();
 });
 
@@ -37,17 +49,45 @@ function current() {
     .filter(({ from, to }) => to > from);
 }
 
-function draw() {
-  const now = current();
-  keyed(element("band"), now, ({ key }) => key, () => h("i", { role: "listitem" }), drawPiece);
-  keyed(element("past"), now.toReversed(), ({ key }) => key, makeRow, drawRow);
-  setText(element("band-words"), summary(now));
+/** What the band shows: of a restless day, the short ones that begin in the same slot are one piece. */
+function pieces(now) {
+  if (now.length <= SLOTS) return now;
+  const slot = WINDOW / SLOTS;
+  const found = new Map();
+  for (const segment of now) {
+    const at = Math.floor(segment.from / slot);
+    const key = segment.key === "now" || segment.to - segment.from >= slot ? segment.key : `slot ${at}`;
+    const piece = found.get(key);
+    found.set(key, piece ? joined(piece, segment) : { ...segment, key, count: 1 });
+  }
+  return [...found.values()];
 }
 
-function drawPiece(piece, { presence, reason, from, to }) {
+function joined(piece, { presence, to }) {
+  const isWorse = WORST_FIRST.indexOf(presence) < WORST_FIRST.indexOf(piece.presence);
+  return { ...piece, to, count: piece.count + 1, presence: isWorse ? presence : piece.presence };
+}
+
+function draw() {
+  const now = current();
+  keyed(element("band"), pieces(now), ({ key }) => key, () => h("i", { role: "listitem" }), drawPiece);
+  setText(element("band-words"), isRestless ? t("device.past.restless") : summary(now));
+  drawRows(now);
+}
+
+/** The same in words, for who has opened it. */
+function drawRows(now) {
+  if (!element("past-words").open) return;
+  keyed(element("past"), now.slice(-ROWS).toReversed(), ({ key }) => key, makeRow, drawRow);
+  const left = now.length - ROWS;
+  setText(element("past-more"), left > 0 ? n("device.past.earlier", left) : "");
+}
+
+function drawPiece(piece, { presence, reason, from, to, count = 1 }) {
   piece.className = presence ?? "never";
   piece.style.setProperty("--length", to - from);
-  const said = `${wordsOf({ presence, reason })}\n${bothTimes(new Date(from).toISOString())}\n– ${bothTimes(new Date(to).toISOString())}`;
+  const words = count > 1 ? n("device.past.several", count) : wordsOf({ presence, reason });
+  const said = `${words}\n${bothTimes(new Date(from).toISOString())}\n– ${bothTimes(new Date(to).toISOString())}`;
   if (piece.title === said) return;
   piece.title = said;
   piece.setAttribute("aria-label", said);
@@ -83,5 +123,6 @@ export function start() {
     ...hours.map((count) => h("span", { text: t("device.past.hours", { count }) })),
     h("span", { text: t("common.now") }),
   );
+  element("past-words").addEventListener("toggle", draw);
   setInterval(() => document.hidden || draw(), GROWS);
 }
