@@ -235,6 +235,21 @@ def test_a_refusal_says_why(site, shown):
     expect(shown.locator("#toast")).to_have_text("it is not running")
 
 
+def test_each_fault_that_is_charged_to_the_code_is_told_and_none_twice(site, page, console):
+    def charged(*types):
+        faults = [{"type": name, "where": "x.py:1", "crashes": 21 + index} for index, name in enumerate(types)]
+        return node("server/devices", children=[PARKED], breakers=faults)
+
+    site.face.supervision.root = node("server", children=[charged("ValueError", "KeyError")])
+    show(site, page, "/supervision?node=server/devices")
+    facts = page.locator("#node-facts > div", has_text="Charged to the code").locator("dd")
+    expect(facts).to_have_text(["ValueError, 21 crashes", "KeyError, 22 crashes"])
+    site.face.supervision.root = node("server", children=[charged("ValueError", "KeyError", "OSError")])
+    site.face.ring.publish("supervision", "server", {"path": "server", "state": "running"})
+    expect(facts).to_have_text(["ValueError, 21 crashes", "KeyError, 22 crashes", "OSError, 23 crashes"])
+    assert console == []
+
+
 def test_a_node_that_goes_while_it_is_shown_says_so(site, page):
     site.face.supervision.unlisted = [node("server/devices/pi-1")]
     show(site, page, "/supervision?node=server/devices/pi-1")

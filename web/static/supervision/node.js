@@ -46,7 +46,7 @@ function draw(found) {
   setText(element("node-title"), found.id);
   setText(element("node-path"), found.path);
   drawDevice(found.path);
-  keyed(element("node-facts"), factsOf(found), ({ key }) => key, makeFact, updateFact);
+  keyed(element("node-facts"), factsOf(found), ({ key, of = "" }) => key + of, makeFact, updateFact);
   if (drawn !== found.path) element("node-buttons").replaceChildren(...(mayOperate ? buttonsOf(found) : []));
   drawn = found.path;
   const isParked = found.state === "quarantined";
@@ -97,7 +97,7 @@ function factsOf(found) {
     facts.push({ key: "restarts_below", text: number(found.restarts_of_children) });
     facts.push({ key: "dead_mail", text: number(found.dead_mail) });
     for (const fault of found.breakers ?? []) {
-      facts.push({ key: "breaker", text: t("supervision.breaker", { type: fault.type, count: number(fault.crashes) }) });
+      facts.push({ key: "breaker", of: fault.type + fault.where, text: t("supervision.breaker", { type: fault.type, count: number(fault.crashes) }) });
     }
   }
   return facts;
