@@ -250,6 +250,20 @@ def test_what_the_server_refuses_of_a_form_is_told_in_it(site, shown):
     expect(page.locator("#edit-problem")).to_have_text("there is a group pumps already")
 
 
+def test_a_server_that_is_away_or_a_proxy_that_speaks_for_it_is_told_in_words_of_the_page(site, shown, page):
+    shown("groups")
+    page.get_by_text("Make a group").click()
+    page.get_by_label("Group", exact=True).fill("pumps")
+    save, problem = page.get_by_role("button", name="Save"), page.locator("#edit-problem")
+    page.route("**/api/groups", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad"))
+    save.click()
+    expect(problem).to_have_text("This is no answer of Muster, but of something before it (HTTP 502).")
+    page.unroute("**/api/groups")
+    site.ref.stop()
+    save.click()
+    expect(problem).to_have_text("The server cannot be reached.")
+
+
 def deed(**fields):
     known = {"who": "admin ops", "address": "192.0.2.7", "action": "post_api_tokens", "subject": "4", "status": 201}
     return known | {"details": {"role": "read"}} | fields
