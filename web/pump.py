@@ -242,7 +242,18 @@ class Pump:
                     due = now + WAKE
                     self.look(now)
         finally:
-            self._close()
+            self.close()
+
+    def close(self) -> None:
+        """End all streams and give back what it holds; where `run` was called, that does so at its end."""
+        self.stop()
+        while self._coming:
+            self._adopt(*self._coming.popleft())
+        for stream in list(self._streams):
+            self._end(stream, "stopped")
+        self._selector.close()
+        self._woken.close()
+        self._waker.close()
 
     def serve(self, timeout: float | None = 0.0) -> None:
         """Wait for so many seconds, or for clients; see to those who come, go, or take what waits for them."""
@@ -355,16 +366,6 @@ class Pump:
         with suppress(BlockingIOError):
             while self._woken.recv(4096):
                 pass
-
-    def _close(self) -> None:
-        self.stop()
-        while self._coming:
-            self._adopt(*self._coming.popleft())
-        for stream in list(self._streams):
-            self._end(stream, "stopped")
-        self._selector.close()
-        self._woken.close()
-        self._waker.close()
 
 
 def _served(places: set[int]) -> set[int]:

@@ -97,11 +97,11 @@ class HttpActor(ThreadedActor):
             stop=self._stopping,
         )
         pump = Pump(self._face.ring, self._face.http)
-        threads = settings.threads + settings.downloads
-        listener = Listener((settings.host, settings.port), make_app(site), threads, pump, self._face.http)
-        if settings.cert:
-            listener.ssl_adapter = TlsAdapter(settings.cert, settings.key, settings.tls_board)
-        _bind(listener)
+        try:
+            listener = self._listen(site, pump)
+        except BaseException:
+            pump.close()
+            raise
         self._listener, self._pump = listener, pump
         self._keep_running("listener", listener.serve)
         self._keep_running("streams", pump.run)
@@ -146,6 +146,15 @@ class HttpActor(ThreadedActor):
         # A second more than the requests are given, for the listener itself.
         if listener is not None and not listener.stop_within(STOP_WITHIN + 1.0):
             logger.warning("requests were still running when the HTTP server stopped")
+
+    def _listen(self, site: Site, pump: Pump) -> Listener:
+        settings = self._settings
+        threads = settings.threads + settings.downloads
+        listener = Listener((settings.host, settings.port), make_app(site), threads, pump, self._face.http)
+        if settings.cert:
+            listener.ssl_adapter = TlsAdapter(settings.cert, settings.key, settings.tls_board)
+        _bind(listener)
+        return listener
 
     def _keep_running(self, what: str, work: Callable[[], None]) -> None:
         """Do work on a thread of its own, as long as this actor lives."""

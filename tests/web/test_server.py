@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import resource
+import socket
 import threading
 import time
 
@@ -15,7 +17,7 @@ import web.listener
 from actors.runtime import ExitReason
 from actors.storage.errors import StoreUnavailable
 from tests.support.wait import eventually
-from tests.web.fakes import view
+from tests.web.fakes import make_face, view
 from tests.web.running import ADMIN, Monitor, read_to_the_end
 from web.pump import Pump
 from web.server import HttpActor, HttpSettings
@@ -71,6 +73,20 @@ def test_a_port_that_is_taken_is_a_failed_start(serve, runtime):
     assert isinstance(exit_.error, OSError)
     assert "is taken by another program; choose another one with --http" in str(exit_.error)
     monitor.stop()
+
+
+@pytest.mark.parametrize("what", ["a port that is taken", "a certificate that is not there"])
+def test_a_start_that_fails_leaves_no_file_open(runtime, what):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        given = {"port": taken.getsockname()[1]} if "port" in what else {"port": 0, "cert": "/nowhere.pem"}
+        face = make_face(clock=runtime.clock)
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            with pytest.raises(OSError):
+                HttpActor(face, HttpSettings(**given)).on_start()
+        assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_the_port_is_free_again_after_a_stop(serve, runtime):
