@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import chromium
+from tests.support.browser import WITHIN, chromium
 from tests.support.databases import MariaDB, Postgres
 from tests.support.mosquitto import Mosquitto
 from tests.support.need import need
@@ -93,7 +93,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page with a clean profile; an uncaught JavaScript error on it fails the test."""
     with browser.new_context() as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(WITHIN)
         errors: list[str] = []
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

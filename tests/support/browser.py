@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.support.need import need
 
@@ -20,9 +20,14 @@ _ARGUMENTS = [
 ]
 
 
+WITHIN = 20_000
+"""ms in which what is expected of a page has to come about, as in `tests.support.wait`: the machine may be slow."""
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """Start a browser. While it lives, `asyncio.run` is impossible in this thread: playwright's loop runs there."""
+    expect.set_options(timeout=WITHIN)
     binary = need("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=_ARGUMENTS)
