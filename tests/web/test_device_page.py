@@ -307,7 +307,7 @@ def test_it_speaks_italian(site, page, console):
     page.goto(f"{site.url}/login?key=the-page-key")
     page.goto(f"{site.url}/devices/pi-1")
     expect(page.get_by_role("tab")).to_have_text(
-        ["Panoramica", "Misure", "Messaggi", "Gemello", "Scansioni", "Eventi", "Attore"]
+        ["Panoramica", "Letture", "Messaggi", "Gemello", "Scansioni", "Eventi", "Attore"]
     )
     expect(page.locator("#presence-reason")).to_have_text("battito")
     expect(page.locator("#facts")).to_contain_text("Numero di serie")

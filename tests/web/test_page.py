@@ -95,7 +95,7 @@ def test_the_page_speaks_italian_to_who_reads_it(site, browser):
     page = context.new_page()
     page.goto(f"{site.url}/login?key=the-page-key")
     expect(page.get_by_role("button", name="Tutti i dispositivi")).to_be_visible()
-    expect(page.get_by_role("button", name="Ultimo segno")).to_be_visible()
+    expect(page.get_by_role("button", name="Ultimo segnale")).to_be_visible()
     context.close()
 
 

@@ -139,7 +139,7 @@ def test_the_page_speaks_italian(site, page, console):
     page.set_extra_http_headers({"Accept-Language": "it"})
     page.goto(f"{site.url}/login?key=the-page-key")
     page.goto(f"{site.url}/scans")
-    expect(page.locator("#none")).to_contain_text("Non è stato letto ancora nulla.")
+    expect(page.locator("#none")).to_contain_text("Non è stato ancora scansionato nulla.")
     assert console == []
 
 
