@@ -125,6 +125,15 @@ def test_what_happens_appears_by_itself(site, shown):
     expect(events.locator("#events-list li")).to_have_count(1)
 
 
+@pytest.mark.parametrize("kind", ["command", "delivery", "twin", "enrolment"])
+def test_whatever_is_told_of_a_device_is_in_its_timeline_at_once(site, shown, kind):
+    events = part(shown, "Events")
+    expect(events.locator("#events-none")).to_be_visible()
+    happened(site, 1)
+    site.face.ring.publish(kind, "pi-1", {"serial": "pi-1"}, "pi-1")
+    expect(events.locator("#events-list li")).to_have_count(1)
+
+
 # -- scans ------------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +195,27 @@ def test_each_number_has_a_chart_which_grows_with_each_reading_and_asks_for_noth
     expect(chart).to_contain_text("77")
     assert asked == []
     assert console == []
+
+
+def test_a_number_that_the_server_does_not_keep_is_asked_about_once(site, shown):
+    site.face.history.rows["sensors"] = [{"name": "level", "first_seen_us": ago(9)}]
+    buckets(site, 1, 2)
+    readings = part(shown, "Readings")
+    chart = readings.get_by_role("region", name="level")
+    expect(chart).to_contain_text("2")
+    asked = []
+    shown.on("request", lambda request: asked.append(request.url) if request.url.endswith("/sensors") else None)
+
+    def sends(value):
+        reading = {"serial": "pi-1", "ts": stamp(), "measures": {"made_up": 1, "level": value}}
+        site.face.ring.publish("reading", "pi-1", reading)
+
+    with shown.expect_response(lambda answer: "/readings?" in answer.url):
+        sends(71)
+    for value in (72, 73):
+        sends(value)
+        expect(chart).to_contain_text(str(value))
+    assert len(asked) == 1
 
 
 def stamp():

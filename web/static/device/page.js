@@ -1,7 +1,7 @@
 // The page of one device.
 
 import { Refresher } from "../core/dom.js";
-import { start } from "../core/frame.js";
+import { refresh, start } from "../core/frame.js";
 import * as actor from "./actor.js";
 import * as alarms from "./alarms.js";
 import * as commands from "./commands.js";
@@ -74,13 +74,11 @@ start({
     reading: mine((data) => charts?.onReading(data)),
     scan: mine(() => scanned.request()),
     removed: mine(head.onRemoved),
-    command: mine(() => commanded.request()),
-    delivery: mine(() => notified.request()),
-    twin: mine(() => twinned.request()),
-    alarm: mine(() => {
-      alarms.alarms.request();
-      logged.request();
-    }),
+    command: mine(() => refresh(commanded, logged)),
+    delivery: mine(() => refresh(notified, logged)),
+    twin: mine(() => refresh(twinned, logged)),
+    enrolment: mine(() => logged.request()),
+    alarm: mine(() => refresh(alarms.alarms, logged)),
     supervision: ({ path }) => path === actorPath && (acting.request(), logged.request()),
   },
   ready: (role) => {

@@ -4,7 +4,7 @@ import { get } from "../core/api.js";
 import { SeriesChart } from "../core/chart.js";
 import { h } from "../core/dom.js";
 import { Range } from "../core/range.js";
-import { loadSeries } from "../core/series.js";
+import { addTo, loadSeries } from "../core/series.js";
 import { n, t } from "../core/texts.js";
 import { isShown } from "./tabs.js";
 import { element, path, serial } from "./this.js";
@@ -12,10 +12,12 @@ import { element, path, serial } from "./this.js";
 const POINTS = 240; // of a line
 const AT_ONCE = 6; // charts until somebody asks for more
 const REDRAW = 1000; // ms between two drawings of a chart that grows
+const MOST_SOUGHT = 2000;
 /** Of what is certain by its name: a wrong unit is worse than none. */
 const UNITS = { CO2: "ppm", Temperature: "°C", Moisture: "%", N: "mg/kg", P: "mg/kg", K: "mg/kg", humidity: "%", rssi: "dBm" };
 
 const charts = new Map(); // by name of the number
+const sought = new Set(); // names that the server was asked about: it keeps only so many of a device
 let names = [];
 let most = AT_ONCE;
 let range = null;
@@ -26,6 +28,7 @@ let isDue = false;
 export async function look() {
   const { items } = await get(path("/sensors"));
   names = items.map(({ name }) => name);
+  for (const name of names) sought.add(name);
   element("readings-none").hidden = names.length > 0;
   element("readings-range").hidden = names.length === 0;
   arrange();
@@ -46,20 +49,24 @@ export function start(panel) {
 /** Take a reading that was pushed: it goes to the end of each line that it continues. */
 export function onReading({ ts, measures }) {
   const at = Date.parse(ts) / 1000;
+  let isMore = false; // it has begun to send something else
   for (const [name, value] of Object.entries(measures)) {
-    if (!names.includes(name)) {
-      if (isShown("readings")) readings.request(); // it has begun to send something else
-      return;
-    }
     charts.get(name)?.add(at, value);
+    if (sought.has(name) || sought.size >= MOST_SOUGHT) continue;
+    sought.add(name);
+    isMore = true;
   }
+  if (isMore && isShown("readings")) readings.request();
   isDue = true;
 }
 
-function grow() {
+async function grow() {
   if (!isDue || !isShown("readings") || document.hidden) return;
   isDue = false;
-  for (const chart of charts.values()) chart.draw();
+  for (const [name, chart] of [...charts]) {
+    if (charts.get(name) === chart) chart.draw();
+    await new Promise((done) => setTimeout(done)); // a task each, so that keys and fingers come in between
+  }
 }
 
 function arrange() {
@@ -102,11 +109,7 @@ class Growing {
 
   /** Add a number to the bucket that it belongs to. */
   add(at, value) {
-    const begin = this.#bucket ? Math.floor(at / this.#bucket) * this.#bucket : at;
-    const last = this.#points.at(-1);
-    if (last && begin < last[0]) return; // it comes late: the next look finds it
-    if (!last || begin > last[0]) this.#points.push([begin, value, value, value, 1]);
-    else this.#points[this.#points.length - 1] = merged(last, value);
+    if (this.#bucket) addTo(this.#points, this.#bucket, at, value);
   }
 
   draw() {
@@ -122,11 +125,3 @@ class Growing {
     this.#place.remove();
   }
 }
-
-const merged = ([at, avg, min, max, count], value) => [
-  at,
-  (avg * count + value) / (count + 1),
-  Math.min(min, value),
-  Math.max(max, value),
-  count + 1,
-];
