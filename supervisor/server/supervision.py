@@ -167,8 +167,9 @@ class SupervisionFace:
 
 
 def _full(path: str) -> str:
-    """Return a path with the id of the root."""
-    return path if path == ROOT or path.startswith(f"{ROOT}/") else f"{ROOT}/{path}"
+    """Return a path as the tree writes it: with the id of the root, and without slashes that nothing is between."""
+    parts = [part for part in path.split("/") if part]
+    return "/".join(parts if parts[:1] == [ROOT] else [ROOT, *parts])
 
 
 def _node(status: dict[str, Any]) -> Item:

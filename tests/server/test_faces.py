@@ -18,11 +18,12 @@ from actors.reader import ReaderActor
 from actors.runtime import PooledActor, Runtime
 from actors.storage.queries import FindDeadLetters
 from actors.writes import Batcher
+from supervisor.server.crash_book import CrashBook
 from supervisor.server.faces import DeadLettersFace, FleetFace, TokensFace
 from supervisor.server.history import HistoryFace
-from supervisor.server.parts import READERS, Parts
+from supervisor.server.parts import READERS, ROOT, Parts
 from supervisor.server.settings import Config
-from supervisor.server.supervision import LinksFace
+from supervisor.server.supervision import LinksFace, SupervisionFace
 from supervisor.server.tree import device_supervisor, registry
 from tests.storage.build import digest
 from tests.support.muster import TOKEN, Api, Muster
@@ -240,6 +241,13 @@ def test_a_link_tells_its_broker_its_protocol_and_what_went_wrong(status, detail
     board = LinkBoard(status=LinkStatus(name="local.data", state=LinkState.SUBSCRIBED, **status))
     (item,) = LinksFace(SimpleNamespace(link_boards={"local.data": board})).status()
     assert item["detail"] == detail
+
+
+@pytest.mark.parametrize("path", ["http", "server/http", "http/", "/http", "server//http", "//server/http//"])
+def test_the_page_cannot_be_parked_however_its_path_is_written(path):
+    face = SupervisionFace(lambda: pytest.fail("the tree was told"), CrashBook(ROOT))
+    with pytest.raises(ValueError, match="the page cannot be parked"):
+        face.quarantine(path)
 
 
 @pytest.fixture
