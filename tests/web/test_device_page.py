@@ -309,7 +309,7 @@ def test_it_speaks_italian(site, page, console):
     expect(page.get_by_role("tab")).to_have_text(
         ["Panoramica", "Letture", "Messaggi", "Gemello", "Scansioni", "Eventi", "Attore"]
     )
-    expect(page.locator("#presence-reason")).to_have_text("battito")
+    expect(page.locator("#presence-reason")).to_have_text("heartbeat")
     expect(page.locator("#facts")).to_contain_text("Numero di serie")
     assert console == []
 
