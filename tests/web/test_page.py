@@ -79,6 +79,12 @@ def test_who_waits_and_what_is_wrong_leads_to_where_it_is_mended(site, page):
         expect(page.locator("#notices").get_by_role("link", name=name)).to_have_attribute("href", path)
 
 
+def test_a_link_that_takes_its_time_is_not_called_down(site, page):
+    site.face.links.rows.append({"name": "far.data", "state": "congested", "since_us": NOW, "detail": ""})
+    page.goto(f"{site.url}/login?key=the-page-key")
+    expect(page.locator("#notices")).to_have_text("No open alarm, every link is up")
+
+
 def test_an_empty_fleet_says_how_its_first_device_comes(site, page):
     site.face.fleet.devices.clear()
     page.goto(f"{site.url}/login?key=the-page-key")
@@ -222,6 +228,9 @@ def test_the_worst_of_many_sites_come_first_and_can_be_searched(site, shown):
     shown.get_by_label("Search sites").fill("T-007")
     expect(shown.locator("#sites-list li")).to_have_count(1)
     expect(shown.locator("#sites-list li").first).to_contain_text("plant-007")
+    shown.get_by_label("Search sites").fill("nowhere")
+    expect(shown.locator("#sites-none")).to_contain_text("No site is called so")
+    expect(shown.locator("#sites-list li")).to_have_count(0)
 
 
 def test_those_that_flap_or_are_quarantined_are_marked_and_found(site, shown):

@@ -7,7 +7,7 @@ import { CalmRefresher } from "./calm.js";
 
 const EVERY = 2000; // ms
 const COUNTED = 100; // enrolments; those who wait come first
-const UP = "subscribed"; // the state of a link that hears
+const UP = ["subscribed", "congested"]; // the states of a link that hears
 const ROWS = [
   ["waiting", "/settings?tab=enrolment", "fleet.notice.waiting"],
   ["alarms", "/alarms", "fleet.notice.alarms"],
@@ -27,7 +27,7 @@ export const waiting = new Refresher(async () => {
 
 export const server = new CalmRefresher(async () => {
   const { broker, actors } = await get("/api/health");
-  note({ links: Object.values(broker.links).filter((state) => state !== UP).length, parked: actors.quarantined });
+  note({ links: Object.values(broker.links).filter((state) => !UP.includes(state)).length, parked: actors.quarantined });
 }, EVERY);
 
 export const drawAlarms = (alarms) => note({ alarms });

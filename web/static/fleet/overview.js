@@ -96,6 +96,7 @@ function drawSites(items, matches, cursor) {
   element("sites").hidden = !q && (matches === 0 || (matches === 1 && items[0].site === null));
   element("sites-search").hidden = !q && matches <= SEARCHED;
   setText(element("sites-note"), cursor ? t("fleet.worst", { count: number(items.length), matches: number(matches) }) : number(matches));
+  element("sites-none").hidden = matches > 0;
   const list = element("sites-list");
   if (q === shown && reading.isNow) {
     const bySite = new Map(items.map((item) => [item.site ?? "", item]));
