@@ -339,6 +339,13 @@ def test_every_tab_can_be_used_by_everybody_at_every_width(site, shown, page, co
     assert console == []
 
 
+def test_on_a_phone_a_time_of_the_audit_log_is_seen_whole(site, shown, page):
+    page.set_viewport_size({"width": 360, "height": 740})
+    shown("audit")
+    for field in ("#since", "#until"):
+        assert page.locator(field).bounding_box()["width"] > 200, "a date and a time"
+
+
 def test_in_italian_nothing_is_left_in_english(site, shown, page):
     page.set_extra_http_headers({"Accept-Language": "it"})
     page.goto(f"{site.url}/login?key=the-page-key")

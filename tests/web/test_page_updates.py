@@ -56,6 +56,18 @@ def test_the_page_shows_how_far_the_waves_are(site, shown, console):
     assert console == []
 
 
+def test_a_link_to_a_part_shows_its_tab_on_a_phone(site, shown):
+    shown.set_viewport_size({"width": 360, "height": 740})
+    shown.context.add_cookies([{"name": "muster_lang", "value": "it", "url": site.url}])
+    shown.goto("about:blank")
+    shown.goto(f"{site.url}/updates#windows")
+    tab = shown.get_by_role("link", name="Finestre di manutenzione")
+    expect(tab).to_have_attribute("aria-current", "page")
+    box = tab.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] < 360 - 40, "clear of what fades at the edge"
+
+
 def confirm(page, verb):
     page.get_by_role("dialog").get_by_role("button", name=verb).click()
 

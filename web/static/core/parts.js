@@ -10,11 +10,14 @@ function current() {
 
 function show() {
   const here = current();
+  const isNew = !here.hasAttribute("aria-current");
   for (const tab of tabs()) {
     if (tab === here) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
     document.getElementById(`part-${tab.dataset.part}`).hidden = tab !== here;
   }
+  // Where tabs are wider than the screen, the one that is shown is among those seen.
+  if (isNew) here.scrollIntoView({ inline: "center", block: "nearest" });
 }
 
 /** Show the part of the address, now and whenever it changes. The tabs are the links in `#parts`, the parts `part-<name>`. */
