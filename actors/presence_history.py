@@ -98,8 +98,11 @@ class _Past:
         if self.doubt is None:
             return
         since_us, veil = self.doubt
-        for at, segment in enumerate(self.told):
-            if segment.since_us >= since_us and segment.presence == "online":
+        for at in reversed(range(len(self.told))):
+            segment = self.told[at]
+            if segment.since_us < since_us:
+                break
+            if segment.presence == "online":
                 self.told[at] = segment._replace(presence="unknown", reason=veil)
 
 
