@@ -43,8 +43,8 @@ class Follower:
     def __init__(self, site, page):
         self.site = site
         self.page = page
-        page.goto(f"{site.url}/login?key=the-page-key")
-        # A document of this origin without a stream of its own.
+        # A document of this origin without a stream of its own, and none before it.
+        page.request.get(f"{site.url}/login?key=the-page-key")
         page.goto(f"{site.url}/api/session")
 
     def follow(self, *kinds, device="", since=None):
@@ -312,3 +312,14 @@ def test_a_page_asks_for_everything_once_when_it_opens(site, page):
     expect(page.locator("#live")).to_have_text("live")
     # A second time would come after half a second.
     throughout(1.0, lambda: len(asked) <= 2, what="the peace")
+
+
+def test_a_page_that_is_opened_while_the_server_is_away_knows_who_looks_once_it_is_back(site, page):
+    page.goto(f"{site.url}/login?key=the-page-key")
+    expect(page.locator("#live")).to_have_text("live")
+    role = page.locator("#role").text_content()
+    assert role
+    page.route("**/api/session", lambda route: route.abort(), times=2)
+    page.reload()
+    expect(page.locator("#live")).to_have_text("live")
+    expect(page.locator("#role")).to_have_text(role)

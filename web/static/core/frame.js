@@ -9,6 +9,7 @@ import { locale, n, t } from "./texts.js";
 
 const LOOK = 10000; // ms: the times at which devices were last seen change without an event
 const ALL_EVERY = 3; // looks: a safety net while events come; without them every look is at everything
+const AGAIN = 2000; // ms until a page asks again who looks, when the server did not say
 const TOLD = 6000; // ms that a message stays
 const MOST_ALARMS = 100; // open ones that are counted
 const UP = ["subscribed", "congested", "paused"]; // of a link that nothing is wrong with, or that somebody has closed
@@ -102,10 +103,11 @@ const alarms = new Refresher(async () => {
  * changes; `ready(role)` is called once it is known who looks. `device` restricts the events to those of one.
  */
 export async function start({ panels, often, events, ready, device = "" }) {
-  let session = { role: "read", version: "" };
-  await run(async () => {
+  let session = null;
+  const ask = async () => {
     session = await get("/api/session");
-  });
+  };
+  while (!(await run(ask))) await new Promise((done) => setTimeout(done, AGAIN));
   startMenu(session);
   ready(session.role);
   const all = [...panels, health, alarms];
