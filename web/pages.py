@@ -10,6 +10,8 @@ from typing import NamedTuple
 from web.texts import fill
 
 HOME = "/"
+STYLES = ("core/style.css", "core/parts.css", "core/narrow.css")
+"""What all pages share, in this order."""
 
 
 class Page(NamedTuple):
@@ -48,7 +50,7 @@ def compose(page: Page, files: Mapping[str, str], texts: Mapping[str, str], lang
 
     """
     own = f"{page.area}/page.css"
-    styles = ["core/style.css", *([own] if own in files else [])]
+    styles = [*STYLES, *([own] if own in files else [])]
     html = Template(files["core/frame.html"]).substitute(
         lang=language,
         area=page.area,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from web.call import Reply
-from web.pages import PAGES, Page, compose
+from web.pages import PAGES, STYLES, Page, compose
 from web.texts import LANGUAGES, fill, language_of, load
 
 TYPES = {
@@ -23,7 +23,7 @@ TYPES = {
     "svg": "image/svg+xml",
 }
 LOGIN = "login/page.html"
-OPEN = ("core/icon.svg", "core/style.css", "core/theme.js", "login/page.js")
+OPEN = ("core/icon.svg", "core/theme.js", *STYLES, "login/page.css", "login/page.js")
 """What the login page loads, before anybody is known."""
 
 

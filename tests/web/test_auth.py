@@ -33,6 +33,9 @@ OPEN = {
     "/static/login/page.js",
     "/static/core/theme.js",
     "/static/core/style.css",
+    "/static/core/parts.css",
+    "/static/core/narrow.css",
+    "/static/login/page.css",
 }
 
 
