@@ -220,6 +220,21 @@ def test_a_site_that_is_clicked_filters_and_lets_go_again(site, shown):
     assert shown.url.endswith("/?no_site=true")
 
 
+def test_the_focus_stays_where_keys_can_go_on(site, shown):
+    shown.locator("#sites-list").get_by_role("button", name="harbour").click()
+    shown.get_by_role("button", name="Take away: Site: harbour").press("Enter")
+    expect(shown.locator("#q")).to_be_focused()
+    fill(site, *(view(f"x-{number:03}") for number in range(60)))
+    shown.reload()
+    expect(shown.locator("#devices tr")).to_have_count(50)
+    shown.get_by_role("button", name="Next").press("Enter")
+    expect(shown.locator("#devices tr")).to_have_count(12)
+    expect(shown.get_by_role("button", name="Previous")).to_be_focused()
+    shown.get_by_role("button", name="Previous").press("Enter")
+    expect(shown.locator("#devices tr")).to_have_count(50)
+    expect(shown.get_by_role("button", name="Next")).to_be_focused()
+
+
 def test_the_worst_of_many_sites_come_first_and_can_be_searched(site, shown):
     fill(site, *(view(f"x-{number:03}", site=f"plant-{number:03}") for number in range(120)))
     shown.reload()

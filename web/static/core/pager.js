@@ -9,6 +9,16 @@ const SIZE = 50; // of a page
 
 const element = (id) => document.getElementById(id);
 
+/** Let the buttons turn to what there is. One that is at its end under the focus hands it to the other. */
+export function drawTurns(isFirst, isLast) {
+  const [previous, next] = [element("previous"), element("next")];
+  const focused = document.activeElement;
+  previous.disabled = isFirst;
+  next.disabled = isLast;
+  if (focused === next && isLast) previous.focus();
+  if (focused === previous && isFirst) next.focus();
+}
+
 export class Pager {
   #path;
   #wanted;
@@ -60,8 +70,7 @@ export class Pager {
     const first = (this.#cursors.length - 1) * SIZE;
     const shown = { first: number(first + 1), last: number(first + count) };
     setText(document.querySelector(".foot p"), count ? t("common.shown", shown) : none);
-    element("previous").disabled = this.isFirst;
-    element("next").disabled = !this.#next;
+    drawTurns(this.isFirst, !this.#next);
   }
 
   #question() {

@@ -80,10 +80,9 @@ function draw() {
 }
 
 function makeChip(name) {
-  return h(
-    "li",
-    { class: "chip" },
-    h("span"),
-    h("button", { type: "button", class: "away", text: "×", onclick: () => choose({ [name]: "" }) }),
-  );
+  const away = ({ detail }) => {
+    choose({ [name]: "" });
+    if (detail === 0) element("q").focus(); // whoever walks by keys would lose the place with the button
+  };
+  return h("li", { class: "chip" }, h("span"), h("button", { type: "button", class: "away", text: "×", onclick: away }));
 }

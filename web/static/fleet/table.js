@@ -8,6 +8,7 @@
 import { ApiError, get } from "../core/api.js";
 import { flash, h, keyed, setText, setTime } from "../core/dom.js";
 import { number } from "../core/numbers.js";
+import { drawTurns } from "../core/pager.js";
 import { n, t, tOr } from "../core/texts.js";
 import { CalmRefresher } from "./calm.js";
 import { chosen, isNarrowed } from "./choice.js";
@@ -124,8 +125,7 @@ function drawFoot({ items, matches, refusal }) {
   setText(element("none"), refusal || t("fleet.none"));
   const range = { first: number(first + 1), last: number(first + items.length), matches: number(matches) };
   setText(element("fleet-note"), t("fleet.range", range));
-  element("previous").disabled = cursors.length < 2;
-  element("next").disabled = !following;
+  drawTurns(cursors.length < 2, !following);
 }
 
 /** Say how the first device comes, with the address of the broker that it can be tried with. */
