@@ -102,6 +102,13 @@ def test_the_band_grows_to_what_is_known_now(site, shown):
 # -- a device that is not there to be shown ---------------------------------------------------------------------------
 
 
+def test_what_can_be_no_serial_number_is_told_so_on_a_page_that_is_live(site, page):
+    page.goto(f"{site.url}/login?key=the-page-key")
+    page.goto(f"{site.url}/devices/no%20serial%20number")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("no serial number is known")
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+
+
 def test_an_unknown_serial_is_told_with_what_to_do_and_appears_when_it_speaks(site, page, console):
     site.face.fleet.delete("pi-1")
     enter(site, page)

@@ -12,7 +12,7 @@ import * as head from "./head.js";
 import * as notifications from "./notifications.js";
 import * as scans from "./scans.js";
 import * as tabs from "./tabs.js";
-import { actorPath, serial } from "./this.js";
+import { actorPath, followed, serial } from "./this.js";
 import * as timeline from "./timeline.js";
 import * as twin from "./twin.js";
 
@@ -59,7 +59,7 @@ const mine = (take) => (data) => isMine(data) && take(data);
 start({
   panels: [head.device, timeline.timeline, ...hidden],
   often: [head.device, seen("actor", actor.actor)],
-  device: serial,
+  device: followed,
   events: {
     device: mine(() => head.device.request()),
     presence: mine((data) => {

@@ -3,6 +3,9 @@
 export const serial = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const escaped = encodeURIComponent(serial);
 
+/** Whom the stream of events is asked for: of what can be no serial number the server would refuse it again and again. */
+export const followed = /^[A-Za-z0-9._:-]{1,64}$/.test(serial) ? serial : "";
+
 /** The path in the API of what belongs to this device. */
 export const path = (rest = "") => `/api/devices/${escaped}${rest}`;
 
