@@ -335,7 +335,8 @@ class Pump:
             self._selector.register(wire.socket, selectors.EVENT_READ, stream)
         except (OSError, ValueError):
             # The client is gone, or the kernel watches no more of them.
-            self._let_go(stream, wire, "closed")
+            self._board.streams_ended["closed"] += 1
+            self._let_go(stream, wire)
             return
         self._streams[stream] = wire
         self._board.streams = len(self._streams)
@@ -346,13 +347,14 @@ class Pump:
             return
         self._selector.unregister(wire.socket)
         self._board.streams = len(self._streams)
+        self._board.streams_ended[why] += 1
         if stream.chunked and not stream.pending and why != "closed":
             with suppress(OSError):
                 wire.socket.send(LAST_CHUNK)
-        self._let_go(stream, wire, why)
+        self._let_go(stream, wire)
 
-    def _let_go(self, stream: Stream, wire: Wire, why: Ended) -> None:
-        self._board.streams_ended[why] += 1
+    @staticmethod
+    def _let_go(stream: Stream, wire: Wire) -> None:
         with suppress(OSError):
             wire.close()
         stream.release()
