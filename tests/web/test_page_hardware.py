@@ -401,7 +401,7 @@ def test_the_page_speaks_italian(site, shown, console):
     shown.context.add_cookies([site_cookie])
     shown.reload()
     expect(card(shown, "soil-1").locator(".index")).to_have_text("72Buono")
-    expect(card(shown, "soil-1").locator(".drivers summary")).to_contain_text("frenato da pH")
+    expect(card(shown, "soil-1").locator(".drivers summary")).to_contain_text("ridotto da pH")
     expect(measure(shown, "soil-1", "Umidità")).to_contain_text("33\N{NO-BREAK SPACE}%")
     assert console == []
 
