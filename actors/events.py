@@ -36,6 +36,25 @@ import msgspec
 
 CAPACITY = 10_000
 """Events kept. At 1,000 events a second a page may be away for 10 s before it must fetch everything again."""
+KINDS = (
+    "device",
+    "presence",
+    "reading",
+    "scan",
+    "enrolment",
+    "command",
+    "group",
+    "twin",
+    "removed",
+    "sight",
+    "link",
+    "supervision",
+    "dead_letter",
+    "alarm",
+    "delivery",
+    "rollout",
+)
+"""All of them, in the order in which people are told of them."""
 STATES = frozenset({"device", "presence", "reading", "sight", "link", "supervision", "rollout"})
 """Kinds of which only the latest per key is worth writing."""
 BY_SERIAL = frozenset({"device", "presence", "reading", "scan", "removed", "command", "enrolment", "twin"})

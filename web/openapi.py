@@ -10,6 +10,7 @@ from typing import Any, get_args
 import msgspec
 
 from actors.alarms.rules import Severity
+from actors.events import KINDS
 from actors.fleet_pages import Sort
 from actors.scan_payloads import LONGEST_CODE
 from web.answers_events import EVENTS
@@ -20,7 +21,6 @@ from web.openapi_fields import tell_fields
 from web.reference import EXAMPLES, NONE, TAGS, Example, example_of, is_of_api, tag_of
 from web.route import Route
 from web.routes_audit import OUTCOMES
-from web.routes_events import EVENT_KINDS
 from web.routes_fleet import ORDERS, PRESENCES
 from web.sessions import Role
 
@@ -51,7 +51,7 @@ PARAMETERS: dict[str, Item] = {
     "kinds": {
         "type": "string",
         "maxLength": MAX_TEXT,
-        "description": f"kinds of events, separated by commas: {', '.join(EVENT_KINDS)}",
+        "description": f"kinds of events, separated by commas: {', '.join(KINDS)}",
     },
     "If-Match": {
         "type": "string",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from actors.events import KINDS as EVENT_KINDS
 from actors.topics import SERIAL
 from web.call import Call, Reply
 from web.errors import ApiError, bad_field
@@ -14,25 +15,6 @@ from web.pump import HAND_OVER, Choice, Stream, beat, resync
 OPENING = b"retry: 2000\n: muster\n\n"
 """Written at once, so that the client sees the stream open."""
 LATER = {"Retry-After": "5"}
-EVENT_KINDS = (
-    "device",
-    "presence",
-    "reading",
-    "scan",
-    "enrolment",
-    "command",
-    "group",
-    "twin",
-    "removed",
-    "sight",
-    "link",
-    "supervision",
-    "dead_letter",
-    "alarm",
-    "delivery",
-    "rollout",
-)
-"""What a stream can be restricted to; `actors.events` tells what is in them."""
 QUERY = ("kinds", "device", "last_event_id")
 
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem, ShellComplete
 
+from actors.events import KINDS
 from supervisor.process.completion import SCRIPTS, Choice, script
 
 from .client import ApiClient, ApiError, Params, connect
 from .main import LazyGroup
-from .tail import KINDS
 
 _PATIENCE = 1.0
 """Seconds that somebody who has pressed Tab waits for the server."""

@@ -15,28 +15,11 @@ from typing import Any
 import click
 import msgspec
 
+from actors.events import KINDS
+
 from .common import COLOURS, Reach, lasting_command, show
 from .stream import Event, EventStream, Opened
 
-KINDS = (
-    "device",
-    "presence",
-    "reading",
-    "scan",
-    "enrolment",
-    "command",
-    "group",
-    "twin",
-    "removed",
-    "sight",
-    "link",
-    "supervision",
-    "dead_letter",
-    "alarm",
-    "delivery",
-    "rollout",
-)
-"""What a server tells of; a test holds this against its own list, whose import would cost a second."""
 _WIDTH = 11
 _ENDED = select.POLLERR | select.POLLHUP
 Data = Mapping[str, Any]

@@ -64,7 +64,7 @@ function makeTile(name) {
   const presence = name === "total" ? "" : name;
   return h(
     "button",
-    { type: "button", class: "count", "data-presence": presence, onclick: () => choose({ presence }) },
+    { type: "button", class: "tile count", "data-presence": presence, onclick: () => choose({ presence }) },
     h("span", { class: "figure", id: `count-${name}`, text: "–" }),
     h("span", { class: "name" }, presence ? h("i", { class: `dot ${presence}` }) : null, t(`fleet.count.${name}`)),
   );
